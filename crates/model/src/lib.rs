@@ -1,0 +1,14 @@
+//! The nouns that agent and collector share: what a reading is, what a series is called, and how
+//! both travel. Values in, values out: no socket, no file, no clock.
+//!
+//! Reading order: [`time`], [`id`], [`labels`], [`sample`].
+
+pub mod id;
+pub mod labels;
+pub mod sample;
+pub mod time;
+
+pub use id::{AgentPath, Id, IdError};
+pub use labels::{Label, Labels};
+pub use sample::{Missing, Sample, Value};
+pub use time::{Timestamp, Uptime};
