@@ -114,7 +114,6 @@ pub fn to_float(value: Value) -> f64 {
 
 /// The inverse of [`to_float`]. An ordinary NaN is a value; a marked one with a reason not known
 /// here (from a newer agent), and Prometheus' staleness marker, are `NotAvailable`.
-#[must_use]
 pub fn from_float(float: f64) -> Value {
     if !is_missing(float) {
         return Ok(float);

@@ -1,0 +1,115 @@
+//! What travels between agent and collector. Plain nouns; their serialized twins are in
+//! [`crate::wire`].
+//!
+//! An agent journals [`Readings`] and numbers them within one *boot* (one run of the agent, named
+//! by a random number): sequence 1, 2, 3 … . A [`Batch`] is one such entry on its way. The
+//! collector answers with an [`Ack`] once the batch is on its disk; only that trims the journal.
+
+use crate::labels::Labels;
+use crate::sample::Value;
+use crate::time::Timestamp;
+
+/// A small number that stands for a series within one dictionary. An agent never reuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesId(pub u32);
+
+/// One value of one series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Which series, by the dictionary of the [`Readings`] that hold it.
+    pub series: SeriesId,
+    /// When it was read.
+    pub time: Timestamp,
+    /// What was read, or why not.
+    pub value: Value,
+}
+
+/// Something that happened at a door. Personal data: kept and deleted apart from the samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it happened, by the door controller's clock where it has a usable one.
+    pub time: Timestamp,
+    /// The device that reported it.
+    pub device: String,
+    /// Which door.
+    pub door: String,
+    /// Who: a badge number or a user name, as the device gives it; empty when unknown.
+    pub person: String,
+    /// What came of it: `granted`, `denied`, `forced`, `held_open`, `opened`, `closed`.
+    pub result: String,
+}
+
+/// What the agent journals as one entry: readings and events of about one second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Readings {
+    /// The dictionary that the series ids belong to: a random number, made with the journal.
+    pub dictionary: u64,
+    /// The readings, in the order in which they were made.
+    pub readings: Vec<Reading>,
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+/// One journal entry on its way to a collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The run of the agent that journalled it: a random number.
+    pub boot: u64,
+    /// Its number within that boot, from 1, without holes.
+    pub seq: u64,
+    /// The lowest number of that boot that the agent still holds for this collector: whatever is
+    /// below it and never came will not come any more.
+    pub oldest: u64,
+    /// The agent has read everything up to this moment.
+    pub watermark: Timestamp,
+    /// Late by more than the agent's idea of "live": history, not news.
+    pub backfill: bool,
+    /// The entry itself.
+    pub readings: Readings,
+}
+
+/// A part of an agent's dictionary. Retained by the broker; parts only ever grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Describe {
+    /// Which dictionary.
+    pub dictionary: u64,
+    /// Which part, from 0.
+    pub part: u32,
+    /// The series of this part. `tenant` and `site` are not among the labels: the collector sets
+    /// them from the identity of the agent.
+    pub series: Vec<(SeriesId, Labels)>,
+}
+
+/// How an agent is. Retained by the broker; with `online: false` also the last will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The run that speaks.
+    pub boot: u64,
+    /// Whether the agent is connected.
+    pub online: bool,
+    /// The agent's version, such as `0.1.0`.
+    pub version: String,
+    /// When this run started.
+    pub started: Timestamp,
+    /// The agent's clock when it sent this.
+    pub sent: Timestamp,
+    /// Journal entries not yet acknowledged by the slowest collector.
+    pub backlog: u64,
+    /// Bytes on the journal's disk.
+    pub journal_bytes: u64,
+    /// Whether the journal is on a disk that takes writes. If not, readings are held in memory.
+    pub durable: bool,
+}
+
+/// What a collector holds of one boot of an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ack {
+    /// Which boot.
+    pub boot: u64,
+    /// Everything up to and with this number is on the collector's disk.
+    pub upto: u64,
+    /// Beyond `upto`, these ranges (first and last, both included) are on disk too.
+    pub beyond: Vec<(u64, u64)>,
+    /// The collector met series ids that it has no dictionary for: describe yourself again.
+    pub describe: bool,
+}

@@ -1,0 +1,367 @@
+//! Every metric that Hallwatch knows: its name, unit, kind and help, declared once.
+//!
+//! Profiles can only use names from here; rules and dashboards are tested against it. Names follow
+//! Prometheus: base units, the unit as suffix, `_total` for counters, states as 0 or 1.
+
+use std::fmt;
+
+/// What is known of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// The unit of its values.
+    pub unit: Unit,
+    /// How its values behave.
+    pub kind: Kind,
+    /// One sentence for people.
+    pub help: &'static str,
+}
+
+/// How the values of a metric behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number that goes up and down.
+    Gauge,
+    /// A number that only goes up, but for resets to zero.
+    Counter,
+    /// 0 or 1.
+    State,
+    /// A series for each state; the one that holds is 1, the others are 0.
+    Enum,
+}
+
+impl Kind {
+    /// The type in Prometheus' sense.
+    #[must_use]
+    pub fn prometheus_type(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge | Self::State | Self::Enum => "gauge",
+        }
+    }
+}
+
+/// The units in use, all of them base units, and how a name shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a unit's name says it all")]
+pub enum Unit {
+    Amperes,
+    Bytes,
+    Celsius,
+    Count,
+    Hertz,
+    Joules,
+    Pascals,
+    Ratio,
+    RevolutionsPerMinute,
+    Seconds,
+    State,
+    Vars,
+    Voltamperes,
+    Volts,
+    Watts,
+}
+
+impl Unit {
+    /// How the unit stands in a metric's name, without the underscore; empty for pure numbers and
+    /// states.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Amperes => "amperes",
+            Self::Bytes => "bytes",
+            Self::Celsius => "celsius",
+            Self::Count | Self::State => "",
+            Self::Hertz => "hertz",
+            Self::Joules => "joules",
+            Self::Pascals => "pascals",
+            Self::Ratio => "ratio",
+            Self::RevolutionsPerMinute => "rpm",
+            Self::Seconds => "seconds",
+            Self::Vars => "vars",
+            Self::Voltamperes => "voltamperes",
+            Self::Volts => "volts",
+            Self::Watts => "watts",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.suffix())
+    }
+}
+
+/// The metric called `name`, or `None`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+const fn metric(name: &'static str, unit: Unit, kind: Kind, help: &'static str) -> Metric {
+    Metric { name, unit, kind, help }
+}
+
+/// All of them, by theme.
+#[rustfmt::skip]
+pub static METRICS: &[Metric] = &[
+    // Electrical meters.
+    metric("meter_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Voltage of a phase (`phase`) to neutral, or of a pair of phases such as `l1l2`."),
+    metric("meter_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current of a phase, of the neutral or of ground (`phase`)."),
+    metric("meter_active_power_watts", Unit::Watts, Kind::Gauge,
+        "Active power; without `phase` the sum."),
+    metric("meter_reactive_power_vars", Unit::Vars, Kind::Gauge,
+        "Reactive power; without `phase` the sum."),
+    metric("meter_apparent_power_voltamperes", Unit::Voltamperes, Kind::Gauge,
+        "Apparent power; without `phase` the sum."),
+    metric("meter_power_factor_ratio", Unit::Ratio, Kind::Gauge,
+        "Power factor, -1 to 1; without `phase` of the sum."),
+    metric("meter_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Frequency of the mains."),
+    metric("meter_energy_joules_total", Unit::Joules, Kind::Counter,
+        "Active energy; `direction` is `delivered` or `received`."),
+    // Transfer switches.
+    metric("ats_source_available", Unit::State, Kind::State,
+        "1 when the voltage of a source (`source`: `1` utility, `2` generator) is good."),
+    metric("ats_source_connected", Unit::State, Kind::State,
+        "1 when the load is on this source (`source`)."),
+    metric("ats_source_fault", Unit::State, Kind::State,
+        "1 while a source (`source`) has this `fault`, such as `undervoltage`."),
+    metric("ats_breaker_closed", Unit::State, Kind::State,
+        "1 when the breaker of a source (`source`) is closed."),
+    metric("ats_mode", Unit::State, Kind::Enum,
+        "1 for the mode it is in (`mode`: `off`, `manual`, `auto`, `test`)."),
+    metric("ats_generator_start", Unit::State, Kind::State,
+        "1 while the switch asks the generator of a source (`source`) to start."),
+    metric("ats_alarm", Unit::State, Kind::State,
+        "1 while the switch reports a global alarm."),
+    // Generators.
+    metric("generator_mode", Unit::State, Kind::Enum,
+        "1 for the mode it is in (`mode`), such as `auto`, `manual`, `stop`."),
+    metric("generator_alarm", Unit::State, Kind::State,
+        "1 while this alarm (`alarm`) is on, such as `fail_to_start`."),
+    metric("generator_engine_speed_rpm", Unit::RevolutionsPerMinute, Kind::Gauge,
+        "Engine speed."),
+    metric("generator_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Voltage of a phase (`phase`) to neutral, or of a pair of phases."),
+    metric("generator_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current of a phase (`phase`)."),
+    metric("generator_active_power_watts", Unit::Watts, Kind::Gauge,
+        "Active power; without `phase` the sum."),
+    metric("generator_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Output frequency."),
+    metric("generator_fuel_level_ratio", Unit::Ratio, Kind::Gauge,
+        "Fuel in the tank, 0 to 1."),
+    metric("generator_oil_pressure_pascals", Unit::Pascals, Kind::Gauge,
+        "Engine oil pressure."),
+    metric("generator_oil_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Engine oil temperature."),
+    metric("generator_coolant_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Engine coolant temperature."),
+    metric("generator_starter_battery_volts", Unit::Volts, Kind::Gauge,
+        "Voltage of the starter battery."),
+    metric("generator_mains_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Mains voltage as the generator's controller sees it (`phase`)."),
+    metric("generator_mains_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Mains frequency as the generator's controller sees it."),
+    metric("generator_run_seconds_total", Unit::Seconds, Kind::Counter,
+        "Time that the engine has run in its life."),
+    metric("generator_starts_total", Unit::Count, Kind::Counter,
+        "Starts of the engine in its life."),
+    // Uninterruptible power supplies.
+    metric("ups_online", Unit::State, Kind::State,
+        "1 while the load is fed through the inverter from the mains."),
+    metric("ups_on_battery", Unit::State, Kind::State,
+        "1 while the load is fed from the battery."),
+    metric("ups_on_bypass", Unit::State, Kind::State,
+        "1 while the load is fed around the inverter."),
+    metric("ups_output_off", Unit::State, Kind::State,
+        "1 while the output has no voltage."),
+    metric("ups_overload", Unit::State, Kind::State,
+        "1 while the load is more than the supply can feed."),
+    metric("ups_battery_low", Unit::State, Kind::State,
+        "1 while the battery is about to be empty."),
+    metric("ups_battery_replace", Unit::State, Kind::State,
+        "1 when the battery has to be replaced."),
+    metric("ups_fault", Unit::State, Kind::State,
+        "1 while this `fault` is reported."),
+    metric("ups_battery_charge_ratio", Unit::Ratio, Kind::Gauge,
+        "Charge of the battery, 0 to 1."),
+    metric("ups_battery_runtime_seconds", Unit::Seconds, Kind::Gauge,
+        "How long the battery would feed the present load."),
+    metric("ups_battery_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Battery voltage."),
+    metric("ups_battery_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Battery temperature."),
+    metric("ups_load_ratio", Unit::Ratio, Kind::Gauge,
+        "Load as a part of the rated power, 0 to 1 and beyond."),
+    metric("ups_output_power_watts", Unit::Watts, Kind::Gauge,
+        "Active power of the output."),
+    metric("ups_output_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Output voltage (`phase` where there are several)."),
+    metric("ups_output_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Output current (`phase` where there are several)."),
+    metric("ups_output_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Output frequency."),
+    metric("ups_input_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Input voltage (`phase` where there are several)."),
+    metric("ups_efficiency_ratio", Unit::Ratio, Kind::Gauge,
+        "Output power by input power, 0 to 1."),
+    metric("ups_output_energy_joules_total", Unit::Joules, Kind::Counter,
+        "Energy given to the load."),
+    // Rack power distribution.
+    metric("pdu_inlet_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Voltage of an inlet (`inlet`)."),
+    metric("pdu_inlet_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current of an inlet (`inlet`)."),
+    metric("pdu_inlet_active_power_watts", Unit::Watts, Kind::Gauge,
+        "Active power of an inlet (`inlet`)."),
+    metric("pdu_inlet_apparent_power_voltamperes", Unit::Voltamperes, Kind::Gauge,
+        "Apparent power of an inlet (`inlet`)."),
+    metric("pdu_inlet_reactive_power_vars", Unit::Vars, Kind::Gauge,
+        "Reactive power of an inlet (`inlet`)."),
+    metric("pdu_inlet_power_factor_ratio", Unit::Ratio, Kind::Gauge,
+        "Power factor of an inlet (`inlet`), -1 to 1."),
+    metric("pdu_inlet_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Frequency of an inlet (`inlet`)."),
+    metric("pdu_inlet_unbalance_ratio", Unit::Ratio, Kind::Gauge,
+        "Current unbalance of the phases of an inlet (`inlet`), 0 to 1."),
+    metric("pdu_breaker_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current through a breaker (`breaker`)."),
+    metric("pdu_outlet_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Voltage of an outlet (`outlet`)."),
+    metric("pdu_outlet_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current of an outlet (`outlet`)."),
+    metric("pdu_outlet_active_power_watts", Unit::Watts, Kind::Gauge,
+        "Active power of an outlet (`outlet`)."),
+    metric("pdu_outlet_apparent_power_voltamperes", Unit::Voltamperes, Kind::Gauge,
+        "Apparent power of an outlet (`outlet`)."),
+    metric("pdu_outlet_power_factor_ratio", Unit::Ratio, Kind::Gauge,
+        "Power factor of an outlet (`outlet`), -1 to 1."),
+    metric("pdu_outlet_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Frequency of an outlet (`outlet`)."),
+    // Cooling.
+    metric("cooling_running", Unit::State, Kind::State,
+        "1 while a cooling unit, or one of its `compressor`s, runs."),
+    metric("cooling_alarm", Unit::State, Kind::State,
+        "1 while this `alarm` is on, such as `fan_issue`."),
+    metric("cooling_capacity_ratio", Unit::Ratio, Kind::Gauge,
+        "Cooling asked of the unit, 0 to 1."),
+    metric("cooling_load_watts", Unit::Watts, Kind::Gauge,
+        "Heat that the unit takes away."),
+    metric("cooling_power_watts", Unit::Watts, Kind::Gauge,
+        "Electrical power that the unit draws."),
+    metric("cooling_input_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Voltage that feeds the unit."),
+    metric("cooling_control_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Temperature that the unit cools by."),
+    metric("cooling_fan_control_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Temperature that the unit sets its fan by."),
+    metric("cooling_remote_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Temperature of a remote probe (`probe`)."),
+    metric("cooling_setpoint_celsius", Unit::Celsius, Kind::Gauge,
+        "Temperature that the unit is told to hold."),
+    metric("cooling_humidity_setpoint_ratio", Unit::Ratio, Kind::Gauge,
+        "Relative humidity that the unit is told to hold, 0 to 1."),
+    metric("cooling_fan_speed_ratio", Unit::Ratio, Kind::Gauge,
+        "Fan speed, 0 to 1."),
+    metric("cooling_valve_ratio", Unit::Ratio, Kind::Gauge,
+        "Opening of a `valve`, 0 to 1."),
+    // Environment.
+    metric("environment_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Air temperature."),
+    metric("environment_humidity_ratio", Unit::Ratio, Kind::Gauge,
+        "Relative humidity, 0 to 1."),
+    metric("environment_dew_point_celsius", Unit::Celsius, Kind::Gauge,
+        "Dew point."),
+    metric("environment_leak", Unit::State, Kind::State,
+        "1 while a detector finds water."),
+    metric("environment_smoke", Unit::State, Kind::State,
+        "1 while a detector finds smoke."),
+    metric("environment_vibration", Unit::State, Kind::State,
+        "1 while a detector feels vibration."),
+    metric("sensor_battery_ratio", Unit::Ratio, Kind::Gauge,
+        "Charge of a sensor's own battery, 0 to 1."),
+    metric("sensor_link_quality", Unit::Count, Kind::Gauge,
+        "Quality of a sensor's radio link, 0 to 255."),
+    // Physical access.
+    metric("access_door_open", Unit::State, Kind::State,
+        "1 while a door is open."),
+    metric("access_door_forced", Unit::State, Kind::State,
+        "1 after a door opened without a grant."),
+    metric("access_door_held_open", Unit::State, Kind::State,
+        "1 while a door has been open for too long."),
+    metric("access_tamper", Unit::State, Kind::State,
+        "1 while a tamper contact is broken."),
+    metric("access_events_total", Unit::Count, Kind::Counter,
+        "Events at a `door` by `result`, such as `granted` or `denied`."),
+    // Uplinks.
+    metric("uplink_up", Unit::State, Kind::State,
+        "1 while an uplink answers."),
+    metric("uplink_latency_seconds", Unit::Seconds, Kind::Gauge,
+        "Round-trip time; `quantile` where there are several."),
+    metric("uplink_loss_ratio", Unit::Ratio, Kind::Gauge,
+        "Probes lost, 0 to 1."),
+    metric("uplink_receive_bytes_total", Unit::Bytes, Kind::Counter,
+        "Bytes received."),
+    metric("uplink_transmit_bytes_total", Unit::Bytes, Kind::Counter,
+        "Bytes sent."),
+    // Hallwatch about itself.
+    metric("device_up", Unit::State, Kind::State,
+        "1 while a device answers; 0 while it does not."),
+    metric("device_poll_seconds", Unit::Seconds, Kind::Gauge,
+        "How long the last poll of a device took."),
+    metric("device_missed_slots_total", Unit::Count, Kind::Counter,
+        "Poll slots of a device that were skipped."),
+    metric("device_errors_total", Unit::Count, Kind::Counter,
+        "Failed reads of a device by `reason`."),
+    metric("agent_up", Unit::State, Kind::State,
+        "1 while an agent is connected and sends; told by the collector."),
+    metric("agent_clock_offset_seconds", Unit::Seconds, Kind::Gauge,
+        "The agent's clock less the collector's."),
+    metric("agent_journal_backlog", Unit::Count, Kind::Gauge,
+        "Journal entries not acknowledged yet."),
+    metric("agent_journal_bytes", Unit::Bytes, Kind::Gauge,
+        "Size of the journal on disk."),
+    metric("agent_journal_durable", Unit::State, Kind::State,
+        "1 while the journal is on a disk that takes writes."),
+    metric("agent_watermark_seconds", Unit::Seconds, Kind::Gauge,
+        "Up to when the agent has sent everything, since the epoch."),
+    metric("ALERTS", Unit::State, Kind::State,
+        "1 while an alert is pending or firing (`alertname`, `alertstate`)."),
+    metric("ALERTS_FOR_STATE", Unit::Seconds, Kind::Gauge,
+        "Since when an alert is active, in seconds since the epoch."),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_show_their_unit_and_kind() {
+        let mut seen = BTreeSet::new();
+        for metric in METRICS {
+            let name = metric.name;
+            assert!(seen.insert(name), "{name} twice");
+            assert!(metric.help.ends_with('.'), "{name}");
+            assert_eq!(metric.kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(
+                matches!(metric.kind, Kind::State | Kind::Enum),
+                metric.unit == Unit::State,
+                "{name}"
+            );
+            let stem = name.strip_suffix("_total").unwrap_or(name);
+            // Prometheus' own two do not follow Prometheus' own rule.
+            if !name.starts_with("ALERTS") {
+                assert!(stem.ends_with(metric.unit.suffix()), "{name} hides its unit");
+            }
+        }
+        assert_eq!(find("ups_on_battery").map(|m| m.unit), Some(Unit::State));
+        assert_eq!(find("ups_on_batery"), None);
+    }
+}
