@@ -40,6 +40,9 @@ pub enum Error {
         /// Every built-in scenario.
         known: Vec<String>,
     },
+    /// A scenario has problems: all of them, with their places.
+    #[error(transparent)]
+    Scenario(#[from] hallwatch_config::Invalid),
     /// Plant time cannot run at this speed.
     #[error("speed {speed} is not within 0.1 and 1000")]
     Speed {

@@ -268,10 +268,7 @@ impl Plant {
     }
 
     /// Looks at the hall and takes the swipes that nobody has taken, with their times.
-    pub(crate) fn view_with_swipes<T>(
-        &self,
-        look: impl FnOnce(&Hall, &[(Swipe, i64)]) -> T,
-    ) -> T {
+    pub(crate) fn view_with_swipes<T>(&self, look: impl FnOnce(&Hall, &[(Swipe, i64)]) -> T) -> T {
         let mut state = self.lock();
         let swipes: Vec<_> = state.swipes.drain(..).collect();
         look(&state.hall, &swipes)

@@ -8,6 +8,7 @@ use crate::calendar::civil;
 use crate::fault::Fault;
 use crate::physics::Hall;
 use crate::physics::access::Swipe;
+use crate::plant::Plant;
 
 /// Climate probes repeat themselves this often.
 const CLIMATE: Duration = Duration::from_secs(5);
@@ -134,8 +135,16 @@ impl Station {
         messages
     }
 
-    /// What is due at this moment.
-    pub(crate) fn due(&mut self, hall: &Hall, swipes: &[(Swipe, i64)], now: Moment) -> Vec<Message> {
+    /// What is due at this moment, taken from the plant.
+    pub(crate) fn messages(&mut self, plant: &Plant, now: Moment) -> Vec<Message> {
+        if self.kind == StationKind::BadgeReader {
+            plant.view_with_swipes(|hall, swipes| self.due(hall, swipes, now))
+        } else {
+            plant.view(|hall| self.due(hall, &[], now))
+        }
+    }
+
+    fn due(&mut self, hall: &Hall, swipes: &[(Swipe, i64)], now: Moment) -> Vec<Message> {
         match self.kind {
             StationKind::Zigbee => self.zigbee(hall, now),
             StationKind::Tasmota => self.tasmota(hall, now),
@@ -183,8 +192,10 @@ impl Station {
     }
 
     fn reader(&mut self, swipes: &[(Swipe, i64)], now: Moment) -> Vec<Message> {
-        let mut messages: Vec<Message> =
-            swipes.iter().map(|(swipe, time)| Message::json("/rfid", &access(swipe, *time))).collect();
+        let mut messages: Vec<Message> = swipes
+            .iter()
+            .map(|(swipe, time)| Message::json("/rfid", &access(swipe, *time)))
+            .collect();
         if self.regular.is_due(HEARTBEAT, now.uptime) {
             let beat = json!({ "type": "heartbeat", "time": now.unix_seconds });
             messages.push(Message::json("/rfid", &beat));

@@ -122,6 +122,16 @@ impl DeviceId {
         !matches!(self, Self::UpsA | Self::UpsB)
     }
 
+    /// Vendor, product code and revision, for those that answer function 43/14.
+    pub(crate) const fn identification(self) -> Option<[&'static str; 3]> {
+        match self {
+            Self::PduA1 | Self::PduA2 | Self::PduB1 | Self::PduB2 => {
+                Some(["Raritan", "PX3-5190R", "3.6.1"])
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn registers(self) -> RegisterMap {
         match self {
             Self::UtilityMeter => schneider_pm5500::registers(),
