@@ -1,8 +1,11 @@
 //! From a text to what the caller makes of it.
 
+use std::ops::Range;
+
 use toml::de::DeTable;
 
 use crate::desk::Desk;
+use crate::nesting;
 use crate::problem::{Invalid, Problem, Problems};
 use crate::section::Section;
 use crate::source::Source;
@@ -22,7 +25,12 @@ pub fn read<T>(
     check: impl FnOnce(&mut Section<'_>) -> Option<T>,
 ) -> Result<T, Invalid> {
     if source.text().len() > MAX_SOURCE_BYTES {
-        return Err(refused(source, format!("more than {} MiB", MAX_SOURCE_BYTES >> 20)));
+        let message = format!("more than {} MiB", MAX_SOURCE_BYTES >> 20);
+        return Err(refused(source, 0..0, message));
+    }
+    if let Some(span) = nesting::too_deep(source.text()) {
+        let message = format!("nested deeper than {} levels", nesting::MAX_NESTING);
+        return Err(refused(source, span, message));
     }
     let (table, errors) = DeTable::parse_recoverable(source.text());
     let desk = Desk::new(source, &errors);
@@ -35,13 +43,13 @@ pub fn read<T>(
     };
     match desk.into_problems().into_result(value)? {
         Some(value) => Ok(value),
-        None => Err(refused(source, "refused without a reason".to_owned())),
+        None => Err(refused(source, 0..0, "refused without a reason".to_owned())),
     }
 }
 
-/// A problem of the text as a whole.
-fn refused(source: &Source, message: String) -> Invalid {
+/// A problem that leaves nothing else to say.
+fn refused(source: &Source, span: Range<usize>, message: String) -> Invalid {
     let mut problems = Problems::new(source);
-    problems.push(Problem { span: 0..0, message, label: String::new(), help: None });
+    problems.push(Problem { span, message, label: String::new(), help: None });
     problems.into_invalid()
 }
