@@ -33,13 +33,16 @@ impl<'s> Desk<'s> {
             broken_lines: BTreeSet::new(),
             swallowed_from: None,
         };
+        let opens = flaws.iter().filter(|flaw| flaw.kind == FlawKind::OpenValue);
+        desk.swallowed_from = opens.map(|flaw| flaw.begins.start).min();
         for flaw in flaws {
+            let open = flaw.kind == FlawKind::OpenValue;
+            let (span, label) =
+                if open { (flaw.begins, "begins here") } else { (flaw.noticed.clone(), "") };
             desk.broken_lines.insert(source.line_of(flaw.noticed.start));
-            if flaw.kind == FlawKind::OpenValue {
-                desk.push_syntax(flaw.begins.clone(), &flaw.message, "begins here");
-                desk.swallows_from(flaw.begins.start);
-            } else {
-                desk.push_syntax(flaw.noticed, &flaw.message, "");
+            // What was swallowed is no longer read as what it is.
+            if desk.swallowed_from.is_none_or(|from| span.start <= from) {
+                desk.push_syntax(span, &flaw.message, label);
             }
         }
         desk
@@ -56,9 +59,12 @@ impl<'s> Desk<'s> {
             if lines_before.contains(&self.source.line_of(start)) {
                 continue;
             }
-            // A string without end.
-            if ["\"\"\"", "'''"].iter().any(|quotes| error.message().contains(quotes)) {
-                self.swallows_from(start);
+            if self.swallowed_from.is_some_and(|from| start > from) {
+                continue;
+            }
+            // A string of several lines without end.
+            if start == end && error.message().starts_with("invalid multi-line") {
+                self.swallowed_from = Some(end);
             }
             self.push_syntax(span, error.message(), "");
         }
@@ -68,10 +74,6 @@ impl<'s> Desk<'s> {
         self.broken_lines.insert(self.source.line_of(span.start));
         let (message, label) = (message.to_owned(), label.to_owned());
         self.problems.get_mut().push(Problem { span, message, label, help: None });
-    }
-
-    fn swallows_from(&mut self, offset: usize) {
-        self.swallowed_from = Some(self.swallowed_from.map_or(offset, |from| from.min(offset)));
     }
 
     /// Records what is wrong, unless a syntax error explains it.
