@@ -42,7 +42,7 @@ impl<'s> Desk<'s> {
             desk.broken_lines.insert(source.line_of(flaw.noticed.start));
             // What was swallowed is no longer read as what it is.
             if desk.swallowed_from.is_none_or(|from| span.start <= from) {
-                desk.push_syntax(span, &flaw.message, label);
+                desk.push_syntax(span, &flaw.message, label, None);
             }
         }
         desk
@@ -66,14 +66,29 @@ impl<'s> Desk<'s> {
             if start == end && error.message().starts_with("invalid multi-line") {
                 self.swallowed_from = Some(end);
             }
-            self.push_syntax(span, error.message(), "");
+            // The parser's own words for both of these are the same, and puzzling.
+            let text = &self.source.text().get(span.clone()).unwrap_or_default();
+            if !error.message().starts_with("string values must be quoted") {
+                self.push_syntax(span, error.message(), "", None);
+            } else if text.is_empty() {
+                self.push_syntax(span, "no value after `=`", "", None);
+            } else {
+                let help = format!("texts need quotes: `\"{}\"`", shown(text));
+                self.push_syntax(span, "not a TOML value", "", Some(help));
+            }
         }
     }
 
-    fn push_syntax(&mut self, span: Range<usize>, message: &str, label: &str) {
+    fn push_syntax(
+        &mut self,
+        span: Range<usize>,
+        message: &str,
+        label: &str,
+        help: Option<String>,
+    ) {
         self.broken_lines.insert(self.source.line_of(span.start));
         let (message, label) = (message.to_owned(), label.to_owned());
-        self.problems.get_mut().push(Problem { span, message, label, help: None });
+        self.problems.get_mut().push(Problem { span, message, label, help });
     }
 
     /// Records what is wrong, unless a syntax error explains it.

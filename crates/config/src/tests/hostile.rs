@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::check;
 use super::site::{GOOD, site};
+use super::{accept, check};
 use crate::{MAX_PROBLEMS, MAX_SOURCE_BYTES, Source, read};
 
 /// Reads and prints; whether the text is valid does not matter.
@@ -70,6 +70,15 @@ fn floods() {
     ] {
         survive(&text);
     }
+}
+
+#[test]
+fn a_large_text_that_is_valid() {
+    let device = "[[device]]\nname = 'D'\nprofile = 'pdu-v1'\nmqtt.topic = 'a'\n";
+    let devices = (0..10_000).map(|n| device.replace('D', &format!("meter-{n}")));
+    let text = GOOD.to_owned() + &devices.collect::<String>();
+    assert!(text.len() < MAX_SOURCE_BYTES / 4);
+    accept(&text, site);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn last_line_without_break() {
 #[test]
 fn unfinished_last_line() {
     assert_snapshot!(check("poll = ", poll), @r#"
-    error: string values must be quoted, expected literal string
+    error: no value after `=`
      --> agent.toml:1:8
       |
     1 | poll = 
@@ -63,19 +63,19 @@ fn a_value_that_is_not_there_is_not_judged() {
         root.choice("word", &[("one", 1)], 1);
         root.checked("id", |text| Err::<(), _>(text.len()))
     }), @r#"
-    error: string values must be quoted, expected literal string
+    error: no value after `=`
      --> agent.toml:2:7
       |
     2 | unit =
       |       ^
 
-    error: string values must be quoted, expected literal string
+    error: no value after `=`
      --> agent.toml:3:7
       |
     3 | word =
       |       ^
 
-    error: string values must be quoted, expected literal string
+    error: no value after `=`
      --> agent.toml:4:6
       |
     4 | id = # none
@@ -176,11 +176,13 @@ fn several_syntax_errors_and_their_neighbours() {
       |
       = help: add `x = true`
 
-    error: string values must be quoted, expected literal string
+    error: not a TOML value
      --> agent.toml:1:8
       |
     1 | poll = 5s
       |        ^^
+      |
+      = help: texts need quotes: `"5s"`
 
     error: unclosed table, expected `]`
      --> agent.toml:2:9
