@@ -42,11 +42,7 @@ pub async fn get(base: &str, path: &str, parameters: &[(&str, &str)]) -> Json {
 }
 
 /// GET of a path with parameters, for servers that may be away.
-pub async fn try_get(
-    base: &str,
-    path: &str,
-    parameters: &[(&str, &str)],
-) -> Result<Json, String> {
+pub async fn try_get(base: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Json, String> {
     let url = format!("{base}{path}");
     let request = if parameters.is_empty() {
         http().get(url)

@@ -89,8 +89,17 @@ impl Site {
         let agent = start_agent(path);
         let collector = start_collector(path, options.sink.as_deref());
         let api = format!("http://{listen}");
-        let site =
-            Self { plant, agent, collector, broker, pager, control, api, sink: options.sink, directory };
+        let site = Self {
+            plant,
+            agent,
+            collector,
+            broker,
+            pager,
+            control,
+            api,
+            sink: options.sink,
+            directory,
+        };
         site.reads("device_up{device=\"utility-meter\"} == 1", Duration::from_secs(30)).await;
         site
     }

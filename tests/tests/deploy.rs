@@ -25,7 +25,10 @@ fn the_compose_file_mounts_what_is_there() {
     for name in ["mosquitto", "victoria-metrics", "grafana"] {
         let service = &services[name];
         let image = service["image"].as_str().expect("an image");
-        assert!(image.contains(':') && !image.ends_with(":latest"), "{name} is not pinned: {image}");
+        assert!(
+            image.contains(':') && !image.ends_with(":latest"),
+            "{name} is not pinned: {image}"
+        );
         for volume in service["volumes"].as_array().expect("volumes") {
             let source = volume.as_str().and_then(|v| v.split(':').next()).expect("a source");
             if source.starts_with('.') {
@@ -53,9 +56,8 @@ fn the_units_are_hardened_and_start_what_they_name() {
     for name in ["agent", "collector"] {
         let unit = deploy().join(format!("systemd/hallwatch-{name}.service"));
         let text = std::fs::read_to_string(&unit).expect("a unit");
-        let run = format!(
-            "ExecStart=/usr/bin/hallwatch-{name} run --config /etc/hallwatch/{name}.toml"
-        );
+        let run =
+            format!("ExecStart=/usr/bin/hallwatch-{name} run --config /etc/hallwatch/{name}.toml");
         assert!(text.contains(&run), "{}", unit.display());
         // 0 is safest, 10 is no protection at all.
         let output = Command::new(program("systemd-analyze", "systemd"))
@@ -92,8 +94,8 @@ async fn agent_and_collector_run_with_exactly_the_sample_configurations() {
     let path = directory.path();
     let devices = [
         ("utility-meter", "192.0.2.10"),
-        ("ats-1", "192.0.2.11"),
-        ("generator-1", "192.0.2.12"),
+        ("ats", "192.0.2.11"),
+        ("generator", "192.0.2.12"),
         ("ups-a", "192.0.2.13"),
         ("ups-b", "192.0.2.14"),
         ("pdu-a1", "192.0.2.15"),

@@ -44,9 +44,8 @@ async fn utility_lost_and_the_generator_fails_to_start() {
     }
     let fired = |name: &str| {
         let alerts = site.pager.alerts();
-        let of = |a: &&serde_json::Value| {
-            a["labels"]["alertname"] == name && a["status"] == "firing"
-        };
+        let of =
+            |a: &&serde_json::Value| a["labels"]["alertname"] == name && a["status"] == "firing";
         let mut starts: Vec<String> =
             alerts.iter().filter(of).map(|a| format!("{}{}", a["labels"], a["startsAt"])).collect();
         starts.sort();

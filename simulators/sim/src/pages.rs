@@ -57,7 +57,8 @@ async fn receive(State(pager): State<Pager>, body: Bytes) -> (StatusCode, String
             Ok(mut record) => {
                 let line = format!("{page}\n");
                 let written = record.file.write_all(line.as_bytes());
-                written.map_err(|error| format!("cannot write {}: {error}\n", record.path.display()))
+                written
+                    .map_err(|error| format!("cannot write {}: {error}\n", record.path.display()))
             }
             Err(_) => Err("the record is gone\n".to_owned()),
         };

@@ -34,7 +34,8 @@ async fn main() {
     let mut rest = Vec::new();
     for round in 0..rounds {
         site.set_register("pdu-a1", REGISTER, ALIVE).await;
-        site.reads(r#"pdu_inlet_voltage_volts{device="pdu-a1"} > 200"#, Duration::from_secs(20)).await;
+        site.reads(r#"pdu_inlet_voltage_volts{device="pdu-a1"} > 200"#, Duration::from_secs(20))
+            .await;
         wait_for("calm", Duration::from_secs(30), async || {
             let firing = prometheus::try_query(&site.api, "ALERTS{alertname=\"InletDead\"}").await;
             firing.ok()?.is_empty().then_some(())
@@ -51,7 +52,8 @@ async fn main() {
             page.map(|(arrived, _)| *arrived)
         })
         .await;
-        let series = prometheus::query(&site.api, r#"pdu_inlet_voltage_volts{device="pdu-a1"}[30s]"#);
+        let series =
+            prometheus::query(&site.api, r#"pdu_inlet_voltage_volts{device="pdu-a1"}[30s]"#);
         let read = series.await[0]
             .samples
             .iter()
@@ -63,7 +65,8 @@ async fn main() {
     }
     println!("from register change to webhook, {rounds} rounds, devices read every second");
     println!("{:<34}{:>9}{:>9}{:>9}", "", "p50", "p90", "max");
-    for (name, times) in [("waiting for the next poll", &mut poll), ("reading to page", &mut rest)] {
+    for (name, times) in [("waiting for the next poll", &mut poll), ("reading to page", &mut rest)]
+    {
         times.sort();
         let at = |part: usize| format!("{} ms", times[(times.len() - 1) * part / 100].as_millis());
         println!("{name:<34}{:>9}{:>9}{:>9}", at(50), at(90), at(100));
