@@ -32,9 +32,9 @@ fn deep_nesting() {
         let open = format!("{{ {dots} = ").repeat(levels);
         format!("[{dots}]\n{dots} = {open}1{}", "}".repeat(levels))
     };
-    let deepest_read = nested(16);
+    let deepest_read = nested(8);
     assert!(!check(&deepest_read, site).contains("nested deeper"));
-    assert!(check(&nested(17), site).contains("nested deeper than 16 levels"));
+    assert!(check(&nested(9), site).contains("nested deeper than 8 levels"));
     for text in [
         "x = ".to_owned() + &"[".repeat(100_000),
         "x = ".to_owned() + &"[".repeat(100_000) + &"]".repeat(100_000),
