@@ -1,5 +1,7 @@
 //! Registers to numbers.
 
+use std::ops::RangeInclusive;
+
 use hallwatch_model::{Missing, Value};
 
 /// What a point's registers hold.
@@ -119,7 +121,7 @@ pub struct Conversion {
     /// What is added after scaling.
     pub offset: f64,
     /// Bit patterns that mean "not available", as unsigned numbers of the value's width.
-    pub not_available: Vec<u64>,
+    pub not_available: Vec<RangeInclusive<u64>>,
     /// The least plausible value, after scaling.
     pub min: f64,
     /// The largest plausible value, after scaling.
@@ -153,10 +155,7 @@ impl Conversion {
     /// kinds that have no number; `NotAvailable` for a sentinel or a NaN; `OutOfRange` outside of
     /// the limits and for infinities.
     pub fn value(&self, registers: &[u16]) -> Value {
-        let pattern = self.pattern(registers)?;
-        if self.not_available.contains(&pattern) {
-            return Err(Missing::NotAvailable);
-        }
+        let pattern = self.available(registers)?;
         let raw = self.number(pattern)?;
         if raw.is_nan() {
             return Err(Missing::NotAvailable);
@@ -166,6 +165,18 @@ impl Conversion {
             return Err(Missing::OutOfRange);
         }
         Ok(value)
+    }
+
+    /// The value's bits as [`Conversion::pattern`] has them, when the device has them.
+    ///
+    /// # Errors
+    /// As for [`Conversion::pattern`], and `NotAvailable` for a sentinel.
+    pub fn available(&self, registers: &[u16]) -> Result<u64, Missing> {
+        let pattern = self.pattern(registers)?;
+        if self.not_available.iter().any(|sentinels| sentinels.contains(&pattern)) {
+            return Err(Missing::NotAvailable);
+        }
+        Ok(pattern)
     }
 
     /// The value's bits as one unsigned number, in the right order of words and bytes: what flags,
@@ -363,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_is_no_value_says_why() {
-        let sentinel = |kind, patterns: &[u64]| Conversion {
+        let sentinel = |kind, patterns: &[RangeInclusive<u64>]| Conversion {
             not_available: patterns.to_vec(),
             ..conversion(kind)
         };
@@ -371,10 +382,20 @@ mod tests {
         use Missing::{Malformed, NotAvailable, OutOfRange};
         let words = Kind::Words { registers: 1 };
         let cases: [(&str, Conversion, &[u16], Missing); 13] = [
-            ("unsigned", sentinel(Kind::U16, &[0xffff]), &[0xffff], NotAvailable),
-            ("signed", sentinel(Kind::I16, &[0xffff]), &[0xffff], NotAvailable),
-            ("second", sentinel(Kind::I32, &[1, 0x7fff_fff8]), &[0x7fff, 0xfff8], NotAvailable),
-            ("float", sentinel(Kind::F32, &[0x7f7f_ffff]), &[0x7f7f, 0xffff], NotAvailable),
+            ("unsigned", sentinel(Kind::U16, &[0xffff..=0xffff]), &[0xffff], NotAvailable),
+            ("signed", sentinel(Kind::I16, &[0xffff..=0xffff]), &[0xffff], NotAvailable),
+            (
+                "second",
+                sentinel(Kind::I32, &[1..=1, 0x7fff_fff8..=0x7fff_ffff]),
+                &[0x7fff, 0xfffc],
+                NotAvailable,
+            ),
+            (
+                "float",
+                sentinel(Kind::F32, &[0x7f7f_ffff..=0x7f7f_ffff]),
+                &[0x7f7f, 0xffff],
+                NotAvailable,
+            ),
             ("nan", conversion(Kind::F32), &[0x7fc0, 0], NotAvailable),
             ("half nan", conversion(Kind::F16), &[0x7e00], NotAvailable),
             ("infinity", conversion(Kind::F32), &[0xff80, 0], OutOfRange),

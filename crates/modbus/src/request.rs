@@ -108,9 +108,11 @@ impl Read {
 
 impl fmt::Display for Read {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = u32::from(self.address) + u32::from(self.count) - 1;
-        let (table, function) = (self.table, self.table.function());
-        write!(f, "{table} {} to {last} (function {function})", self.address)
+        write!(f, "{} {}", self.table, self.address)?;
+        if self.count > 1 {
+            write!(f, " to {}", u32::from(self.address) + u32::from(self.count) - 1)?;
+        }
+        write!(f, " (function {})", self.table.function())
     }
 }
 

@@ -217,7 +217,9 @@ impl<C: Connect, F: Framing> Client<C, F> {
             }
             Err(Broken::Other(Failure::Timeout(_))) => {
                 self.timeouts += 1;
-                progress.written && self.timeouts < self.options.timeouts_before_close
+                progress.written
+                    && connection.at_frame_start()
+                    && self.timeouts < self.options.timeouts_before_close
             }
             Err(_) => false,
         };

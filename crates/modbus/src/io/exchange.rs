@@ -71,6 +71,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Whether nothing of a further frame has come. After a timeout in the middle of a frame, where
+    /// the next one begins cannot be known for sure.
+    pub(crate) fn at_frame_start(&self) -> bool {
+        self.received.is_empty()
+    }
+
     fn consume(&mut self, bytes: usize) {
         self.received.drain(..bytes.min(self.received.len()));
     }
