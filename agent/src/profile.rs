@@ -32,6 +32,7 @@
 //! A point of flags or states becomes several series: `flags` (one series for each bit), `bits`
 //! (one label for many bits of one metric), `states` (one series for each member, exactly one of
 //! them 1) and `nibbles` (alarms of four bits, the highest first).
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::as_conversions))]
 
 mod file;
 mod map;

@@ -48,18 +48,24 @@ impl Draft {
 /// All series that the point in `section` becomes.
 pub(super) fn drafts(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft> {
     let mut drafts = Vec::new();
+    let last = last_bit(kind);
     if section.has("metric") {
         let wanted: &[Kind] = match kind {
             Some(Type::Bool) => &[Kind::State],
             _ => &[Kind::Gauge, Kind::Counter, Kind::State],
         };
         let inverted = section.optional::<bool>("inverted");
-        drafts.extend(Target::read(section, wanted).map(|target| target.whole(section, inverted)));
+        let target = Target::read(section, wanted, None);
+        drafts.extend(target.map(|target| target.whole(section, inverted)));
+        if matches!(kind, Some(Type::Text { .. } | Type::Words { .. })) {
+            let help = "give it `states` or `nibbles`, or no metric at all".to_owned();
+            section.problem(section.span(), "the type has no number", "", Some(help));
+        }
     }
     for mut flag in section.sections("flags") {
-        let field = flag.required_ranged("bit", 0..=63).map(bit);
+        let field = flag.required_ranged("bit", 0..=last).map(bit);
         let inverted = flag.or("inverted", false);
-        let target = Target::read(&mut flag, &[Kind::State]);
+        let target = Target::read(&mut flag, &[Kind::State], None);
         if let (Some(field), Some(target)) = (field, target) {
             drafts.push(target.state(None, field, [one(u64::from(!inverted))]));
         }
@@ -67,14 +73,19 @@ pub(super) fn drafts(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft
     for mut group in section.sections("bits") {
         let label = group.required::<String>("label");
         let names: Option<BTreeMap<String, u8>> = group.required("names");
-        let target = Target::read(&mut group, &[Kind::State]);
+        let target = Target::read(&mut group, &[Kind::State], label.as_deref());
         let (Some(label), Some(names), Some(target)) = (label, names, target) else { continue };
         for (name, at) in names {
+            if at > last {
+                let message = format!("`{name}` is bit {at}, the type's last is bit {last}");
+                let span = group.value("names").map_or(0..0, |value| value.span());
+                group.problem(span, message, "", None);
+            }
             drafts.push(target.state(Some((&label, &name)), bit(at), [one(1)]));
         }
     }
     for mut group in section.sections("states") {
-        drafts.extend(states(&mut group));
+        drafts.extend(states(&mut group, last));
     }
     if let Some(mut group) = section.section("nibbles") {
         drafts.extend(nibbles(&mut group, kind));
@@ -83,13 +94,14 @@ pub(super) fn drafts(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft
 }
 
 /// One series for each member of an enumeration.
-fn states(section: &mut Section<'_>) -> Vec<Draft> {
-    let bit = section.ranged("bit", 0..=63, 0);
-    let width = section.ranged("width", 1..=64, 64);
+fn states(section: &mut Section<'_>, last: u8) -> Vec<Draft> {
+    let bit = section.ranged("bit", 0..=last, 0);
+    let rest = last.saturating_sub(bit) + 1;
+    let width = section.ranged("width", 1..=rest, rest);
     let label = section.required::<String>("label");
     let values: Option<BTreeMap<String, Vec<Pattern>>> = section.required("values");
     let not_available = patterns(section, "not_available");
-    let target = Target::read(section, &[Kind::Enum, Kind::State]);
+    let target = Target::read(section, &[Kind::Enum, Kind::State], label.as_deref());
     let (Some(label), Some(values), Some(target)) = (label, values, target) else {
         return Vec::new();
     };
@@ -117,7 +129,7 @@ fn nibbles(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft> {
     let names: Option<Vec<String>> = section.required("names");
     let active = patterns(section, "active");
     let not_available = patterns(section, "not_available");
-    let target = Target::read(section, &[Kind::State]);
+    let target = Target::read(section, &[Kind::State], label.as_deref());
     let (Some(label), Some(names), Some(target), Some(kind)) = (label, names, target, kind) else {
         return Vec::new();
     };
@@ -139,6 +151,15 @@ fn nibbles(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft> {
     series.collect()
 }
 
+/// The highest bit that a value of this type has; 63, when the type is not known.
+fn last_bit(kind: Option<Type>) -> u8 {
+    match kind {
+        Some(Type::Bool) => 0,
+        Some(kind) => u8::try_from(kind.width().min(4) * 16 - 1).unwrap_or(63),
+        None => 63,
+    }
+}
+
 fn bit(bit: u8) -> Field {
     Field { bit, width: 1 }
 }
@@ -156,12 +177,12 @@ struct Target {
 
 impl Target {
     /// Reads `metric` and `labels`; the metric must be in the vocabulary and of a kind that fits.
-    fn read(section: &mut Section<'_>, wanted: &[Kind]) -> Option<Self> {
+    /// `label` is the one that tells the series of a group apart.
+    fn read(section: &mut Section<'_>, wanted: &[Kind], label: Option<&str>) -> Option<Self> {
         let name = section.checked("metric", |text| Ok::<_, String>(text.to_owned()));
         let labels: BTreeMap<String, String> = section.or("labels", BTreeMap::new());
-        let label = section.optional::<String>("label");
-        for name in labels.keys().chain(&label) {
-            if RESERVED.contains(&name.as_str()) || !is_label(name) {
+        for name in labels.keys().map(String::as_str).chain(label) {
+            if RESERVED.contains(&name) || !is_label(name) {
                 let key = if labels.contains_key(name) { "labels" } else { "label" };
                 let span = section.value(key).map_or(0..0, |value| value.span());
                 let help = "labels are of `a-z`, `0-9` and `_`; where a device stands is the \
@@ -172,8 +193,7 @@ impl Target {
         }
         let name = name?;
         let Some(metric) = vocabulary::find(&name.value) else {
-            let known = vocabulary::METRICS.iter().map(|metric| metric.name);
-            section.no_such("metric", &name, known);
+            section.no_such("metric", &name, of_the_same_theme(&name.value));
             return None;
         };
         if !wanted.contains(&metric.kind) {
@@ -219,6 +239,14 @@ impl Target {
         let active = active.into();
         self.draft(label, DraftKind::State { field, active, known, not_available })
     }
+}
+
+/// The metrics whose names begin with the same word, or all, when there are none.
+fn of_the_same_theme(name: &str) -> Vec<&'static str> {
+    let theme = name.split('_').next().unwrap_or(name);
+    let all = || vocabulary::METRICS.iter().map(|metric| metric.name);
+    let same: Vec<_> = all().filter(|known| known.split('_').next() == Some(theme)).collect();
+    if same.is_empty() { all().collect() } else { same }
 }
 
 fn is_label(name: &str) -> bool {
