@@ -164,6 +164,8 @@ fn siemens_3kc_atc6300() {
 
 #[test]
 fn deepsea_gencomm() {
+    let pages = [(772, 1), (1024, 34), (1536, 2), (1798, 12), (39425, 9)];
+    assert_eq!(reads("deepsea_gencomm"), pages);
     let running: &Words = &[
         (H, 772, &[1]),
         // 412 kPa, 84 °C, 91 °C, 73 %; 27.4 V, 1500 rpm, 50.1 Hz; 230.4, 230.5, 100000.0 V.
@@ -177,10 +179,12 @@ fn deepsea_gencomm() {
         (H, 1798, &[0x0036, 0xee80]),
         (H, 1808, &[0, 512]),
         // Emergency stop not on (1), low oil pressure: warning, high coolant temperature:
-        // shutdown, high oil temperature: electrical trip; then fail to start: shutdown.
-        (H, 39425, &[0x1234, 0x1131, 0x1111]),
-        // Low fuel level (third nibble of the seventh register): warning.
-        (H, 39431, &[0x1121]),
+        // shutdown, low coolant temperature: electrical trip.
+        (H, 39425, &[0x1234, 0x1111, 0x1111]),
+        // Fail to start: shutdown (second nibble); low fuel level: warning (third nibble).
+        (H, 39428, &[0x1311, 0x1111, 0x1121]),
+        // Maintenance: warning (last nibble of the ninth register).
+        (H, 39433, &[0x1112]),
     ];
     check(
         "deepsea_gencomm",
@@ -208,9 +212,10 @@ fn deepsea_gencomm() {
             ("generator_starts_total", Ok(512.0)),
             (r#"generator_alarm{alarm="low_oil_pressure"}"#, Ok(1.0)),
             (r#"generator_alarm{alarm="high_coolant_temperature"}"#, Ok(1.0)),
-            (r#"generator_alarm{alarm="high_oil_temperature"}"#, Ok(1.0)),
+            (r#"generator_alarm{alarm="low_coolant_temperature"}"#, Ok(1.0)),
             (r#"generator_alarm{alarm="fail_to_start"}"#, Ok(1.0)),
             (r#"generator_alarm{alarm="low_fuel_level"}"#, Ok(1.0)),
+            (r#"generator_alarm{alarm="maintenance_due"}"#, Ok(1.0)),
         ],
     );
     // The first and the last of the eight codes that mean "no value", of each type, and the last
