@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use hallwatch_agent::profile::{Profile, shipped};
 use hallwatch_config::Source;
@@ -449,13 +450,15 @@ fn any_answer() -> impl Strategy<Value = Result<Data, Missing>> {
     ]
 }
 
+static ALL: LazyLock<Vec<Profile>> =
+    LazyLock::new(|| shipped().iter().map(|(name, _)| profile(name)).collect());
+
 proptest! {
     #[test]
     fn no_answers_panic_and_every_value_is_finite(
         answers in prop::collection::vec(any_answer(), 0..20),
     ) {
-        for (name, _) in shipped() {
-            let profile = profile(name);
+        for profile in ALL.iter() {
             let samples = profile.samples(&answers);
             prop_assert_eq!(samples.len(), profile.series().len());
             for (series, value) in samples {
