@@ -38,6 +38,8 @@ mod size;
 mod suggest;
 mod url;
 
+mod mend;
+mod outline;
 mod read;
 
 pub use duration::{DurationError, DurationOrZero, format_duration, parse_duration};
@@ -48,3 +50,6 @@ pub use size::{Bytes, BytesError};
 pub use source::{Position, Source};
 pub use url::{Url, UrlError};
 pub use value::{FromValue, Ranged, Spanned, Value};
+
+#[cfg(test)]
+mod tests;
