@@ -25,6 +25,8 @@ use crate::registers::{Refusal, Table};
 const MAX_CONNECTIONS: usize = 16;
 /// Wait after the listener failed, for example for lack of file descriptors.
 const LISTENER_PAUSE: Duration = Duration::from_millis(500);
+/// How long connections may take to end.
+const DRAIN: Duration = Duration::from_secs(2);
 /// What a device with garbage on its line does to every byte.
 const GARBAGE: u8 = 0xa5;
 
@@ -54,7 +56,7 @@ pub(crate) async fn serve(
     let trouble = move |error: io::Error| tracing::debug!(%device, %error, "connection ended");
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
             result = server.serve(&connect, trouble) => {
                 if let Err(error) = result {
                     tracing::warn!(%device, %error, "listener failed, trying again");
@@ -62,6 +64,11 @@ pub(crate) async fn serve(
             }
         }
         tokio::time::sleep(LISTENER_PAUSE).await;
+    }
+    // The connections were told to end; all places free again means that they have.
+    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    if tokio::time::timeout(DRAIN, places.acquire_many(all)).await.is_err() {
+        tracing::warn!(%device, "connections did not end in time");
     }
 }
 
