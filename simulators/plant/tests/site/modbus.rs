@@ -293,6 +293,59 @@ fn a_hanging_device_accepts_and_never_answers_and_its_neighbours_do() {
 }
 
 #[test]
+fn a_late_answer_is_the_answer_to_its_own_question() {
+    let site = Site::start();
+    let address = site.address(DeviceId::UpsA);
+    site.plant.cause("device-late-ups-a").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.write_all(&[0, 7, 0, 0, 0, 6, 1, 3, 0, 130, 0, 1]).unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answer = [0; 11];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, [0, 7, 0, 0, 0, 5, 1, 3, 2, 200, 0]);
+}
+
+#[test]
+fn shutdown_ends_open_connections() {
+    let mut site = Site::start();
+    let mut open: Vec<TcpStream> =
+        DeviceId::ALL.map(|device| TcpStream::connect(site.address(device)).unwrap()).into();
+    for stream in &mut open {
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        // Refused or not, answered: the connection is in use.
+        stream.write_all(&[0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1]).unwrap();
+        stream.read_exact(&mut [0; 9]).unwrap();
+    }
+    site.stop();
+    for stream in &mut open {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.len() <= 2, "{rest:?}");
+    }
+}
+
+#[test]
+fn a_device_keeps_a_bounded_number_of_connections() {
+    let site = Site::start();
+    let address = site.address(DeviceId::Crac1);
+    let request = [0, 1, 0, 0, 0, 6, 1, 4, 1, 6, 0, 1];
+    let served = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(&request).is_ok() && stream.read_exact(&mut [0; 11]).is_ok()
+    };
+    let mut open: Vec<TcpStream> = Vec::new();
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        assert!(served(&mut stream));
+        open.push(stream);
+    }
+    assert!(!served(&mut TcpStream::connect(address).unwrap()), "a seventeenth");
+    assert!(open.iter_mut().all(served), "the others go on");
+}
+
+#[test]
 fn a_device_that_goes_closes_old_and_new_connections() {
     let site = Site::start();
     let address = site.address(DeviceId::UpsA);
