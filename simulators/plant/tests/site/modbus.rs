@@ -82,6 +82,38 @@ fn the_utility_meter_gives_floats_in_kilowatts_volts_and_hertz() {
 }
 
 #[test]
+fn each_phase_lies_at_its_own_address() {
+    let site = Site::start();
+    let mut meter = site.client(DeviceId::UtilityMeter);
+    let mut at = |address| float(&meter.read_holding_registers(address, 2).unwrap());
+    let total = at(3059);
+    // Phase 1 carries more than 2, and 2 more than 3.
+    for (phase, share) in [(0_u16, 0.345), (1, 0.330), (2, 0.325)] {
+        let volts = site.plant.view(|hall| hall.utility.phase_volts(usize::from(phase)));
+        near(at(3027 + 2 * phase), volts, 0.3);
+        near(at(3053 + 2 * phase) / total, share, 0.002);
+        near(at(2999 + 2 * phase) * volts * 0.95 / 1000.0 / total, share, 0.003);
+    }
+    near(at(3035) * 3.0_f64.sqrt(), at(3025), 1.0);
+    near(at(3075) * at(3083), total, 0.3);
+    near((total * total + at(3067) * at(3067)).sqrt(), at(3075), 0.3);
+
+    site.plant.cause("utility-off").unwrap();
+    site.plant.step(Duration::from_secs(60));
+    let mut controller = site.client(DeviceId::Generator);
+    let mut at = |address| f64::from(long(&controller.read_holding_registers(address, 2).unwrap()));
+    let total = at(1536);
+    for (phase, share) in [(0_u16, 0.345), (1, 0.330), (2, 0.325)] {
+        near(at(1052 + 2 * phase) / total, share, 0.005);
+        near(at(1044 + 2 * phase) / 10.0 * 230.0 * 0.95 / total, share, 0.005);
+    }
+    let alive = at(1798);
+    site.plant.step(Duration::from_secs(3_600));
+    near(at(1798) - alive, 3_600.0, 5.0);
+    assert!(at(1800) > 98_765.0 + 100.0, "an hour of 10 kW and more, in 0.1 kWh");
+}
+
+#[test]
 fn the_transfer_switch_answers_functions_3_and_4() {
     let site = Site::start();
     let mut ats = site.client(DeviceId::Ats);
@@ -376,7 +408,9 @@ fn garbage_is_garbage() {
 fn hostile_frames_end_their_connection_and_no_other() {
     let site = Site::start();
     let address = site.address(DeviceId::Generator);
-    let frames: [&[u8]; 5] = [
+    let frames: [&[u8]; 6] = [
+        // A quantity whose byte count does not fit 16 bits.
+        &[0, 1, 0, 0, 0, 9, 1, 16, 0, 0, 0x80, 1, 2, 0, 0],
         &[0, 1, 0, 0, 0, 0, 1],
         &[0, 1, 9, 9, 0, 6, 1, 3, 0, 0, 0, 1],
         &[0, 1, 0, 0, 0, 2, 1, 0xff],

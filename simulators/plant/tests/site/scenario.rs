@@ -7,6 +7,8 @@ use hallwatch_plant::physics::generator::Engine;
 use hallwatch_plant::physics::ups::Mode;
 use hallwatch_plant::{Fault, Options, Plant, Scenario};
 
+use crate::support::Site;
+
 fn read(text: &str) -> Result<Scenario, String> {
     Scenario::read(&Source::new("drill.toml", text)).map_err(|invalid| invalid.render(false))
 }
@@ -92,6 +94,25 @@ fn the_failing_generator_plays_to_its_end() {
     assert!(over.utility_watts() > 5_000.0);
     assert_eq!(over.generator.engine(), Engine::Stopped);
     assert!(plant.faults().iter().all(|status| !status.active));
+}
+
+#[test]
+fn time_passes_at_the_speed_that_was_asked_for() {
+    let site = Site::with(Options { seed: 1, speed: 100.0 }, None);
+    let text = "title = 't'\n[[step]]\nat = '40s'\ncause = ['door-forced']\n";
+    site.plant.play(read(text).unwrap());
+    let since = |name: &str| {
+        let faults = site.plant.faults();
+        faults.into_iter().find(|status| status.fault.to_string() == name).unwrap().since
+    };
+    let mut looks = 0;
+    while since("door-forced").is_none() {
+        looks += 1;
+        assert!(looks < 500, "40 s of plant time take less than half a second at this speed");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(site.plant.view(|hall| hall.seconds()) >= 40.0);
+    assert!(since("door-forced").unwrap() > 1_700_000_000);
 }
 
 #[test]
