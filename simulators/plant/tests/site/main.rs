@@ -8,4 +8,5 @@ mod support;
 mod control;
 mod modbus;
 mod mqtt;
+mod registers;
 mod scenario;
