@@ -10,3 +10,4 @@ mod modbus;
 mod mqtt;
 mod registers;
 mod scenario;
+mod states;
