@@ -30,7 +30,10 @@ pub(crate) fn answer(words: &Words, read: &Read) -> Data {
     }
 }
 
-pub(crate) fn samples(profile: &Profile, answers: &[Result<Data, Missing>]) -> BTreeMap<String, Value> {
+pub(crate) fn samples(
+    profile: &Profile,
+    answers: &[Result<Data, Missing>],
+) -> BTreeMap<String, Value> {
     let samples = profile.samples(answers);
     let count = samples.len();
     let named: BTreeMap<_, _> =
