@@ -1,0 +1,4 @@
+//! HTTP.
+pub mod number;
+pub mod time;
+pub mod reply;
