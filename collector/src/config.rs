@@ -53,13 +53,13 @@ pub struct Broker {
     pub login: Option<Login>,
 }
 
-/// PEM files of a TLS connection, read.
-#[derive(Clone)]
+/// PEM files of a TLS connection; they were there when the configuration was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Certificates of the authorities that are trusted.
-    pub ca: Vec<u8>,
+    pub ca: PathBuf,
     /// The client's certificate chain and private key.
-    pub client: Option<(Vec<u8>, Vec<u8>)>,
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// A user's name and password.
@@ -243,10 +243,10 @@ fn broker(mut section: Section<'_>, disk: &files::Base<'_>) -> Option<Broker> {
             Some("add `ca = \"…\"`, the PEM file of the authority's certificate".into()),
         );
     }
-    let ca = ca.and_then(|path| disk.read_pem(&mut section, &path));
-    let certificate = certificate.and_then(|path| disk.read_pem(&mut section, &path));
-    let key = key.and_then(|path| disk.read_pem(&mut section, &path));
-    let password = password_file.and_then(|path| disk.read_secret(&mut section, &path));
+    let ca = ca.and_then(|path| disk.pem(&mut section, &path));
+    let certificate = certificate.and_then(|path| disk.pem(&mut section, &path));
+    let key = key.and_then(|path| disk.pem(&mut section, &path));
+    let password = password_file.and_then(|path| disk.secret(&mut section, &path));
     Some(Broker {
         url: url?,
         tls: ca.map(|ca| TlsFiles { ca, client: certificate.zip(key) }),
@@ -262,7 +262,7 @@ fn rules(section: Option<Section<'_>>, disk: &files::Base<'_>) -> Rules {
     let interval = section.ranged("interval", Duration::from_millis(100)..=HOUR, second);
     let patterns = section.optional::<Vec<Spanned<String>>>("files");
     let files = patterns.map(|patterns| {
-        patterns.iter().flat_map(|pattern| disk.read_matching(&mut section, pattern)).collect()
+        patterns.iter().flat_map(|pattern| disk.matching(&mut section, pattern)).collect()
     });
     Rules { files, interval }
 }
@@ -334,7 +334,7 @@ fn sinks(root: &mut Section<'_>, disk: &files::Base<'_>) -> Vec<Sink> {
             let org = section.or("org", "hallwatch".to_owned());
             let bucket = section.or("bucket", "hallwatch".to_owned());
             let token_file = section.optional::<Spanned<PathBuf>>("token_file");
-            let token = token_file.and_then(|path| disk.read_secret(&mut section, &path));
+            let token = token_file.and_then(|path| disk.secret(&mut section, &path));
             Some(Influx { url: url?, org, bucket, token })
         });
         names.extend(name.clone());
@@ -370,12 +370,6 @@ fn some_text(text: &str) -> Result<String, &'static str> {
 }
 
 // Secrets stay out of logs.
-
-impl std::fmt::Debug for TlsFiles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TlsFiles {{ client: {} }}", self.client.is_some())
-    }
-}
 
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

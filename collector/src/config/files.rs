@@ -54,12 +54,12 @@ pub(super) struct Base<'a> {
 }
 
 impl Base<'_> {
-    /// A file of certificates or a key.
-    pub(super) fn read_pem(
+    /// Where a file of certificates or a key is, when it is one.
+    pub(super) fn pem(
         &self,
         section: &mut Section<'_>,
         path: &Spanned<PathBuf>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<PathBuf> {
         let bytes = self.read(section, path)?;
         if !bytes.windows(11).any(|window| window == b"-----BEGIN ") {
             section.problem(
@@ -70,11 +70,11 @@ impl Base<'_> {
             );
             return None;
         }
-        Some(bytes)
+        Some(self.base.join(&path.value))
     }
 
     /// A file that holds nothing but a secret, on one line.
-    pub(super) fn read_secret(
+    pub(super) fn secret(
         &self,
         section: &mut Section<'_>,
         path: &Spanned<PathBuf>,
@@ -95,7 +95,7 @@ impl Base<'_> {
     }
 
     /// Name and text of each file that `pattern` names: a path whose last part may have `*` in it.
-    pub(super) fn read_matching(
+    pub(super) fn matching(
         &self,
         section: &mut Section<'_>,
         pattern: &Spanned<String>,
