@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use hallwatch_model::Labels;
+use hallwatch_model::labels::METRIC_NAME;
 
 use super::columns::{cells, merged};
 use super::groups::{Groups, Key};
@@ -153,11 +154,8 @@ impl Join<'_> {
         // From here on, `many` is the side that may have several series in a group.
         let swapped = self.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let (fill_many, fill_one) = if swapped {
-            (self.matching.fill_right, self.matching.fill_left)
-        } else {
-            (self.matching.fill_left, self.matching.fill_right)
-        };
+        // Prometheus swaps the sides of `group_right`, but not what fills them.
+        let (fill_many, fill_one) = (self.matching.fill_left, self.matching.fill_right);
         let mut groups = Groups::new(key(self.matching));
         let one_groups: Vec<usize> = one.iter().map(|c| groups.number(&c.labels)).collect();
         let many_groups: Vec<usize> = many
@@ -253,7 +251,7 @@ impl Join<'_> {
                     group.clone()
                 } else {
                     let ignored = |name: &str| self.matching.labels.iter().any(|l| &**l == name);
-                    one[*first].labels.without(|name| is_metadata(name) || ignored(name))
+                    one[*first].labels.without(|name| name == METRIC_NAME || ignored(name))
                 };
                 return Err(Error::duplicate(
                     &matched,
