@@ -7,7 +7,7 @@ use super::number::{write_plain, write_time, write_value};
 
 /// The whole body of a response, the envelope included. Of each result at most `limit` series are
 /// written; that some were left out is a warning.
-pub fn body(answer: &Answer, limit: usize) -> String {
+pub(super) fn body(answer: &Answer, limit: usize) -> String {
     let mut out = String::with_capacity(256);
     out.push_str(r#"{"status":"success","data":{"resultType":""#);
     let mut cut = false;
@@ -65,7 +65,7 @@ pub fn body(answer: &Answer, limit: usize) -> String {
 }
 
 /// An object of all labels.
-pub fn labels(out: &mut String, labels: &Labels) {
+pub(super) fn labels(out: &mut String, labels: &Labels) {
     out.push('{');
     for (i, label) in labels.iter().enumerate() {
         comma(out, i);

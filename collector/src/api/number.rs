@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A sample's value: as few digits as bring the same number back; below 1e-6 and from 1e21 on with
 /// an exponent of at least two digits.
-pub fn write_value(out: &mut String, value: f64) {
+pub(super) fn write_value(out: &mut String, value: f64) {
     let magnitude = value.abs();
     if value.is_finite() && value != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         write_exponent(out, value);
@@ -14,7 +14,7 @@ pub fn write_value(out: &mut String, value: f64) {
 }
 
 /// A scalar's value: never with an exponent.
-pub fn write_plain(out: &mut String, value: f64) {
+pub(super) fn write_plain(out: &mut String, value: f64) {
     if value.is_nan() {
         out.push_str("NaN");
     } else if value.is_infinite() {
@@ -26,7 +26,7 @@ pub fn write_plain(out: &mut String, value: f64) {
 }
 
 /// Always with an exponent, as an alert's value is written: `1e+00`.
-pub fn write_exponent(out: &mut String, value: f64) {
+pub(super) fn write_exponent(out: &mut String, value: f64) {
     if !value.is_finite() {
         return write_plain(out, value);
     }
@@ -40,7 +40,7 @@ pub fn write_exponent(out: &mut String, value: f64) {
 }
 
 /// A time in milliseconds as seconds: `7`, or with all three digits `7.250`.
-pub fn write_time(out: &mut String, millis: i64) {
+pub(super) fn write_time(out: &mut String, millis: i64) {
     if millis < 0 {
         out.push('-');
     }

@@ -18,7 +18,7 @@ const MAX_PARAMETERS: usize = 1_000;
 
 /// The parameters, those of the body first, as Prometheus reads them.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Vec<(String, String)>);
+pub(super) struct Params(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = Refusal;
@@ -54,17 +54,18 @@ fn unread(rejection: impl axum::response::IntoResponse) -> Refusal {
 
 impl Params {
     /// The first value of `name`; empty is as good as none.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next().filter(|value| !value.is_empty())
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let first = self.0.iter().find(|(key, _)| key == name);
+        first.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// All values of `name`.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The time `name`, or `default` when it is not given.
-    pub fn time_or(&self, name: &str, default: Timestamp) -> Result<Timestamp, Refusal> {
+    pub(super) fn time_or(&self, name: &str, default: Timestamp) -> Result<Timestamp, Refusal> {
         let Some(text) = self.get(name) else { return Ok(default) };
         parse_time(text).ok_or_else(|| {
             let what = format!("Invalid time value for '{name}': {}", not_a_time(text));
@@ -73,13 +74,13 @@ impl Params {
     }
 
     /// The time `name`, which must be given.
-    pub fn time(&self, name: &str) -> Result<Timestamp, Refusal> {
+    pub(super) fn time(&self, name: &str) -> Result<Timestamp, Refusal> {
         let text = self.get(name).unwrap_or_default();
         parse_time(text).ok_or_else(|| Refusal::parameter(name, not_a_time(text)))
     }
 
     /// The duration `name` in milliseconds, which must be given.
-    pub fn duration(&self, name: &str) -> Result<i64, Refusal> {
+    pub(super) fn duration(&self, name: &str) -> Result<i64, Refusal> {
         let text = self.get(name).unwrap_or_default();
         parse_duration(text).map_err(|error| {
             let more = match error {
@@ -92,12 +93,12 @@ impl Params {
     }
 
     /// The duration `name` in milliseconds, when it is given.
-    pub fn optional_duration(&self, name: &str) -> Result<Option<i64>, Refusal> {
+    pub(super) fn optional_duration(&self, name: &str) -> Result<Option<i64>, Refusal> {
         self.get(name).map(|_| self.duration(name)).transpose()
     }
 
     /// How many results at most; `None` and 0 mean all.
-    pub fn limit(&self) -> Result<usize, Refusal> {
+    pub(super) fn limit(&self) -> Result<usize, Refusal> {
         let Some(text) = self.get("limit") else { return Ok(usize::MAX) };
         match text.parse::<usize>() {
             Ok(0) => Ok(usize::MAX),
@@ -107,7 +108,7 @@ impl Params {
     }
 
     /// The selectors `match[]`.
-    pub fn matchers(&self) -> Result<Vec<Matchers>, Refusal> {
+    pub(super) fn matchers(&self) -> Result<Vec<Matchers>, Refusal> {
         self.all("match[]").map(selector).collect()
     }
 }

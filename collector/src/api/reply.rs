@@ -8,16 +8,16 @@ use serde::Serialize;
 
 /// A refusal in Prometheus' form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// What kind of refusal.
-    pub kind: RefusalKind,
+    pub(super) kind: RefusalKind,
     /// One sentence.
-    pub error: String,
+    pub(super) error: String,
 }
 
 /// The kinds of refusal there are, each with its word and its status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalKind {
+pub(super) enum RefusalKind {
     /// The request is wrong.
     BadData,
     /// The query cannot be evaluated on these data.
@@ -32,32 +32,31 @@ pub enum RefusalKind {
     NotFound,
     /// Not with this method.
     Method,
-    /// Too much is going on.
-    Unavailable,
     /// The collector's own fault.
     Internal,
 }
 
 impl RefusalKind {
-    fn word(self) -> &'static str {
+    /// The word that stands for it in an answer.
+    #[must_use]
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::BadData | Self::TooLarge | Self::Method => "bad_data",
             Self::Execution => "execution",
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
             Self::NotFound => "not_found",
-            Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
     }
 
     /// The status code of a response of this kind.
     #[must_use]
-    pub fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
             Self::BadData => StatusCode::BAD_REQUEST,
             Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Timeout | Self::Canceled | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout | Self::Canceled => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -68,17 +67,17 @@ impl RefusalKind {
 
 impl Refusal {
     /// The request is wrong.
-    pub fn bad_data(error: impl Into<String>) -> Self {
+    pub(super) fn bad_data(error: impl Into<String>) -> Self {
         Self { kind: RefusalKind::BadData, error: error.into() }
     }
 
     /// This parameter of the request is wrong.
-    pub fn parameter(name: &str, error: impl std::fmt::Display) -> Self {
+    pub(super) fn parameter(name: &str, error: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter \"{name}\": {error}"))
     }
 
     /// The collector's own fault. What exactly went wrong is for the log, not for the asker.
-    pub fn internal(error: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
         let mut chain = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -129,12 +128,12 @@ struct Success<'a, T> {
 }
 
 /// `data` in the envelope of a success.
-pub fn success<T: Serialize>(data: &T) -> Response {
+pub(super) fn success<T: Serialize>(data: &T) -> Response {
     success_with(data, &[])
 }
 
 /// `data` in the envelope of a success, with warnings.
-pub fn success_with<T: Serialize>(data: &T, warnings: &[String]) -> Response {
+pub(super) fn success_with<T: Serialize>(data: &T, warnings: &[String]) -> Response {
     match serde_json::to_string(&Success { status: "success", data, warnings }) {
         Ok(body) => json(StatusCode::OK, body),
         Err(error) => Refusal::internal(&error).into_response(),
@@ -142,7 +141,7 @@ pub fn success_with<T: Serialize>(data: &T, warnings: &[String]) -> Response {
 }
 
 /// A response of JSON that no cache keeps.
-pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = (status, body.into()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

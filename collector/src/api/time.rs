@@ -11,7 +11,7 @@ const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
 
 /// Reads seconds since the epoch, or RFC 3339. `None` for anything else.
-pub fn parse_time(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     if let Some(seconds) = parse_float(text) {
         return Some(Timestamp::from_seconds(seconds));
     }
@@ -28,7 +28,7 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
 
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadDuration {
+pub(super) enum BadDuration {
     /// Neither seconds nor units.
     Form,
     /// More than Prometheus' 292 years.
@@ -39,7 +39,7 @@ pub enum BadDuration {
 ///
 /// # Errors
 /// When it is neither, or too long.
-pub fn parse_duration(text: &str) -> Result<i64, BadDuration> {
+pub(super) fn parse_duration(text: &str) -> Result<i64, BadDuration> {
     if let Some(seconds) = parse_float(text) {
         let nanos = seconds * 1e9;
         if nanos.is_nan() {
@@ -89,7 +89,7 @@ fn units(text: &str) -> Option<i64> {
 }
 
 /// A duration in milliseconds as [`Duration`]; zero when negative.
-pub fn to_duration(millis: i64) -> Duration {
+pub(super) fn to_duration(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
