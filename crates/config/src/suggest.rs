@@ -1,0 +1,119 @@
+//! What someone who mistyped a word may have meant.
+
+/// Longer words are not compared: no known word is that long.
+const MAX_CHARS: usize = 64;
+/// So many words are listed; of more, only the nearest is named.
+const MAX_LISTED: usize = 30;
+
+/// "did you mean `a`? known keys are `a`, `b`". `what` is the plural noun, such as `keys`.
+pub(crate) fn help(word: &str, what: &str, known: &[&str]) -> String {
+    let mean = nearest(word, known).map(|near| format!("did you mean `{near}`? "));
+    let list = match known {
+        [] => format!("no {what} are known here"),
+        _ if known.len() > MAX_LISTED => {
+            let listed = list(&known[..MAX_LISTED]);
+            format!("known {what} are {listed} and {} more", known.len() - MAX_LISTED)
+        }
+        _ => format!("known {what} are {}", list(known)),
+    };
+    format!("{}{list}", mean.unwrap_or_default())
+}
+
+/// "`a`, `b`".
+pub(crate) fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
+}
+
+/// The word of `known` that `word` was probably meant to be: at most a third of it differs.
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    if word.chars().count() > MAX_CHARS {
+        return None;
+    }
+    let word = plain(word);
+    let (distance, near) =
+        known.iter().map(|candidate| (distance(&word, &plain(candidate)), *candidate)).min()?;
+    let limit = (word.chars().count().max(near.chars().count()) / 3).max(1);
+    (distance <= limit && distance < near.chars().count()).then_some(near)
+}
+
+/// How many characters must be put in, taken out, replaced or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().take(MAX_CHARS).collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let replaced = last[j] + usize::from(a[i] != b[j]);
+            let mut best = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                best = best.min(before_last[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+/// A text from outside as it may stand in a message: cut, without control characters.
+pub(crate) fn shown(text: &str) -> String {
+    let mut out: String = text.chars().take(MAX_CHARS).flat_map(printable).collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+fn printable(character: char) -> impl Iterator<Item = char> {
+    let escape = character.is_control();
+    let escaped = escape.then(|| character.escape_default());
+    escaped.into_iter().flatten().chain((!escape).then_some(character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_word() {
+        let known = ["poll", "profile", "modbus_tcp", "id"];
+        for (word, near) in [
+            ("pol", Some("poll")),
+            ("polll", Some("poll")),
+            ("opll", Some("poll")),
+            ("Profile", Some("profile")),
+            ("modbus-tcp", Some("modbus_tcp")),
+            ("modbustpc", Some("modbus_tcp")),
+            ("di", Some("id")),
+            ("xy", None),
+            ("temperature", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, &known), near, "{word}");
+        }
+        assert_eq!(nearest(&"poll".repeat(1000), &known), None);
+        assert_eq!(nearest("poll", &[]), None);
+    }
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("abc", "acb", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn texts_from_outside_are_cut_and_escaped() {
+        assert_eq!(shown("a\u{1b}[31m\n"), "a\\u{1b}[31m\\n");
+        assert_eq!(shown(&"é".repeat(100)), format!("{}…", "é".repeat(64)));
+    }
+}
