@@ -237,7 +237,9 @@ impl fmt::Display for Reason {
             Self::HeldFor(hold) => {
                 write!(f, "the expression has held for {}", duration::format(*hold))
             }
-            Self::NoDataFires(1) => f.write_str("an input is gone, and the rule fires without data"),
+            Self::NoDataFires(1) => {
+                f.write_str("an input is gone, and the rule fires without data")
+            }
             Self::NoDataFires(inputs) => {
                 write!(f, "{inputs} inputs are gone, and the rule fires without data")
             }

@@ -175,9 +175,8 @@ impl Engine {
 impl GroupRun {
     /// The first time, when the interval has passed, and when the clock was set back by more.
     fn is_due(&self, now: Timestamp) -> bool {
-        self.last.is_none_or(|last| {
-            now.since(last) >= self.interval || last.since(now) > self.interval
-        })
+        self.last
+            .is_none_or(|last| now.since(last) >= self.interval || last.since(now) > self.interval)
     }
 
     fn view(&self) -> GroupView {

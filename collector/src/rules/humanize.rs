@@ -180,9 +180,13 @@ mod tests {
         ] {
             assert_eq!(duration(value), expected);
         }
-        for (value, expected) in
-            [(0.0, "0%"), (0.25, "25%"), (0.123456, "12.35%"), (1.0, "100%"), (12345.0, "1.234e+06%")]
-        {
+        for (value, expected) in [
+            (0.0, "0%"),
+            (0.25, "25%"),
+            (0.123456, "12.35%"),
+            (1.0, "100%"),
+            (12345.0, "1.234e+06%"),
+        ] {
             assert_eq!(percentage(value), expected);
         }
         assert_eq!(significant(123_456.0, 4), "1.235e+05");

@@ -42,9 +42,9 @@ impl Input {
     /// that come out of the expression unchanged.
     pub(super) fn feeds(&self, series: &Labels, result: &Labels) -> bool {
         let carried = series.iter().filter(|label| self.carried.has(&label.name));
-        carried.into_iter().all(|label| {
-            result.get(&label.name).is_none_or(|value| value == &*label.value)
-        })
+        carried
+            .into_iter()
+            .all(|label| result.get(&label.name).is_none_or(|value| value == &*label.value))
     }
 
     /// The labels of `series` that come out of the expression unchanged.
@@ -161,17 +161,8 @@ fn sides(binary: &BinaryExpr, carried: &Carried) -> (Carried, Carried) {
         (_, Some(VectorMatchCardinality::OneToMany(included))) => {
             (matched, carried.without(&included.labels))
         }
-        // A comparison keeps its left side whole.
-        (op, _) if comparison(op) && !modifier.is_some_and(|m| m.return_bool) => (all(), matched),
         _ => (matched.clone(), matched),
     }
-}
-
-fn comparison(op: u8) -> bool {
-    matches!(
-        op,
-        token::T_EQLC | token::T_NEQ | token::T_LTE | token::T_LSS | token::T_GTE | token::T_GTR
-    )
 }
 
 /// What comes out of a function.
@@ -258,7 +249,14 @@ mod tests {
             ("group_left: the many", "ups * on (site) group_left x", 0, &alert, true, false),
             ("group_left: the one", "x * on (site) group_left ups", 1, &alert, true, true),
             ("a function", "rate(ups[5m]) > 0", 0, &alert, true, false),
-            ("a changed label", r#"label_replace(ups, "device", "z", "", "")"#, 0, &alert, true, true),
+            (
+                "a changed label",
+                r#"label_replace(ups, "device", "z", "", "")"#,
+                0,
+                &alert,
+                true,
+                true,
+            ),
             ("a scalar", "x > scalar(ups)", 1, &alert, true, true),
             ("topk", "topk(1, ups)", 0, &alert, true, false),
             ("offset", "ups offset 5m > 1", 0, &alert, true, false),

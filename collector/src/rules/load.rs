@@ -175,7 +175,11 @@ impl Desk<'_> {
             Kind::Scalar(scalar) if scalar.is_null() => Some(""),
             Kind::Scalar(scalar) => Some(&scalar.text),
             _ => {
-                self.wrong(&node.span, format!("`{what}` must be a text, this is {}", node.noun()), "");
+                self.wrong(
+                    &node.span,
+                    format!("`{what}` must be a text, this is {}", node.noun()),
+                    "",
+                );
                 None
             }
         }

@@ -13,7 +13,8 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if word.len() > 64 {
         return None;
     }
-    let (distance, near) = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
+    let (distance, near) =
+        known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (distance <= (word.len().max(near.len()) / 3).max(1)).then_some(near)
 }
 

@@ -183,9 +183,7 @@ impl Value {
     fn number(&self) -> Result<f64, String> {
         match self {
             Self::Number(number) => Ok(*number),
-            Self::Text(text) => {
-                text.parse().map_err(|_| format!("{text:?} is not a number"))
-            }
+            Self::Text(text) => text.parse().map_err(|_| format!("{text:?} is not a number")),
             Self::Truth(_) => Err("true or false is not a number".into()),
         }
     }
@@ -231,11 +229,20 @@ mod tests {
             (r#"{{ printf "%.1f" $value }}"#, "0.3"),
             (r#"{{ $value | printf "%s: %.2f" $labels.site }}"#, "fra-1: 0.26"),
             (r#"{{ printf $labels.site $value }}"#, "fra-1%!(EXTRA 0.256)"),
-            (r#"{{ printf "%s/%5.1f/%-6s|%q|%v%%" $labels.site 2.25 "a" "b" 1 }}"#, "fra-1/  2.2/a     |\"b\"|1%"),
+            (
+                r#"{{ printf "%s/%5.1f/%-6s|%q|%v%%" $labels.site 2.25 "a" "b" 1 }}"#,
+                "fra-1/  2.2/a     |\"b\"|1%",
+            ),
             (r#"{{ printf "%06.2f %+g %e" 1.5 2.0 12345.0 }}"#, "001.50 +2 1.234500e+04"),
-            ("{{ $labels.device | toUpper }} {{ toLower \"ABC\" }} {{ title \"hall one\" }}", "UPS-A abc Hall One"),
+            (
+                "{{ $labels.device | toUpper }} {{ toLower \"ABC\" }} {{ title \"hall one\" }}",
+                "UPS-A abc Hall One",
+            ),
             (r#"{{ if eq $labels.device "ups-a" }}A{{ else }}B{{ end }}"#, "A"),
-            (r#"{{ if ne $labels.device "ups-a" }}A{{ else if gt $value 0.1 }}C{{ else }}B{{ end }}"#, "C"),
+            (
+                r#"{{ if ne $labels.device "ups-a" }}A{{ else if gt $value 0.1 }}C{{ else }}B{{ end }}"#,
+                "C",
+            ),
             (r#"{{ if and $labels.device (not $labels.none) }}yes{{ end }}"#, "yes"),
             (r#"{{ if or (lt $value 0.1) (eq $labels.site "x" "fra-1") }}yes{{ end }}"#, "yes"),
             ("a  {{- /* said nothing */ -}}  b", "ab"),
@@ -245,7 +252,10 @@ mod tests {
             (r#"{{ index $labels "site" }}"#, "fra-1"),
             ("{{ 1700000000 | humanizeTimestamp }}", "2023-11-14 22:13:20 +0000 UTC"),
             ("{{ $externalURL }}", "http://h"),
-            ("{{ $labels.device | humanize }}", "<error expanding template: \"ups-a\" is not a number>"),
+            (
+                "{{ $labels.device | humanize }}",
+                "<error expanding template: \"ups-a\" is not a number>",
+            ),
         ] {
             assert_eq!(expand(template), expected, "{template}");
         }

@@ -49,7 +49,8 @@ impl Node {
         let start = scalar.offset(source, &self.span, range.start);
         let last = range.end.max(range.start + 1) - 1;
         let end = scalar.offset(source, &self.span, scalar.text.floor_char_boundary(last));
-        let width = source.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+        let width =
+            source.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
         start..(end + width).max(start + 1).min(self.span.end.max(start + 1))
     }
 }
@@ -210,9 +211,9 @@ mod tests {
     fn scalar<'n>(node: &'n Node, path: &[&str]) -> &'n Node {
         path.iter().fold(node, |node, key| match &node.kind {
             Kind::Map(pairs) => {
-                let found = pairs.iter().find(
-                    |(name, _)| matches!(&name.kind, Kind::Scalar(s) if s.text == **key),
-                );
+                let found = pairs
+                    .iter()
+                    .find(|(name, _)| matches!(&name.kind, Kind::Scalar(s) if s.text == **key));
                 &found.unwrap().1
             }
             _ => panic!("{key} in {}", node.noun()),
@@ -238,7 +239,13 @@ mod tests {
             let Kind::Scalar(value) = &node.kind else { panic!("{name}") };
             let at = value.text.find("XX").unwrap();
             let place = node.within(text, at..at + 2);
-            assert_eq!(&text[place], "XX", "{name}: {:?} of {:?}", value.text, &text[node.span.clone()]);
+            assert_eq!(
+                &text[place],
+                "XX",
+                "{name}: {:?} of {:?}",
+                value.text,
+                &text[node.span.clone()]
+            );
         }
     }
 

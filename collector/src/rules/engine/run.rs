@@ -57,12 +57,13 @@ impl RuleRun {
         options: &Options,
         evaluation: &mut Evaluation,
     ) -> Vec<(Labels, Sample)> {
-        let outcome = self.query(now, source, options).and_then(|vector| match &self.rule.purpose {
-            Purpose::Record => self.record(vector, limit, now).map(Some),
-            Purpose::Alert(_) => {
-                self.alert(vector, now, source, limit, options, evaluation).map(|()| None)
-            }
-        });
+        let outcome =
+            self.query(now, source, options).and_then(|vector| match &self.rule.purpose {
+                Purpose::Record => self.record(vector, limit, now).map(Some),
+                Purpose::Alert(_) => {
+                    self.alert(vector, now, source, limit, options, evaluation).map(|()| None)
+                }
+            });
         let recorded = match outcome {
             Ok(recorded) => {
                 self.health = Health::Ok;
@@ -195,7 +196,8 @@ impl RuleRun {
             }
             desk.note(alert, changes, remembers);
         }
-        for (_, alert) in self.alerts.iter_mut().filter(|(labels, _)| !raised.contains_key(labels)) {
+        for (_, alert) in self.alerts.iter_mut().filter(|(labels, _)| !raised.contains_key(labels))
+        {
             let gone = evidence.gone(&alert.inputs);
             let seen = match alerting.no_data {
                 _ if gone.is_empty() => Seen::False { inputs: alert.inputs.len() },

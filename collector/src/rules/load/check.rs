@@ -108,12 +108,13 @@ impl Desk<'_> {
                 None
             }
         };
-        let labels = fields.get("labels").map(|labels| self.texts(labels, "labels", alert.is_some()));
+        let labels =
+            fields.get("labels").map(|labels| self.texts(labels, "labels", alert.is_some()));
         let hold = fields.get("for").and_then(|node| self.duration(node, "for"));
-        let keep = fields
-            .get("keep_firing_for")
-            .and_then(|node| self.duration(node, "keep_firing_for"));
-        let annotations = fields.get("annotations").map(|node| self.texts(node, "annotations", true));
+        let keep =
+            fields.get("keep_firing_for").and_then(|node| self.duration(node, "keep_firing_for"));
+        let annotations =
+            fields.get("annotations").map(|node| self.texts(node, "annotations", true));
         let no_data = fields.get("no_data").and_then(|node| self.no_data(node));
         let (query, inputs) = query?;
         let purpose = if alert.is_some() {
@@ -227,7 +228,11 @@ impl Desk<'_> {
                     Err(error) => {
                         self.problems.push(Problem {
                             span: value.within(self.text, error.span),
-                            message: format!("in the template of `{}`: {}", shown(name), error.message),
+                            message: format!(
+                                "in the template of `{}`: {}",
+                                shown(name),
+                                error.message
+                            ),
                             label: "here".to_owned(),
                             help: error.help,
                         });

@@ -7,11 +7,32 @@ use hallwatch_promql::Query;
 
 /// Longer expressions are not searched: each word costs a few parses.
 const MAX_WORDS: usize = 200;
-/// What can complete an expression that is right so far.
-const COMPLETIONS: [&str; 14] = [
-    "", "x", "1", "x)", "(x)", "=\"x\"", "\"x\"", "\"\"}", "[5m]", "5m]", "5m", "(x) (x)", "x) (x)",
-    ",x)",
+/// What can stand between the last word and the closing brackets, and after those, in an expression
+/// that is right so far.
+const WITHIN: [&str; 21] = [
+    "",
+    "x",
+    "1",
+    "(x)",
+    "=\"x\"",
+    "\"x\"",
+    "5m",
+    "[5m]",
+    "x[5m]",
+    ":1m",
+    ":",
+    ",x",
+    ",x[5m]",
+    ",1",
+    ",1,1",
+    "x,\"a\"",
+    ",\"a\"",
+    ",\"a\",\"a\"",
+    ",\"a\",\"a\",\"a\"",
+    "\"a\",\"a\",\"a\"",
+    "\"a\",\"a\"",
 ];
+const AFTER: [&str; 5] = ["", "(x)", "x", "[5m]", "[5m])"];
 
 /// The word at which `text` can no longer become right, or `None` when that cannot be told.
 pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
@@ -26,7 +47,8 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
             "{" => open.push('}'),
             "[" => open.push(']'),
             closer @ (")" | "}" | "]") => {
-                if open.pop().is_none_or(|expected| !closer.starts_with(expected)) {
+                let expected = open.pop();
+                if !expected.is_some_and(|expected| closer.starts_with(expected)) {
                     return Some(word.clone());
                 }
             }
@@ -34,11 +56,13 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
         }
         let closers: String = open.iter().rev().collect();
         let start = text.get(..word.end)?;
-        let could_be_right = COMPLETIONS.iter().any(|completion| {
-            let tail = [" ", completion, &closers].concat();
-            // `sum(x` and `sum(x[5m]` differ in what closes them.
-            Query::parse(&[start, &tail].concat()).is_ok()
-                || Query::parse(&format!("absent_over_time({start}{tail})")).is_ok()
+        let could_be_right = WITHIN.iter().any(|within| {
+            AFTER.iter().any(|after| {
+                // What is left open after a bracket of a range is the function around it.
+                let closers =
+                    if after.ends_with(')') { closers.trim_end_matches(')') } else { &closers };
+                Query::parse(&[start, " ", within, closers, after].concat()).is_ok()
+            })
         });
         if !could_be_right {
             return Some(word.clone());
@@ -105,6 +129,10 @@ mod tests {
             ("up > 1 for 5m", "for"),
             ("(up > 1", "1"),
             ("up >", ">"),
+            ("rate(up{site=\"a\"}[5m]) > > 1", ">"),
+            ("label_replace(up, \"a\", \"b\", \"c\", \"d\") )", ")"),
+            ("histogram_quantile(0.9, sum by (le) (up)) foo", "foo"),
+            ("max_over_time(up[5m:1m]) >= = 1", "="),
         ] {
             let at = syntax_error(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(&text[at.clone()], word, "{text} at {at:?}");

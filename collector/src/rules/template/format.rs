@@ -1,5 +1,8 @@
 //! `printf`, `title` and times, as Go does them.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 use hallwatch_model::Timestamp;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -31,29 +34,22 @@ fn directives(format: &str) -> (Vec<(String, Option<Directive>)>, Option<char>) 
             text.push(c);
             continue;
         }
-        let mut directive =
-            Directive { left: false, zero: false, plus: false, width: 0, precision: None, verb: '%' };
+        let mut directive = Directive {
+            left: false,
+            zero: false,
+            plus: false,
+            width: 0,
+            precision: None,
+            verb: '%',
+        };
         while let Some(flag) = chars.next_if(|c| "-+0 #".contains(*c)) {
             directive.left |= flag == '-';
             directive.plus |= flag == '+';
             directive.zero |= flag == '0';
         }
-        let mut number = || {
-            let mut number = 0usize;
-            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                let digit = usize::try_from(digit.to_digit(10).unwrap_or(0)).unwrap_or(0);
-                number = number.saturating_mul(10).saturating_add(digit);
-            }
-            number.min(MAX_WIDTH)
-        };
-        directive.width = number();
+        directive.width = number(&mut chars);
         if chars.next_if_eq(&'.').is_some() {
-            let mut precision = 0usize;
-            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                let digit = usize::try_from(digit.to_digit(10).unwrap_or(0)).unwrap_or(0);
-                precision = precision.saturating_mul(10).saturating_add(digit).min(MAX_WIDTH);
-            }
-            directive.precision = Some(precision);
+            directive.precision = Some(number(&mut chars));
         }
         match chars.next() {
             Some('%') => text.push('%'),
@@ -69,6 +65,15 @@ fn directives(format: &str) -> (Vec<(String, Option<Directive>)>, Option<char>) 
     }
     out.push((text, None));
     (out, wrong)
+}
+
+fn number(chars: &mut Peekable<Chars<'_>>) -> usize {
+    let mut number = 0usize;
+    while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+        let digit = usize::try_from(digit.to_digit(10).unwrap_or(0)).unwrap_or(0);
+        number = number.saturating_mul(10).saturating_add(digit).min(MAX_WIDTH);
+    }
+    number
 }
 
 /// Whether `format` can print `given` values.
@@ -138,7 +143,11 @@ fn print(directive: &Directive, value: &Value) -> String {
 }
 
 fn signed(text: String, number: f64, directive: &Directive) -> String {
-    if directive.plus && number >= 0.0 && !text.starts_with('+') { format!("+{text}") } else { text }
+    if directive.plus && number >= 0.0 && !text.starts_with('+') {
+        format!("+{text}")
+    } else {
+        text
+    }
 }
 
 fn padded(text: String, directive: &Directive) -> String {

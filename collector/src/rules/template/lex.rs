@@ -42,7 +42,8 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, TemplateError> {
         if trim {
             before = before.trim_start();
         }
-        if text[inner..].starts_with('-') && text[inner + 1..].starts_with([' ', '\t', '\n', '\r']) {
+        if text[inner..].starts_with('-') && text[inner + 1..].starts_with([' ', '\t', '\n', '\r'])
+        {
             before = before.trim_end();
             inner += 1;
         }

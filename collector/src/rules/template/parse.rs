@@ -76,18 +76,39 @@ const FUNCTIONS: [(&str, Function, usize, usize); 19] = [
 
 /// What Prometheus' language has beside that.
 const UNSUPPORTED: [&str; 24] = [
-    "query", "first", "value", "label", "strvalue", "sortByLabel", "range", "with", "template",
-    "define", "block", "break", "continue", "reReplaceAll", "match", "graphLink", "tableLink",
-    "args", "tmpl", "safeHtml", "externalURL", "pathPrefix", "parseDuration", "stripPort",
+    "query",
+    "first",
+    "value",
+    "label",
+    "strvalue",
+    "sortByLabel",
+    "range",
+    "with",
+    "template",
+    "define",
+    "block",
+    "break",
+    "continue",
+    "reReplaceAll",
+    "match",
+    "graphLink",
+    "tableLink",
+    "args",
+    "tmpl",
+    "safeHtml",
+    "externalURL",
+    "pathPrefix",
+    "parseDuration",
+    "stripPort",
 ];
 
 pub(super) fn parse(text: &str) -> Result<Vec<Part>, TemplateError> {
     let mut parser = Parser { pieces: lex::pieces(text)?.into_iter(), depth: 0 };
     let (parts, end) = parser.parts()?;
     match end {
-        End::Text => Ok(parts),
-        End::Else(_, span) => Err(error(span, "`else` without an `if`")),
-        End::End(span) => Err(error(span, "`end` without an `if`")),
+        Stop::Text => Ok(parts),
+        Stop::Else(_, span) => Err(error(span, "`else` without an `if`")),
+        Stop::End(span) => Err(error(span, "`end` without an `if`")),
     }
 }
 
@@ -97,7 +118,7 @@ struct Parser {
 }
 
 /// What ended a list of parts.
-enum End {
+enum Stop {
     Text,
     /// With the words after `else`.
     Else(Vec<Word>, Range<usize>),
@@ -105,7 +126,7 @@ enum End {
 }
 
 impl Parser {
-    fn parts(&mut self) -> Result<(Vec<Part>, End), TemplateError> {
+    fn parts(&mut self) -> Result<(Vec<Part>, Stop), TemplateError> {
         let mut parts = Vec::new();
         while let Some(piece) = self.pieces.next() {
             let (words, span) = match piece {
@@ -119,17 +140,17 @@ impl Parser {
                 None => return Err(error(span, "an empty action")),
                 Some((word, rest)) => match &word.kind {
                     WordKind::Name(name) if name == "end" && rest.is_empty() => {
-                        return Ok((parts, End::End(span)));
+                        return Ok((parts, Stop::End(span)));
                     }
                     WordKind::Name(name) if name == "else" => {
-                        return Ok((parts, End::Else(rest.to_vec(), span)));
+                        return Ok((parts, Stop::Else(rest.to_vec(), span)));
                     }
                     WordKind::Name(name) if name == "if" => parts.push(self.branch(rest, &span)?),
                     _ => parts.push(Part::Print(pipeline(&words, &span)?)),
                 },
             }
         }
-        Ok((parts, End::Text))
+        Ok((parts, Stop::Text))
     }
 
     fn branch(&mut self, condition: &[Word], span: &Range<usize>) -> Result<Part, TemplateError> {
@@ -144,13 +165,13 @@ impl Parser {
             let (then, end) = self.parts()?;
             branches.push((condition, then));
             match end {
-                End::Text => return Err(unclosed()),
-                End::End(_) => break Vec::new(),
-                End::Else(words, at) => match words.split_first() {
+                Stop::Text => return Err(unclosed()),
+                Stop::End(_) => break Vec::new(),
+                Stop::Else(words, at) => match words.split_first() {
                     None => match self.parts()? {
-                        (parts, End::End(_)) => break parts,
-                        (_, End::Text) => return Err(unclosed()),
-                        (_, End::Else(_, again)) => {
+                        (parts, Stop::End(_)) => break parts,
+                        (_, Stop::Text) => return Err(unclosed()),
+                        (_, Stop::Else(_, again)) => {
                             return Err(error(again, "an `else` after the last `else`"));
                         }
                     },
@@ -242,7 +263,8 @@ impl Reader<'_> {
         let mut arguments: Vec<Expression> = operands.into_iter().map(|(o, _)| o).collect();
         arguments.extend(piped.clone());
         if !(fewest..=most).contains(&arguments.len()) {
-            let wants = if fewest == most { fewest.to_string() } else { format!("{fewest} or more") };
+            let wants =
+                if fewest == most { fewest.to_string() } else { format!("{fewest} or more") };
             let message =
                 format!("wrong number of arguments: takes {wants}, {} given", arguments.len());
             return Err(error(word.span, message));
