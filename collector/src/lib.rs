@@ -1,9 +1,11 @@
 //! The collector: hears the agents, keeps what they say, alerts, pages, and answers queries.
 //!
-//! Reading order: [`config`] (what is asked of it), [`sink`] (who gets a copy), [`api`] and [`page`]
-//! (what it tells), [`telemetry`] (what it tells about itself).
+//! Reading order: [`config`] (what is asked of it), [`rules`] (what is wrong), [`sink`] (who gets a
+//! copy), [`api`] and [`page`] (what it tells), [`telemetry`] (what it tells about itself).
 
 pub mod config;
+
+pub mod rules;
 
 pub mod sink;
 
