@@ -1,1 +1,3 @@
-//! .
+//! The collector of Hallwatch.
+
+pub mod store;
