@@ -1,9 +1,12 @@
 //! The collector: hears the agents, keeps what they say, alerts, pages, and answers queries.
 //!
-//! Reading order: [`config`] (what is asked of it), [`rules`] (what is wrong), [`sink`] (who gets a
-//! copy), [`api`] and [`page`] (what it tells), [`telemetry`] (what it tells about itself).
+//! Reading order: [`config`] (what is asked of it), [`store`] (what it keeps), [`rules`] (what is
+//! wrong), [`sink`] (who gets a copy), [`api`] and [`page`] (what it tells), [`telemetry`] (what it
+//! tells about itself), [`run`] (how it all moves).
 
 pub mod config;
+
+pub mod store;
 
 pub mod rules;
 
@@ -14,5 +17,7 @@ pub mod page;
 pub mod telemetry;
 
 pub mod clock;
+mod run;
 
 pub use config::Config;
+pub use run::{Error, run};
