@@ -27,11 +27,10 @@ struct Follower {
     _open: Open,
 }
 
-/// A whole picture at once and at every change. A page that is slow skips pictures: nothing is
+/// Whole pictures, the next within a second. A page that is slow skips pictures: nothing is
 /// queued for it.
 pub(super) async fn events(State(api): State<Api>) -> Response {
     let mut pictures = api.picture.clone();
-    // The one that is there counts as news.
     pictures.mark_changed();
     api.telemetry.pages_open.inc();
     let open = Open(api.telemetry.pages_open.clone());

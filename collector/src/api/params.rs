@@ -16,6 +16,8 @@ pub const MAX_FORM_BYTES: usize = 1 << 20;
 /// The most parameters of one request.
 const MAX_PARAMETERS: usize = 1_000;
 
+const NO_MATCHER: &str = "match[] must contain at least one non-empty matcher";
+
 /// The parameters, those of the body first, as Prometheus reads them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Params(Vec<(String, String)>);
@@ -116,13 +118,16 @@ impl Params {
 fn selector(text: &str) -> Result<Matchers, Refusal> {
     let refused = |error: hallwatch_promql::Error| {
         let error = error.to_string();
-        let reason = error.strip_prefix("invalid parameter \"query\": ").unwrap_or(&error);
+        let mut reason = error.strip_prefix("invalid parameter \"query\": ").unwrap_or(&error);
+        // The parser finds some of these itself, and says it in other words than Prometheus' API.
+        if reason.ends_with("must contain at least one non-empty matcher") {
+            reason = NO_MATCHER;
+        }
         Refusal::parameter("match[]", reason)
     };
     let matchers = Matchers::parse(text).map_err(refused)?;
     if matchers.iter().all(|matcher| matcher.matches("")) {
-        let reason = "match[] must contain at least one non-empty matcher";
-        return Err(Refusal::parameter("match[]", reason));
+        return Err(Refusal::parameter("match[]", NO_MATCHER));
     }
     Ok(matchers)
 }

@@ -78,7 +78,7 @@ const FLAGS: &[(&str, bool, &str, bool)] = &[
 
 /// One number on the wall.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reading {
+pub(super) struct Reading {
     /// What it is.
     pub name: String,
     /// The number, rounded for the eye.
@@ -93,7 +93,7 @@ pub struct Reading {
 
 /// One word on the wall.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Flag {
+pub(super) struct Flag {
     /// The opposite of `good`: it asks for attention.
     pub bad: bool,
     /// The word.
