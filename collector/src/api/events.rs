@@ -31,7 +31,8 @@ struct Follower {
 /// queued for it.
 pub(super) async fn events(State(api): State<Api>) -> Response {
     let mut pictures = api.picture.clone();
-    pictures.mark_changed();
+    // The one that is there may be old: pictures are only made while somebody looks.
+    pictures.mark_unchanged();
     api.telemetry.pages_open.inc();
     let open = Open(api.telemetry.pages_open.clone());
     let mut response =
