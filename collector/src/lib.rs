@@ -1,3 +1,4 @@
 //! The collector of Hallwatch.
 
+pub mod ingest;
 pub mod store;
