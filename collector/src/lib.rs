@@ -6,6 +6,7 @@
 
 pub mod config;
 
+pub mod ingest;
 pub mod store;
 
 pub mod rules;

@@ -365,7 +365,7 @@ fn what_is_too_old_goes_as_whole_windows_and_does_not_come_back() {
         Outcome::Stored { ignored, samples, .. } => (*samples, ignored.too_old, ignored.known),
         other => panic!("{other:?}"),
     };
-    assert_eq!(ignored(&outcome[0]), (2, 11, 0), "chunks are not looked into while committing");
+    assert_eq!(ignored(&outcome[0]), (1, 11, 0), "chunks are not looked into by a commit");
     drop(store);
     let store = Store::open(dir.path(), &options).unwrap();
     assert_eq!(content(&store)[&label(0)].len(), 24);
