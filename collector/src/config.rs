@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use hallwatch_config::{Bytes, Invalid, Section, Source, Spanned, Url, read};
 use hallwatch_model::Id;
+use thiserror::Error;
+
+use crate::rules::{self, RuleSet};
 
 pub use files::{Disk, Files};
 pub use site::Site;
@@ -18,7 +21,7 @@ const LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8600);
 
 /// A checked configuration.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// The collector's name, unique among those that hear the same agents.
     pub id: Id,
@@ -71,11 +74,11 @@ pub struct Login {
     pub password: String,
 }
 
-/// The rule files, read, and how often they are evaluated.
-#[derive(Clone, Debug)]
+/// The rules, checked, and how often they are evaluated.
+#[derive(Debug)]
 pub struct Rules {
-    /// Name and text of each file. `None`: the library that Hallwatch ships.
-    pub files: Option<Vec<(String, String)>>,
+    /// Those of the files that are named, or of the library that Hallwatch ships.
+    pub set: RuleSet,
     /// How often, 100 ms to 1 h.
     pub interval: Duration,
 }
@@ -146,36 +149,97 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Checks `source`. Paths in it are relative to `base`.
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It, or a rule file that it names, has mistakes. Displays as all of them.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+/// Reads and checks the file `path`, and the files that it names.
+///
+/// # Errors
+/// When it cannot be read, or anything in it is wrong.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let read = |source| LoadError::Read { path: path.to_owned(), source };
+    let bytes = Disk.read(path).map_err(read)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| read(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    Ok(parse(&Source::new(path.display().to_string(), text), base, &Disk)?)
+}
+
+/// Checks `source` and the rules that it names. Paths in it are relative to `base`.
 ///
 /// # Errors
 /// When anything is wrong, all of it.
 pub fn parse(source: &Source, base: &Path, files: &dyn Files) -> Result<Config, Invalid> {
-    read(source, |root| {
-        let disk = files::Base { base, files };
-        let identity = root.required_section("collector").map(identity);
-        let broker = root.required_section("broker").map(|section| broker(section, &disk));
-        let sites = site::sites(root);
-        let rules = rules(root.section("rules"), &disk);
-        let notify = notify(root.section("notify"));
-        let receivers = receivers(root);
-        let sinks = sinks(root, &disk);
-        let retention = retention(root.section("retention"));
-        let (id, data, listen) = identity??;
-        let data = base.join(data);
-        let broker = broker??;
-        Some(Config {
-            id,
-            data,
-            listen,
-            broker,
-            sites: sites?,
-            rules,
-            notify,
-            receivers,
-            sinks,
-            retention,
-        })
+    let mut named = Named::default();
+    let checked = read(source, |root| check(root, &files::Base { base, files }, &mut named));
+    let library: Vec<(&str, &str)> = match &named.files {
+        Some(files) => files.iter().map(|(name, text)| (&**name, &**text)).collect(),
+        None => rules::library::FILES.to_vec(),
+    };
+    let set = rules::load(&library);
+    match (checked, set) {
+        (Ok(rest), Ok(set)) => Ok(rest(Rules { set, interval: named.interval })),
+        (Err(invalid), Ok(_)) | (Ok(_), Err(invalid)) => Err(invalid),
+        (Err(first), Err(second)) => Err(first.and(second)),
+    }
+}
+
+/// What `[rules]` says.
+struct Named {
+    /// Name and text of each file. `None`: the library that Hallwatch ships.
+    files: Option<Vec<(String, String)>>,
+    interval: Duration,
+}
+
+impl Default for Named {
+    fn default() -> Self {
+        Self { files: None, interval: Duration::from_secs(1) }
+    }
+}
+
+/// Everything but the rules; with them it becomes a [`Config`].
+fn check(
+    root: &mut Section<'_>,
+    disk: &files::Base<'_>,
+    named: &mut Named,
+) -> Option<impl FnOnce(Rules) -> Config + use<>> {
+    let identity = root.required_section("collector").map(identity);
+    let broker = root.required_section("broker").map(|section| broker(section, disk));
+    let sites = site::sites(root);
+    *named = rule_files(root.section("rules"), disk);
+    let notify = notify(root.section("notify"));
+    let receivers = receivers(root);
+    let sinks = sinks(root, disk);
+    let retention = retention(root.section("retention"));
+    let (id, data, listen) = identity??;
+    let data = disk.base.join(data);
+    let broker = broker??;
+    let sites = sites?;
+    Some(move |rules| Config {
+        id,
+        data,
+        listen,
+        broker,
+        sites,
+        rules,
+        notify,
+        receivers,
+        sinks,
+        retention,
     })
 }
 
@@ -256,15 +320,15 @@ fn broker(mut section: Section<'_>, disk: &files::Base<'_>) -> Option<Broker> {
     })
 }
 
-fn rules(section: Option<Section<'_>>, disk: &files::Base<'_>) -> Rules {
-    let second = Duration::from_secs(1);
-    let Some(mut section) = section else { return Rules { files: None, interval: second } };
-    let interval = section.ranged("interval", Duration::from_millis(100)..=HOUR, second);
+fn rule_files(section: Option<Section<'_>>, disk: &files::Base<'_>) -> Named {
+    let Named { interval, .. } = Named::default();
+    let Some(mut section) = section else { return Named::default() };
+    let interval = section.ranged("interval", Duration::from_millis(100)..=HOUR, interval);
     let patterns = section.optional::<Vec<Spanned<String>>>("files");
     let files = patterns.map(|patterns| {
         patterns.iter().flat_map(|pattern| disk.matching(&mut section, pattern)).collect()
     });
-    Rules { files, interval }
+    Named { files, interval }
 }
 
 fn notify(section: Option<Section<'_>>) -> Notify {

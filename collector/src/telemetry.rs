@@ -16,6 +16,10 @@ pub struct Telemetry {
     pub batches_stored: IntCounter,
     /// Samples stored.
     pub samples_stored: IntCounter,
+    /// Samples of stored batches that were left out, by `reason`.
+    pub samples_ignored: IntCounterVec,
+    /// Batches that agents gave up before they came: gaps.
+    pub batches_lost: IntCounter,
     /// Batches that were stored before.
     pub batches_duplicate: IntCounter,
     /// Messages refused, by `reason`.
@@ -40,8 +44,12 @@ pub struct Telemetry {
     pub broker_connected: IntGauge,
     /// Connections to the broker that were lost or could not be made.
     pub broker_disconnects: IntCounter,
-    /// Acknowledgements handed to the broker.
+    /// Acknowledgements handed to the connection.
     pub acks_published: IntCounter,
+    /// Acknowledgements left out because too many waited; the next one says the same and more.
+    pub acks_dropped: IntCounter,
+    /// Samples of the collector's own that were left out because the store was too busy.
+    pub own_samples_dropped: IntCounter,
     /// Queries, by `result`.
     pub queries: IntCounterVec,
     /// How long a query took, in seconds.
@@ -83,6 +91,15 @@ impl Telemetry {
         let telemetry = Self {
             batches_stored: make.counter("batches_stored_total", "Batches stored.")?,
             samples_stored: make.counter("samples_stored_total", "Samples stored.")?,
+            samples_ignored: make.counters(
+                "samples_ignored_total",
+                "Samples of stored batches that were left out.",
+                &["reason"],
+            )?,
+            batches_lost: make.counter(
+                "batches_lost_total",
+                "Batches that agents gave up before they came.",
+            )?,
             batches_duplicate: make
                 .counter("batches_duplicate_total", "Batches that were stored before.")?,
             messages_refused: make.counters(
@@ -118,6 +135,14 @@ impl Telemetry {
             )?,
             acks_published: make
                 .counter("acks_published_total", "Acknowledgements handed to the broker.")?,
+            acks_dropped: make.counter(
+                "acks_dropped_total",
+                "Acknowledgements left out because too many waited.",
+            )?,
+            own_samples_dropped: make.counter(
+                "own_samples_dropped_total",
+                "Samples of the collector's own left out because the store was too busy.",
+            )?,
             queries: make.counters("queries_total", "PromQL queries.", &["result"])?,
             query_seconds: make.histogram("query_seconds", "Time of a PromQL query.", &SECONDS)?,
             http_requests: make.counters("http_requests_total", "HTTP requests.", &["code"])?,

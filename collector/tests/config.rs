@@ -19,7 +19,10 @@ impl Files for Shelf {
             Some("/etc/hallwatch/latin1.yaml") => Ok(b"na\xefve".to_vec()),
             Some("/etc/hallwatch/locked") => Err(io::ErrorKind::PermissionDenied.into()),
             Some("/etc/hallwatch/more.yaml" | "/etc/hallwatch/rules/power.yaml") => {
-                Ok(b"groups: []\n".to_vec())
+                Ok(b"groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]\n".to_vec())
+            }
+            Some("/etc/hallwatch/bad.yaml") => {
+                Ok(b"groups: [{name: g, rules: [{alert: A, expr: \"up ==\"}]}]\n".to_vec())
             }
             _ => Err(io::ErrorKind::NotFound.into()),
         }
@@ -48,7 +51,7 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(paths, ["acme/fra-1/gw-1", "acme/fra-1/gw-2", "globex/fra-1/gw-1"]);
     assert_eq!(config.sites[0].name, "Frankfurt 1");
     assert_eq!(config.sites[1].name, "fra-1");
-    let names: Vec<String> = config.rules.files.unwrap().into_iter().map(|file| file.0).collect();
+    let names: Vec<&str> = config.rules.set.groups.iter().map(|group| &*group.file).collect();
     assert_eq!(names, ["rules/power.yaml", "more.yaml"]);
     assert_eq!(config.rules.interval, Duration::from_millis(500));
     assert_eq!(config.notify.group_wait, Duration::ZERO);
@@ -66,7 +69,8 @@ fn what_is_not_said_has_a_default_that_harms_nobody() {
     ";
     let config = checked("collector.toml", text).unwrap();
     assert!(config.listen.ip().is_loopback());
-    assert!(config.rules.files.is_none());
+    let own = checked("collector.toml", include_str!("good/collector.toml")).unwrap();
+    assert_ne!(config.rules.set.groups.len(), own.rules.set.groups.len(), "the shipped library");
     assert_eq!(config.rules.interval, Duration::from_secs(1));
     assert!(config.receivers.is_empty() && config.sinks.is_empty());
 }
@@ -88,6 +92,7 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
         ("sites", include_str!("bad/sites.bad.toml")),
         ("rules-and-people", include_str!("bad/rules-and-people.bad.toml")),
         ("sinks", include_str!("bad/sinks.bad.toml")),
+        ("rule-file", include_str!("bad/rule-file.bad.toml")),
     ];
     let mut mistakes = 0;
     for (name, text) in cases {
