@@ -1,3 +1,5 @@
 //! The collector of Hallwatch.
 
+pub mod notify;
 pub mod rules;
+pub mod state;
