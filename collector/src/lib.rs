@@ -1,15 +1,18 @@
 //! The collector: hears the agents, keeps what they say, alerts, pages, and answers queries.
 //!
-//! Reading order: [`config`] (what is asked of it), [`store`] (what it keeps), [`rules`] (what is
-//! wrong), [`sink`] (who gets a copy), [`api`] and [`page`] (what it tells), [`telemetry`] (what it
-//! tells about itself), [`run`] (how it all moves).
+//! Reading order: [`config`] (what is asked of it), [`ingest`] and [`store`] (what it takes and
+//! keeps), [`rules`], [`notify`] and [`state`] (what is wrong, who is told, what of that survives),
+//! [`sink`] (who gets a copy), [`api`] and [`page`] (what it shows), [`telemetry`] (what it tells
+//! about itself), [`run`] (how it all moves).
 
 pub mod config;
 
 pub mod ingest;
 pub mod store;
 
+pub mod notify;
 pub mod rules;
+pub mod state;
 
 pub mod sink;
 

