@@ -348,8 +348,7 @@ fn notify(section: Option<Section<'_>>) -> Notify {
     }
     let shortest = Duration::from_millis(100);
     notify.group_wait = section.ranged("group_wait", Duration::ZERO..=HOUR, notify.group_wait);
-    notify.group_interval =
-        section.ranged("group_interval", shortest..=DAY, notify.group_interval);
+    notify.group_interval = section.ranged("group_interval", shortest..=DAY, notify.group_interval);
     notify.repeat_interval =
         section.ranged("repeat_interval", Duration::from_secs(60)..=YEAR, notify.repeat_interval);
     notify
@@ -358,7 +357,9 @@ fn notify(section: Option<Section<'_>>) -> Notify {
 /// A label name, as Prometheus allows it.
 fn label_name(name: &str) -> Result<&str, &'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(allowed)
+    if name.is_empty()
+        || name.starts_with(|c: char| c.is_ascii_digit())
+        || !name.chars().all(allowed)
     {
         return Err("a label name has only letters, digits and `_`, and no digit first");
     }
@@ -443,6 +444,10 @@ impl std::fmt::Debug for Login {
 
 impl std::fmt::Debug for Influx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Influx {{ url: {:?}, org: {:?}, bucket: {:?} }}", self.url, self.org, self.bucket)
+        write!(
+            f,
+            "Influx {{ url: {:?}, org: {:?}, bucket: {:?} }}",
+            self.url, self.org, self.bucket
+        )
     }
 }

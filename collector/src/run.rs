@@ -132,8 +132,7 @@ impl Collector {
             external_url: external_url.clone(),
             ..rules::Options::default()
         };
-        let engine =
-            Engine::new(config.rules.set, state.alerts().map_err(Error::State)?, options);
+        let engine = Engine::new(config.rules.set, state.alerts().map_err(Error::State)?, options);
         let config::Notify { group_by, group_wait, group_interval, repeat_interval } =
             config.notify;
         let options =
@@ -147,9 +146,8 @@ impl Collector {
         let (commands, command_receiver) = mpsc::channel(16);
         let (evaluated_sender, evaluated) = mpsc::channel(1);
         let alerting = Alerting { engine, router, state, reader: reader.clone() };
-        let alerting = tokio::task::spawn_blocking(move || {
-            alerting.work(command_receiver, &evaluated_sender)
-        });
+        let alerting =
+            tokio::task::spawn_blocking(move || alerting.work(command_receiver, &evaluated_sender));
 
         let rules = watch::Sender::new(Arc::default());
         let pictures = watch::Sender::new("".into());

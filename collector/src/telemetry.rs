@@ -75,9 +75,8 @@ pub struct Telemetry {
 }
 
 /// From half a millisecond (a commit on a good disk) to ten seconds (nobody waits longer).
-const SECONDS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const COUNTS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 impl Telemetry {
@@ -96,10 +95,8 @@ impl Telemetry {
                 "Samples of stored batches that were left out.",
                 &["reason"],
             )?,
-            batches_lost: make.counter(
-                "batches_lost_total",
-                "Batches that agents gave up before they came.",
-            )?,
+            batches_lost: make
+                .counter("batches_lost_total", "Batches that agents gave up before they came.")?,
             batches_duplicate: make
                 .counter("batches_duplicate_total", "Batches that were stored before.")?,
             messages_refused: make.counters(
@@ -108,8 +105,11 @@ impl Telemetry {
                 &["reason"],
             )?,
             commit_seconds: make.histogram("commit_seconds", "Time of one commit.", &SECONDS)?,
-            commit_batches: make
-                .histogram("commit_batches", "Batches committed at once.", &COUNTS)?,
+            commit_batches: make.histogram(
+                "commit_batches",
+                "Batches committed at once.",
+                &COUNTS,
+            )?,
             rule_evaluation_seconds: make.histogram(
                 "rule_evaluation_seconds",
                 "Time of one evaluation of all rules.",
@@ -126,8 +126,11 @@ impl Telemetry {
                 &["receiver", "result"],
             )?,
             queue_depth: make.gauges("queue_depth", "Entries waiting in a queue.", &["queue"])?,
-            queue_capacity: make
-                .gauges("queue_capacity", "Entries a queue can hold.", &["queue"])?,
+            queue_capacity: make.gauges(
+                "queue_capacity",
+                "Entries a queue can hold.",
+                &["queue"],
+            )?,
             broker_connected: make.gauge("broker_connected", "1 while the broker is connected.")?,
             broker_disconnects: make.counter(
                 "broker_disconnects_total",

@@ -172,12 +172,15 @@ fn ok(data: &str) -> (u16, String) {
 #[tokio::test]
 async fn instant_queries() {
     let server = server().await;
-    let series = r#""metric":{"__name__":"ups_load_ratio","device":"ups-a","site":"fra-1","tenant":"acme"}"#;
+    let series =
+        r#""metric":{"__name__":"ups_load_ratio","device":"ups-a","site":"fra-1","tenant":"acme"}"#;
     let cases: Vec<(&str, &str, String)> = vec![
         (
             "ups_load_ratio",
             "1795276830",
-            format!(r#"{{"resultType":"vector","result":[{{{series},"value":[1795276830,"0.1"]}}]}}"#),
+            format!(
+                r#"{{"resultType":"vector","result":[{{{series},"value":[1795276830,"0.1"]}}]}}"#
+            ),
         ),
         (
             "ups_load_ratio{device=\"ups-a\"}",
@@ -230,12 +233,16 @@ async fn range_queries() {
     let found = range("sum(ups_load_ratio)", "1795276800", "1795276820", "10s").await;
     assert_eq!(
         found,
-        ok(r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1795276800,"1"],[1795276810,"0.5"],[1795276820,"1e-07"]]}]}"#)
+        ok(
+            r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1795276800,"1"],[1795276810,"0.5"],[1795276820,"1e-07"]]}]}"#
+        )
     );
     let found = range("1/0", "0", "2", "1.5").await;
     assert_eq!(
         found,
-        ok(r#"{"resultType":"matrix","result":[{"metric":{},"values":[[0,"+Inf"],[1.500,"+Inf"]]}]}"#)
+        ok(
+            r#"{"resultType":"matrix","result":[{"metric":{},"values":[[0,"+Inf"],[1.500,"+Inf"]]}]}"#
+        )
     );
     // 11,000 intervals are 11,001 points, and allowed.
     let (status, body) = range("1", "0", "11000", "1").await;
@@ -273,12 +280,15 @@ async fn series_labels_and_metadata() {
     let found = api(&server, "label/__name__/values", &[("limit", "1")]).await;
     let cut = r#"["meter_voltage_volts"],"warnings":["results truncated due to limit"]"#;
     assert_eq!(found, ok(cut));
-    let found = api(&server, "series", &[("match[]", "ups_load_ratio"), ("start", "9"), ("end", "1")]);
+    let found =
+        api(&server, "series", &[("match[]", "ups_load_ratio"), ("start", "9"), ("end", "1")]);
     assert_eq!(found.await, ok("[]"));
     let found = api(&server, "metadata", &[("metric", "ups_load_ratio")]).await;
     assert_eq!(
         found,
-        ok(r#"{"ups_load_ratio":[{"type":"gauge","help":"Load as a part of the rated power, 0 to 1 and beyond.","unit":"ratio"}]}"#)
+        ok(
+            r#"{"ups_load_ratio":[{"type":"gauge","help":"Load as a part of the rated power, 0 to 1 and beyond.","unit":"ratio"}]}"#
+        )
     );
     let (_, body) = api(&server, "metadata", &[("limit", "3")]).await;
     assert_eq!(body.matches("\"help\"").count(), 3);
@@ -309,25 +319,100 @@ async fn rules_and_alerts() {
 async fn every_mistake_has_the_answer_that_prometheus_gives() {
     let server = server().await;
     let cases: &[(&str, &[(&str, &str)], u16, &str)] = &[
-        ("query", &[("query", "up"), ("time", "abc")], 400, r#"invalid parameter "time": Invalid time value for 'time': cannot parse "abc" to a valid timestamp"#),
-        ("query", &[("query", "up"), ("timeout", "x")], 400, r#"invalid parameter "timeout": cannot parse "x" to a valid duration"#),
-        ("query_range", &[("query", "up")], 400, r#"invalid parameter "start": cannot parse "" to a valid timestamp"#),
-        ("query_range", &[("query", "up"), ("start", "5"), ("end", "1"), ("step", "1")], 400, r#"invalid parameter "end": end timestamp must not be before start time"#),
-        ("query_range", &[("query", "up"), ("start", "5"), ("end", "10"), ("step", "0")], 400, r#"invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer"#),
-        ("query_range", &[("query", "up"), ("start", "5"), ("end", "10"), ("step", "x")], 400, r#"invalid parameter "step": cannot parse "x" to a valid duration"#),
-        ("query_range", &[("query", "up"), ("start", "5"), ("end", "10"), ("step", "1e300")], 400, r#"invalid parameter "step": cannot parse "1e300" to a valid duration. It overflows int64"#),
-        ("query_range", &[("query", "up"), ("start", "0"), ("end", "11001"), ("step", "1")], 400, "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"),
-        ("query_range", &[("query", "up[5m]"), ("start", "0"), ("end", "11"), ("step", "1")], 400, r#"invalid expression type "range vector" for range query, must be Scalar or instant Vector"#),
-        ("query_range", &[("query", "\"x\""), ("start", "0"), ("end", "11"), ("step", "1")], 400, r#"invalid expression type "string" for range query, must be Scalar or instant Vector"#),
+        (
+            "query",
+            &[("query", "up"), ("time", "abc")],
+            400,
+            r#"invalid parameter "time": Invalid time value for 'time': cannot parse "abc" to a valid timestamp"#,
+        ),
+        (
+            "query",
+            &[("query", "up"), ("timeout", "x")],
+            400,
+            r#"invalid parameter "timeout": cannot parse "x" to a valid duration"#,
+        ),
+        (
+            "query_range",
+            &[("query", "up")],
+            400,
+            r#"invalid parameter "start": cannot parse "" to a valid timestamp"#,
+        ),
+        (
+            "query_range",
+            &[("query", "up"), ("start", "5"), ("end", "1"), ("step", "1")],
+            400,
+            r#"invalid parameter "end": end timestamp must not be before start time"#,
+        ),
+        (
+            "query_range",
+            &[("query", "up"), ("start", "5"), ("end", "10"), ("step", "0")],
+            400,
+            r#"invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer"#,
+        ),
+        (
+            "query_range",
+            &[("query", "up"), ("start", "5"), ("end", "10"), ("step", "x")],
+            400,
+            r#"invalid parameter "step": cannot parse "x" to a valid duration"#,
+        ),
+        (
+            "query_range",
+            &[("query", "up"), ("start", "5"), ("end", "10"), ("step", "1e300")],
+            400,
+            r#"invalid parameter "step": cannot parse "1e300" to a valid duration. It overflows int64"#,
+        ),
+        (
+            "query_range",
+            &[("query", "up"), ("start", "0"), ("end", "11001"), ("step", "1")],
+            400,
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        ),
+        (
+            "query_range",
+            &[("query", "up[5m]"), ("start", "0"), ("end", "11"), ("step", "1")],
+            400,
+            r#"invalid expression type "range vector" for range query, must be Scalar or instant Vector"#,
+        ),
+        (
+            "query_range",
+            &[("query", "\"x\""), ("start", "0"), ("end", "11"), ("step", "1")],
+            400,
+            r#"invalid expression type "string" for range query, must be Scalar or instant Vector"#,
+        ),
         ("series", &[], 400, "no match[] parameter provided"),
         ("series", &[("match[]", "{}")], 400, ""),
-        ("series", &[("match[]", "{a=~\".*\"}")], 400, r#"invalid parameter "match[]": match[] must contain at least one non-empty matcher"#),
-        ("series", &[("match[]", "up"), ("start", "x")], 400, r#"invalid parameter "start": Invalid time value for 'start': cannot parse "x" to a valid timestamp"#),
-        ("series", &[("match[]", "up"), ("limit", "-1")], 400, r#"invalid parameter "limit": limit must be a non-negative number"#),
+        (
+            "series",
+            &[("match[]", "{a=~\".*\"}")],
+            400,
+            r#"invalid parameter "match[]": match[] must contain at least one non-empty matcher"#,
+        ),
+        (
+            "series",
+            &[("match[]", "up"), ("start", "x")],
+            400,
+            r#"invalid parameter "start": Invalid time value for 'start': cannot parse "x" to a valid timestamp"#,
+        ),
+        (
+            "series",
+            &[("match[]", "up"), ("limit", "-1")],
+            400,
+            r#"invalid parameter "limit": limit must be a non-negative number"#,
+        ),
         ("label/a-b/values", &[], 400, r#"invalid label name: "a-b""#),
         ("metadata", &[("limit", "x")], 400, "limit must be a number"),
-        ("rules", &[("type", "foo")], 400, r#"invalid parameter "type": not supported value "foo""#),
-        ("query", &[("query", "ups_load_ratio * on(site) ups_load_ratio"), ("time", "1795276800")], 422, ""),
+        (
+            "rules",
+            &[("type", "foo")],
+            400,
+            r#"invalid parameter "type": not supported value "foo""#,
+        ),
+        (
+            "query",
+            &[("query", "ups_load_ratio * on(site) ups_load_ratio"), ("time", "1795276800")],
+            422,
+            "",
+        ),
         ("query", &[("query", "up{")], 400, ""),
         ("query", &[], 400, ""),
         ("query", &[("query", "rate(up)")], 400, ""),
@@ -371,7 +456,8 @@ async fn what_is_too_large_or_too_slow_is_refused() {
 #[tokio::test]
 async fn a_query_ends_when_its_asker_goes_away() {
     let server = server().await;
-    let query = encoded("sum(sum_over_time(vector(1)[11000s:1s])) + sum_over_time(vector(2)[9h:1s])");
+    let query =
+        encoded("sum(sum_over_time(vector(1)[11000s:1s])) + sum_over_time(vector(2)[9h:1s])");
     let path = format!("/api/v1/query_range?query={query}&start=0&end=11000&step=1&timeout=2m");
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();

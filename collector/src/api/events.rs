@@ -35,8 +35,7 @@ pub(super) async fn events(State(api): State<Api>) -> Response {
     pictures.mark_unchanged();
     api.telemetry.pages_open.inc();
     let open = Open(api.telemetry.pages_open.clone());
-    let mut response =
-        Sse::new(follow(Follower { pictures, _open: open })).into_response();
+    let mut response = Sse::new(follow(Follower { pictures, _open: open })).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

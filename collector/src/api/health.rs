@@ -16,8 +16,7 @@ const API_OF_PROMETHEUS: &str = "2.42.0";
 /// `/metrics`.
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {
     let text = api.telemetry.render().map_err(|error| Refusal::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
-        .into_response())
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 /// `/healthz`: whoever answers is alive.

@@ -84,9 +84,7 @@ async fn run(
     timeout: Duration,
     lookback: Option<Duration>,
     limit: usize,
-    evaluate: impl FnOnce(&dyn Source, &Limits<'_>) -> Result<Answer, Error>
-    + Send
-    + 'static,
+    evaluate: impl FnOnce(&dyn Source, &Limits<'_>) -> Result<Answer, Error> + Send + 'static,
 ) -> Result<Response, Refusal> {
     let began = clock::uptime();
     let deadline = began + timeout;

@@ -113,8 +113,7 @@ struct Failure<'a> {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body =
-            Failure { status: "error", error_type: self.kind.word(), error: &self.error };
+        let body = Failure { status: "error", error_type: self.kind.word(), error: &self.error };
         json(self.kind.status(), serde_json::to_string(&body).unwrap_or_default())
     }
 }

@@ -161,7 +161,9 @@ fn unreadable(
 ) {
     let help = match error.kind() {
         io::ErrorKind::NotFound => "paths are relative to this file".to_owned(),
-        io::ErrorKind::PermissionDenied => "the collector's user must be able to read it".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "the collector's user must be able to read it".to_owned()
+        }
         _ => error.to_string(),
     };
     let label = match error.kind() {

@@ -47,10 +47,7 @@ pub(super) fn sites(root: &mut Section<'_>) -> Option<Vec<Site>> {
     sites.into_iter().collect()
 }
 
-fn site(
-    mut section: Section<'_>,
-    taken: &mut BTreeMap<(Id, Id), Range<usize>>,
-) -> Option<Site> {
+fn site(mut section: Section<'_>, taken: &mut BTreeMap<(Id, Id), Range<usize>>) -> Option<Site> {
     let id = section.checked("id", Id::new);
     let tenant = section.checked("tenant", Id::new);
     let name = section.checked_optional("name", some_text);

@@ -98,7 +98,7 @@ impl Alert {
             rack: label("rack"),
             device: label("device"),
             summary: annotated("summary"),
-            cause: annotated("cause"),
+            cause: annotation("cause").or(annotation("description")).unwrap_or_default().to_owned(),
             consequence: annotated("consequence"),
             action: annotated("action"),
         }
@@ -248,13 +248,7 @@ impl Gathered {
         self.values.extend(reading(labels, sample.value));
     }
 
-    fn take(
-        &mut self,
-        tenant: &str,
-        site: &str,
-        name: &str,
-        alerts: &[Alert],
-    ) -> (String, Device) {
+    fn take(&mut self, tenant: &str, site: &str, name: &str, alerts: &[Alert]) -> (String, Device) {
         let group = if self.room.is_empty() { "No room".to_owned() } else { self.room.clone() };
         self.values.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
         self.values.dedup_by(|a, b| a.name == b.name);

@@ -155,8 +155,7 @@ impl Core {
     }
 
     fn message(&mut self, message: &link::Message, now: Timestamp) -> Vec<Action> {
-        let decision =
-            self.ingest.handle(&message.topic, &message.payload, message.retain, now);
+        let decision = self.ingest.handle(&message.topic, &message.payload, message.retain, now);
         match decision {
             Decision::Describe(agent, describe) => {
                 vec![Action::Store(Job::Describe(agent, describe))]

@@ -174,10 +174,8 @@ fn commit(
         };
         kept.lost.extend(lost.into_iter().map(|(first, last)| (agent.clone(), first, last)));
     }
-    kept.acks = told
-        .into_iter()
-        .map(|(agent, boot)| (agent.clone(), store.ack(agent, boot)))
-        .collect();
+    kept.acks =
+        told.into_iter().map(|(agent, boot)| (agent.clone(), store.ack(agent, boot))).collect();
     Ok(kept)
 }
 

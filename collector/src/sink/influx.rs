@@ -71,8 +71,7 @@ impl Writer {
     #[must_use]
     pub fn new(client: reqwest::Client, config: &Influx) -> Option<Self> {
         let base = config.url.as_str().trim_end_matches('/');
-        let query =
-            [("org", &*config.org), ("bucket", &*config.bucket), ("precision", "ms")];
+        let query = [("org", &*config.org), ("bucket", &*config.bucket), ("precision", "ms")];
         let url = reqwest::Url::parse_with_params(&format!("{base}/api/v2/write"), query).ok()?;
         let authorization = match &config.token {
             None => None,
