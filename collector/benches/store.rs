@@ -75,13 +75,10 @@ fn main() {
     let stats = store.reader().stats();
     println!("flushed   the rest in {:.2} CPU seconds", cpu_seconds() - before);
     println!(
-        "on disk   {:.3} bytes per sample in {} chunks windows",
+        "on disk   {:.3} bytes per sample in {} windows",
         stats.chunk_bytes as f64 / stats.chunk_samples as f64,
         stats.windows
     );
-    for (kind, name) in KINDS.iter().enumerate() {
-        let _ = (kind, name);
-    }
     drop(store);
     let file = std::fs::metadata(dir.path().join("store.sqlite")).unwrap().len();
     println!("file      {:.3} bytes per sample, free pages and series included", {
@@ -178,13 +175,13 @@ fn queries(store: &Store, series: u32, end: i64) {
     let limits = Limits::default();
     for text in [r#"{__name__=~".+"}"#, "sum by (room) (power_watts)", "power_watts"] {
         let query = Query::parse(text).unwrap();
-        let (best, _) = time(&|| instant(&reader, &query, at, &limits).unwrap().samples_read);
+        let (best, _) = time(&|| instant(&query, at, &reader, &limits).unwrap().samples_read);
         println!("query     instant {text} over {series} series: {best:.2?}");
     }
     let query = Query::parse(r#"avg_over_time(power_watts{room="hall-0"}[5m])"#).unwrap();
     let (best, count) = time(&|| {
         let (start, step) = (at - minutes(120), Duration::from_secs(15));
-        range(&reader, &query, start, at, step, &limits).unwrap().samples_read
+        range(&query, start, at, step, &reader, &limits).unwrap().samples_read
     });
     println!("query     2 h @15 s avg_over_time[5m], 200 series: {count} samples in {best:.2?}");
 }

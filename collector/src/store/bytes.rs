@@ -62,28 +62,33 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Closes a blob: its checksum goes to its end.
-pub(super) fn seal(mut blob: Vec<u8>) -> Vec<u8> {
-    let sum = checksum(&blob);
+/// Closes a blob: its checksum goes to its end. `key` says where it belongs, so that a whole blob
+/// in a wrong place shows, too.
+pub(super) fn seal(mut blob: Vec<u8>, key: u64) -> Vec<u8> {
+    let sum = checksum(&blob, key);
     blob.extend_from_slice(&sum.to_le_bytes());
     blob
 }
 
 /// What was sealed, or `None` when it is not as it was.
-pub(super) fn unseal(blob: &[u8]) -> Option<&[u8]> {
+pub(super) fn unseal(blob: &[u8], key: u64) -> Option<&[u8]> {
     let (content, sum) = blob.split_last_chunk::<4>()?;
-    (checksum(content) == u32::from_le_bytes(*sum)).then_some(content)
+    (checksum(content, key) == u32::from_le_bytes(*sum)).then_some(content)
+}
+
+/// One key of two numbers.
+pub(super) fn key(a: i64, b: i64) -> u64 {
+    a.cast_unsigned().wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(32) ^ b.cast_unsigned()
 }
 
 /// Eight bytes a step, each step a bijection: damage within one word always changes the 64 bits
 /// that are folded into the result.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(super) fn checksum(bytes: &[u8], key: u64) -> u32 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let step = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut sum = words
-        .iter()
-        .fold(FACTOR ^ bytes.len() as u64, |sum, word| step(sum, u64::from_le_bytes(*word)));
+    let start = step(FACTOR ^ bytes.len() as u64, key);
+    let mut sum = words.iter().fold(start, |sum, word| step(sum, u64::from_le_bytes(*word)));
     let mut last = [0; 8];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
@@ -100,15 +105,16 @@ mod tests {
 
     #[test]
     fn a_seal_shows_every_flipped_bit_and_every_cut() {
-        let blob = seal((0..61u8).collect());
-        assert_eq!(unseal(&blob).map(<[u8]>::len), Some(61));
+        let blob = seal((0..61u8).collect(), 5);
+        assert_eq!(unseal(&blob, 6), None);
+        assert_eq!(unseal(&blob, 5).map(<[u8]>::len), Some(61));
         for bit in 0..blob.len() * 8 {
             let mut flipped = blob.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(unseal(&flipped), None, "bit {bit}");
+            assert_eq!(unseal(&flipped, 5), None, "bit {bit}");
         }
         for length in 0..blob.len() {
-            assert_eq!(unseal(&blob[..length]), None, "{length} bytes");
+            assert_eq!(unseal(&blob[..length], 5), None, "{length} bytes");
         }
     }
 

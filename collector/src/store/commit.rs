@@ -8,10 +8,10 @@ use hallwatch_model::sample::to_float;
 use hallwatch_model::{AgentPath, Describe, Event, Labels, Sample, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::bytes::seal;
+use super::bytes::{key, seal};
 use super::dictionary::Agent;
 use super::head::Pushed;
-use super::record::{Point, write_labels, write_points};
+use super::record::{Point, sum_entry, write_labels, write_points};
 use super::shared::{lock, reading, writing};
 use super::track::{Place, Track};
 use super::{Error, Ignored, Incoming, Outcome, Store, head};
@@ -74,11 +74,12 @@ impl Store {
             let written = transact(&self.connection, |connection| {
                 created.write(connection)?;
                 let mut insert = connection.prepare_cached(
-                    "INSERT OR REPLACE INTO dictionary (agent, dictionary, id, series) \
-                     VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT OR REPLACE INTO dictionary (agent, dictionary, id, series, sum) \
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?;
                 for (id, series) in &entries {
-                    insert.execute(params![number, dictionary, id, series])?;
+                    let sum = sum_entry(number, describe.dictionary, *id, *series);
+                    insert.execute(params![number, dictionary, id, series, sum])?;
                 }
                 Ok(())
             });
@@ -358,7 +359,7 @@ impl Staged {
             received.execute(params![
                 touched.agent,
                 boot.cast_signed(),
-                seal(touched.track.write()),
+                seal(touched.track.write(), key(touched.agent, boot.cast_signed())),
                 touched.watermark,
                 touched.seen
             ])?;
@@ -398,7 +399,7 @@ impl Created {
         let mut insert =
             connection.prepare_cached("INSERT INTO series (id, labels) VALUES (?1, ?2)")?;
         for (id, labels) in &self.new {
-            insert.execute(params![id, write_labels(labels)])?;
+            insert.execute(params![id, write_labels(*id, labels)])?;
         }
         Ok(())
     }

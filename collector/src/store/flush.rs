@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::bytes::{seal, unseal};
+use super::bytes::{key, seal, unseal};
 use super::head::{merge, window_end};
 use super::record::{read_ids, write_ids};
 use super::retention::Removal;
@@ -213,7 +213,7 @@ impl Store {
                 filled.bytes = filled.bytes.saturating_sub(old.bytes);
                 filled.samples = filled.samples.saturating_sub(old_times.len() as u64);
             }
-            let data = seal(codec::compress(&times, &values));
+            let data = seal(codec::compress(&times, &values), key(window, i64::from(*id)));
             filled.bytes += data.len() as u64;
             filled.samples += times.len() as u64;
             connection
@@ -254,7 +254,9 @@ impl Store {
         while let Some(row) = rows.next()? {
             let data = row.get_ref(1)?.as_bytes().unwrap_or_default();
             let (mut times, mut values) = (Vec::new(), Vec::new());
-            let read = unseal(data).and_then(|data| codec::decode(data, &mut times, &mut values));
+            let key = key(window, i64::from(series));
+            let read =
+                unseal(data, key).and_then(|data| codec::decode(data, &mut times, &mut values));
             if read.is_none() {
                 count(&self.shared.found.chunks);
             }
@@ -277,7 +279,9 @@ impl Store {
                 .prepare_cached("SELECT series FROM window WHERE window = ?1")?
                 .query_row([pass.window], |row| row.get(0))
                 .optional()?;
-            all.extend(before.and_then(|before| read_ids(&before)).unwrap_or_default());
+            all.extend(
+                before.and_then(|before| read_ids(pass.window, &before)).unwrap_or_default(),
+            );
             all.sort_unstable();
         }
         all.dedup();
@@ -287,7 +291,7 @@ impl Store {
                  VALUES (?1, 0, 0, 0, ?2) ON CONFLICT (window) DO UPDATE SET \
                  series = excluded.series",
             )?
-            .execute(params![pass.window, write_ids(&all)])?;
+            .execute(params![pass.window, write_ids(pass.window, &all)])?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::{Matchers, Select, Series as Selected, Source, SourceError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::bytes::unseal;
+use super::bytes::{key, unseal};
 use super::head::{cut, merge, window_of};
 use super::index::Series;
 use super::record::{read_ids, read_points};
@@ -226,7 +226,7 @@ impl Reader {
                     connection.prepare_cached("SELECT series FROM window WHERE window = ?1")?;
                 select.query_row([window], |row| row.get(0)).optional()
             })?;
-            let Some(ids) = ids.as_deref().and_then(read_ids) else {
+            let Some(ids) = ids.as_deref().and_then(|ids| read_ids(window, ids)) else {
                 // Which ones it has cannot be told any more: better too many than too few.
                 count(&self.shared.found.rows);
                 found.append(&mut unknown);
@@ -305,7 +305,8 @@ impl Reader {
         let mut take = |id: u32, data: &[u8]| {
             let (times, values) = stored.entry(id).or_default();
             let had = times.len();
-            let read = unseal(data).and_then(|data| codec::decode(data, times, values));
+            let key = key(window, i64::from(id));
+            let read = unseal(data, key).and_then(|data| codec::decode(data, times, values));
             if read.is_none() {
                 count(&self.shared.found.chunks);
                 return;

@@ -2,7 +2,7 @@
 
 use hallwatch_model::Labels;
 
-use super::bytes::{Bytes, put_varint, seal, unseal, unzigzag, zigzag};
+use super::bytes::{Bytes, checksum, key, put_varint, seal, unseal, unzigzag, zigzag};
 use super::codec;
 
 /// One sample of one series, by the store's number of it.
@@ -41,12 +41,12 @@ pub(super) fn write_points(points: &[Point]) -> Vec<u8> {
             out.extend_from_slice(&point.value.to_le_bytes());
         }
     }
-    seal(out)
+    seal(out, 0)
 }
 
 /// The inverse of [`write_points`]; `None` when it is damaged.
 pub(super) fn read_points(blob: &[u8]) -> Option<Vec<Point>> {
-    let mut bytes = Bytes(unseal(blob)?);
+    let mut bytes = Bytes(unseal(blob, 0)?);
     let count = bytes.count()?;
     let mut points = Vec::with_capacity(count.min(bytes.0.len()));
     let (mut series, mut time) = (0i64, 0i64);
@@ -64,8 +64,16 @@ pub(super) fn read_points(blob: &[u8]) -> Option<Vec<Point>> {
     Some(points)
 }
 
-/// A row of the series table.
-pub(super) fn write_labels(labels: &Labels) -> Vec<u8> {
+/// The checksum of a row of the dictionary table.
+pub(super) fn sum_entry(agent: i64, dictionary: u64, id: u32, series: u32) -> u32 {
+    let mut row = Vec::with_capacity(16);
+    put_varint(&mut row, u64::from(id));
+    put_varint(&mut row, u64::from(series));
+    checksum(&row, key(agent, dictionary.cast_signed()))
+}
+
+/// The row `id` of the series table.
+pub(super) fn write_labels(id: u32, labels: &Labels) -> Vec<u8> {
     let mut out = Vec::new();
     put_varint(&mut out, labels.len() as u64);
     for label in labels {
@@ -74,12 +82,12 @@ pub(super) fn write_labels(labels: &Labels) -> Vec<u8> {
             out.extend_from_slice(text.as_bytes());
         }
     }
-    seal(out)
+    seal(out, u64::from(id))
 }
 
 /// The inverse of [`write_labels`]; `None` when it is damaged.
-pub(super) fn read_labels(blob: &[u8]) -> Option<Labels> {
-    let mut bytes = Bytes(unseal(blob)?);
+pub(super) fn read_labels(id: u32, blob: &[u8]) -> Option<Labels> {
+    let mut bytes = Bytes(unseal(blob, u64::from(id))?);
     let mut pairs = Vec::new();
     for _ in 0..bytes.count()? {
         let mut text = || {
@@ -92,7 +100,7 @@ pub(super) fn read_labels(blob: &[u8]) -> Option<Labels> {
 }
 
 /// The sorted numbers of the series of a window.
-pub(super) fn write_ids(ids: &[u32]) -> Vec<u8> {
+pub(super) fn write_ids(window: i64, ids: &[u32]) -> Vec<u8> {
     let mut out = Vec::with_capacity(8 + ids.len());
     put_varint(&mut out, ids.len() as u64);
     let mut before = 0;
@@ -100,12 +108,12 @@ pub(super) fn write_ids(ids: &[u32]) -> Vec<u8> {
         put_varint(&mut out, u64::from(id - before));
         before = *id;
     }
-    seal(out)
+    seal(out, window.cast_unsigned())
 }
 
 /// The inverse of [`write_ids`]; `None` when it is damaged.
-pub(super) fn read_ids(blob: &[u8]) -> Option<Vec<u32>> {
-    let mut bytes = Bytes(unseal(blob)?);
+pub(super) fn read_ids(window: i64, blob: &[u8]) -> Option<Vec<u32>> {
+    let mut bytes = Bytes(unseal(blob, window.cast_unsigned())?);
     let count = bytes.count()?;
     let mut ids = Vec::with_capacity(count.min(bytes.0.len()));
     let mut id = 0u32;
@@ -155,7 +163,8 @@ mod tests {
             assert_eq!(a.value.to_bits(), b.value.to_bits(), "{}", b.value);
         }
         let labels = Labels::metric("up", [("device", "ä\n"), ("site", "fra-1")]);
-        assert_eq!(read_labels(&write_labels(&labels)), Some(labels));
-        assert_eq!(read_ids(&write_ids(&[1, 2, 900, u32::MAX])), Some(vec![1, 2, 900, u32::MAX]));
+        assert_eq!(read_labels(7, &write_labels(7, &labels)), Some(labels));
+        let ids = vec![1, 2, 900, u32::MAX];
+        assert_eq!(read_ids(-4, &write_ids(-4, &ids)), Some(ids));
     }
 }

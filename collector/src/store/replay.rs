@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use hallwatch_model::{AgentPath, Id};
 use rusqlite::{Connection, Params, Row};
 
-use super::bytes::unseal;
+use super::bytes::{key, unseal};
 use super::dictionary::Agent;
 use super::flush::Flush;
-use super::record::{read_labels, read_points};
+use super::record::{read_labels, read_points, sum_entry};
 use super::shared::{Filled, Found, Shared, count, reading, writing};
 use super::track::Track;
 use super::{Error, Options, Reader, Store, schema};
@@ -139,7 +139,7 @@ impl Store {
             |row| {
                 let id: u32 = row.get(0)?;
                 index.reserve(id);
-                let labels = read_labels(row.get_ref(1)?.as_bytes().unwrap_or_default());
+                let labels = read_labels(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
                 Ok(labels.map(|labels| loaded.push(index.insert(id, &labels))))
             },
         )?;
@@ -175,12 +175,16 @@ impl Store {
         rows(
             &self.connection,
             damaged,
-            "SELECT agent, dictionary, id, series FROM dictionary",
+            "SELECT agent, dictionary, id, series, sum FROM dictionary",
             [],
             |row| {
                 let (dictionary, id, series): (i64, u32, u32) =
                     (row.get(1)?, row.get(2)?, row.get(3)?);
-                let Some((_, agent)) = agents.get_mut(&row.get(0)?) else { return Ok(None) };
+                let (number, sum): (i64, u32) = (row.get(0)?, row.get(4)?);
+                let Some((_, agent)) = agents.get_mut(&number) else { return Ok(None) };
+                if sum != sum_entry(number, dictionary.cast_unsigned(), id, series) {
+                    return Ok(None);
+                }
                 // Of a series that is damaged nothing is known: its agent will be asked again.
                 if known.get(series as usize).is_some_and(Option::is_some) {
                     let dictionary = dictionary.cast_unsigned();
@@ -195,9 +199,10 @@ impl Store {
             "SELECT agent, boot, ranges, seen FROM received",
             [],
             |row| {
-                let (boot, seen): (i64, i64) = (row.get(1)?, row.get(3)?);
-                let Some((_, agent)) = agents.get_mut(&row.get(0)?) else { return Ok(None) };
-                let track = unseal(row.get_ref(2)?.as_bytes().unwrap_or_default());
+                let (number, boot, seen): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(3)?);
+                let Some((_, agent)) = agents.get_mut(&number) else { return Ok(None) };
+                let ranges = row.get_ref(2)?.as_bytes().unwrap_or_default();
+                let track = unseal(ranges, key(number, boot));
                 let Some(track) = track.and_then(Track::read) else { return Ok(None) };
                 agent.tracks.insert(boot.cast_unsigned(), (track, seen));
                 self.now = self.now.max(seen);

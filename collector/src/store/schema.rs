@@ -24,7 +24,8 @@ const TABLES: &str = "
     CREATE TABLE series (id INTEGER PRIMARY KEY, labels BLOB NOT NULL);
     CREATE TABLE dictionary (
         agent INTEGER NOT NULL, dictionary INTEGER NOT NULL, id INTEGER NOT NULL,
-        series INTEGER NOT NULL, PRIMARY KEY (agent, dictionary, id)) WITHOUT ROWID;
+        series INTEGER NOT NULL, sum INTEGER NOT NULL,
+        PRIMARY KEY (agent, dictionary, id)) WITHOUT ROWID;
     CREATE TABLE received (
         agent INTEGER NOT NULL, boot INTEGER NOT NULL, ranges BLOB NOT NULL,
         watermark INTEGER NOT NULL, seen INTEGER NOT NULL,

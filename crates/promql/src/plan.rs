@@ -98,8 +98,12 @@ pub(crate) enum Function {
     /// Takes seconds since the epoch; of the evaluation time, when called without an argument.
     Date(fn(f64) -> f64),
     Window(window::Function),
-    /// `rate` and `increase`: only for counters.
-    CounterWindow(window::Function),
+    /// `rate` (per second) and `increase`: only for counters.
+    Counter {
+        per_second: bool,
+    },
+    MinOverTime,
+    MaxOverTime,
     /// `first_over_time` and `last_over_time`: the metric name stays.
     NamedWindow(window::Function),
     QuantileOverTime,

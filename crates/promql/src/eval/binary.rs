@@ -179,38 +179,27 @@ impl Join<'_> {
             let (ones, manys) = (&one_members[group], &many_members[group]);
             self.check_ones(&one, ones, &groups.labels[group], swapped)?;
             self.check_manys(&many, manys, &one, ones, fill_one)?;
-            for step in 0..self.grid.steps {
-                let single = ones.iter().copied().find(|at| !is_absent(one[*at].values[step]));
-                let mut met = false;
-                for at in manys {
-                    let value = many[*at].values[step];
-                    if is_absent(value) {
-                        continue;
-                    }
-                    met = true;
-                    let other = match (single, fill_one) {
-                        (Some(single), _) => one[single].values[step],
-                        (None, Some(fill)) => fill,
-                        (None, None) => continue,
-                    };
-                    let other_column = single.map(|single| &one[single]);
-                    let Some(result) = self.calculate(value, other, swapped) else { continue };
-                    let pair = (*at, single.unwrap_or(NONE));
-                    let column = results.column(eval, pair, &many[*at], other_column)?;
-                    column.values[step] = result;
-                }
-                if let (false, Some(single), Some(fill)) = (met, single, fill_many)
-                    && let Some(result) = self.calculate(fill, one[single].values[step], swapped)
-                {
-                    let stand_in = Column {
-                        labels: groups.labels[group].clone(),
-                        drop_name: false,
-                        values: Vec::new(),
-                    };
-                    let pair = (NONE, single);
-                    let column = results.column(eval, pair, &stand_in, Some(&one[single]))?;
-                    column.values[step] = result;
-                }
+            let singles: Vec<usize> = (0..self.grid.steps)
+                .map(|step| {
+                    let present = |at: &usize| !is_absent(one[*at].values[step]);
+                    ones.iter().copied().find(present).unwrap_or(NONE)
+                })
+                .collect();
+            for at in manys {
+                self.join_column(eval, &mut results, (*at, &many[*at]), &one, &singles, fill_one)?;
+            }
+            if let Some(fill) = fill_many {
+                let stand_in = Column {
+                    labels: groups.labels[group].clone(),
+                    drop_name: false,
+                    values: (0..self.grid.steps)
+                        .map(|step| {
+                            let met = manys.iter().any(|at| !is_absent(many[*at].values[step]));
+                            if met { ABSENT } else { fill }
+                        })
+                        .collect(),
+                };
+                self.join_column(eval, &mut results, (NONE, &stand_in), &one, &singles, None)?;
             }
         }
         merged(results.columns).map_err(|error| match (error, self.matching.cardinality) {
@@ -219,6 +208,33 @@ impl Join<'_> {
             }
             (error, _) => error,
         })
+    }
+
+    /// Joins one column of the "many" side with those of the "one" side that are there at each step.
+    fn join_column(
+        &self,
+        eval: &mut Eval<'_>,
+        results: &mut Results<'_>,
+        (number, many): (usize, &Column),
+        one: &[Column],
+        singles: &[usize],
+        fill_one: Option<f64>,
+    ) -> Result<(), Error> {
+        let swapped = self.matching.cardinality == Cardinality::OneToMany;
+        let mut current = None;
+        for (step, (value, single)) in many.values.iter().zip(singles).enumerate() {
+            let partner = one.get(*single);
+            let other = partner.map(|column| column.values[step]).or(fill_one);
+            let (false, Some(other)) = (is_absent(*value), other) else { continue };
+            let Some(result) = self.calculate(*value, other, swapped) else { continue };
+            let column = match current {
+                Some((of, column)) if of == *single => column,
+                _ => results.number(eval, (number, *single), many, partner)?,
+            };
+            current = Some((*single, column));
+            results.columns[column].values[step] = result;
+        }
+        Ok(())
     }
 
     /// The value on the left-hand side of the operator comes from `many` unless swapped. `None` when
@@ -315,25 +331,22 @@ struct Results<'a> {
 }
 
 impl Results<'_> {
-    fn column(
+    fn number(
         &mut self,
         eval: &mut Eval<'_>,
         pair: (usize, usize),
         many: &Column,
         one: Option<&Column>,
-    ) -> Result<&mut Column, Error> {
+    ) -> Result<usize, Error> {
+        if let Some(number) = self.by_pair.get(&pair) {
+            return Ok(*number);
+        }
         let Join { bool_result, grid, op, .. } = *self.join;
-        let number = match self.by_pair.get(&pair) {
-            Some(number) => *number,
-            None => {
-                eval.hold(grid.steps)?;
-                let labels = self.join.labels(&many.labels, one.map(|one| &one.labels));
-                let drop_name = bool_result || (many.drop_name && !op.is_arithmetic());
-                self.columns.push(Column { labels, drop_name, values: vec![ABSENT; grid.steps] });
-                self.by_pair.insert(pair, self.columns.len() - 1);
-                self.columns.len() - 1
-            }
-        };
-        Ok(&mut self.columns[number])
+        eval.hold(grid.steps)?;
+        let labels = self.join.labels(&many.labels, one.map(|one| &one.labels));
+        let drop_name = bool_result || (many.drop_name && !op.is_arithmetic());
+        self.columns.push(Column { labels, drop_name, values: vec![ABSENT; grid.steps] });
+        self.by_pair.insert(pair, self.columns.len() - 1);
+        Ok(self.columns.len() - 1)
     }
 }

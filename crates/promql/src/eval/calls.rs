@@ -7,7 +7,8 @@ use super::columns::{Column, cells, map};
 use super::labels::{absent_labels, text};
 use super::{ABSENT, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
-use crate::functions::{math, window};
+use crate::functions::window::{self, Window};
+use crate::functions::{math, moving};
 use crate::plan::{Function, Kind, Node};
 
 impl Eval<'_> {
@@ -23,10 +24,22 @@ impl Eval<'_> {
             Function::Map(f) | Function::Date(f) => map(self.vector(first, grid)?, f),
             Function::Window(f) => self.window_call(f, first, false, grid)?,
             Function::NamedWindow(f) => self.window_call(f, first, true, grid)?,
-            Function::CounterWindow(f) => {
-                let columns = self.window_call(f, first, false, grid)?;
+            Function::Counter { per_second } => {
+                let windows = self.windows(first, grid)?;
+                let columns = self.over_windows(windows, grid, (false, true), || {
+                    let mut counter = moving::Counter::new(per_second);
+                    move |(_, from), window| counter.value(from, window)
+                })?;
                 self.note_if_no_counter(&columns, first);
                 columns
+            }
+            Function::MinOverTime | Function::MaxOverTime => {
+                let windows = self.windows(first, grid)?;
+                let largest = matches!(function, Function::MaxOverTime);
+                self.over_windows(windows, grid, (false, true), || {
+                    let mut extreme = moving::Extreme::new(largest);
+                    move |(_, from), window| extreme.value(from, window)
+                })?
             }
             Function::QuantileOverTime | Function::PredictLinear | Function::Smoothing => {
                 self.window_call_with_scalars(function, args, grid)?
@@ -114,7 +127,9 @@ impl Eval<'_> {
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
         let windows = self.windows(arg, grid)?;
-        self.over_windows(windows, grid, (keep_name, true), &mut |_, window| f(window))
+        self.over_windows(windows, grid, (keep_name, true), || {
+            move |_, window: &Window<'_>| f(window)
+        })
     }
 
     fn window_call_with_scalars(
@@ -126,10 +141,11 @@ impl Eval<'_> {
         if let (Function::QuantileOverTime, [q, arg]) = (function, args) {
             let quantiles = self.scalar(q, grid)?;
             let windows = self.windows(arg, grid)?;
-            let columns =
-                self.over_windows(windows, grid, (false, false), &mut |step, window| {
-                    window::quantile_over_time(window, quantiles[step])
-                })?;
+            let by_step = &quantiles;
+            let columns = self.over_windows(windows, grid, (false, false), || {
+                let mut quantile = moving::Quantile::default();
+                move |(step, from), window| quantile.value(from, window, by_step[step])
+            })?;
             for (step, value) in quantiles.iter().enumerate() {
                 let used = columns.iter().any(|column| !is_absent(column.values[step]));
                 if used && !(0.0..=1.0).contains(value) {
@@ -142,16 +158,22 @@ impl Eval<'_> {
             (Function::PredictLinear, [arg, ahead]) => {
                 let windows = self.windows(arg, grid)?;
                 let ahead = self.scalar(ahead, grid)?;
-                self.over_windows(windows, grid, (false, false), &mut |step, window| {
-                    window::predict_linear(window, grid.time(step), ahead[step])
+                let ahead = &ahead;
+                self.over_windows(windows, grid, (false, false), || {
+                    move |(step, _), window| {
+                        window::predict_linear(window, grid.time(step), ahead[step])
+                    }
                 })
             }
             (_, [arg, smoothing, trend]) => {
                 let windows = self.windows(arg, grid)?;
                 let smoothing = self.factor(smoothing, "smoothing", "sf", grid)?;
                 let trend = self.factor(trend, "trend", "tf", grid)?;
-                self.over_windows(windows, grid, (false, false), &mut |step, window| {
-                    window::smooth(window, smoothing[step], trend[step])
+                let factors = (&smoothing, &trend);
+                self.over_windows(windows, grid, (false, false), || {
+                    move |(step, _), window| {
+                        window::smooth(window, factors.0[step], factors.1[step])
+                    }
                 })
             }
             _ => Ok(Vec::new()),
@@ -202,7 +224,7 @@ impl Eval<'_> {
 
     fn absent_over_time(&mut self, arg: &Node, grid: Grid) -> Result<Vec<Column>, Error> {
         let windows = self.windows(arg, grid)?;
-        let columns = self.over_windows(windows, grid, (false, true), &mut |_, _| Some(1.0))?;
+        let columns = self.over_windows(windows, grid, (false, true), || |_, _| Some(1.0))?;
         self.release(cells(&columns));
         self.where_nothing_is(&columns, arg, grid)
     }

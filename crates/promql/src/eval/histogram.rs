@@ -20,6 +20,9 @@ struct Histogram {
     buckets: Vec<(f64, usize)>,
 }
 
+/// Calculates on the buckets of one histogram at the step with this number.
+type OnBuckets<'f> = dyn FnMut(&mut Eval<'_>, usize, &Labels, &mut Vec<Bucket>) -> f64 + 'f;
+
 impl Eval<'_> {
     fn histograms(&mut self, columns: &[Column], at: Position) -> Vec<Histogram> {
         let mut groups = Groups::new(Key::AllButOne(BOUND));
@@ -50,7 +53,7 @@ impl Eval<'_> {
         columns: &[Column],
         at: Position,
         grid: Grid,
-        f: &mut dyn FnMut(&mut Self, usize, &Labels, &mut Vec<Bucket>) -> f64,
+        f: &mut OnBuckets<'_>,
     ) -> Result<Vec<Column>, Error> {
         let mut results = Vec::new();
         for Histogram { labels, buckets } in self.histograms(columns, at) {

@@ -305,7 +305,10 @@ fn function(name: &str) -> Option<Function> {
     }
     if let Some(function) = window::named(name) {
         return Some(match name {
-            "rate" | "increase" => Function::CounterWindow(function),
+            "rate" => Function::Counter { per_second: true },
+            "increase" => Function::Counter { per_second: false },
+            "min_over_time" => Function::MinOverTime,
+            "max_over_time" => Function::MaxOverTime,
             "first_over_time" | "last_over_time" => Function::NamedWindow(function),
             _ => Function::Window(function),
         });
