@@ -1,0 +1,512 @@
+//! Samples as bytes. Two ways in, one way out: [`encode`] is quick and for the head, [`compress`]
+//! tries harder and is for the disk; [`decode`] reads both.
+//!
+//! A column of times is a straight line, or its residuals from one. A column of values is one
+//! number, or integers after scaling by a power of ten (sensors speak decimal), or what is left of
+//! the bits after xor with the value before. The disk also gets `pco`, which packs noise best.
+//! Every float comes back with the very same bits, NaN with its payload too.
+
+use super::bytes::{Bytes, put_varint, zigzag};
+use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
+
+/// The most samples in one encoded block: one a millisecond for two hours.
+pub(super) const MOST: usize = 7_200_000;
+/// `pco`'s levels beyond this cost more time than they save bytes.
+const PCO_LEVEL: usize = 8;
+/// Fewer numbers than this do not pay for `pco`'s header.
+const PCO_LEAST: usize = 32;
+
+const LINE: u8 = 0;
+const RESIDUALS: u8 = 1;
+const STEPS: u8 = 2;
+const STEPS_PCO: u8 = 3;
+
+const ONE: u8 = 0;
+const XOR: u8 = 1;
+const FLOATS_PCO: u8 = 2;
+/// Scaled integers: `DIVIDED + n` are integers over 10^n, `MULTIPLIED + n` integers times 10^-n,
+/// which is not always the same float.
+const DIVIDED: u8 = 0x10;
+const MULTIPLIED: u8 = 0x20;
+
+const FROM_LEAST: u8 = 0;
+const DIFFERENCES: u8 = 1;
+const INTEGERS_PCO: u8 = 2;
+
+const POWERS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+const INVERSE: [f64; 10] = [1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9];
+/// Integers below this are exact in a float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Quickly. `times` ascend strictly; both columns have the same length.
+pub(super) fn encode(times: &[i64], values: &[f64]) -> Vec<u8> {
+    write(times, values, false)
+}
+
+/// As small as it gets in reasonable time.
+pub(super) fn compress(times: &[i64], values: &[f64]) -> Vec<u8> {
+    write(times, values, true)
+}
+
+fn write(times: &[i64], values: &[f64], hard: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + values.len());
+    put_varint(&mut out, values.len() as u64);
+    let Some(first) = times.first() else { return out };
+    put_varint(&mut out, zigzag(*first));
+    put_times(&mut out, times, hard);
+    put_values(&mut out, values, hard);
+    out
+}
+
+/// Appends to both columns what was encoded. `None`, with nothing appended, when the bytes are not
+/// an encoding.
+pub(super) fn decode(bytes: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) -> Option<()> {
+    let (had_times, had_values) = (times.len(), values.len());
+    let read = read(Bytes(bytes), times, values);
+    let whole = read.is_some() && times.len() - had_times == values.len() - had_values;
+    if !whole {
+        times.truncate(had_times);
+        values.truncate(had_values);
+    }
+    whole.then_some(())
+}
+
+fn read(mut bytes: Bytes<'_>, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Option<()> {
+    let count = bytes.count()?;
+    if count == 0 {
+        return Some(());
+    }
+    if count > MOST {
+        return None;
+    }
+    let first = bytes.signed()?;
+    take_times(&mut bytes, first, count, times)?;
+    take_values(&mut bytes, count, values)
+}
+
+fn put_times(out: &mut Vec<u8>, times: &[i64], hard: bool) {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return };
+    let steps = times.len() as u64 - 1;
+    let step = last.wrapping_sub(*first).cast_unsigned().checked_div(steps).unwrap_or(0);
+    let residuals = times.iter().zip(0u64..).skip(1).map(|(time, i)| {
+        let line = first.wrapping_add(step.wrapping_mul(i).cast_signed());
+        zigzag(time.wrapping_sub(line))
+    });
+    if residuals.clone().all(|residual| residual == 0) {
+        out.push(LINE);
+        put_varint(out, step);
+        return;
+    }
+    let differences = times.windows(2).map(|pair| match pair {
+        [before, after] => after.wrapping_sub(*before).cast_unsigned(),
+        _ => 0,
+    });
+    let widest = residuals.clone().max().unwrap_or(0);
+    let least = differences.clone().min().unwrap_or(0);
+    let most = differences.clone().max().unwrap_or(0);
+    let start = out.len();
+    if width(widest) <= width(most - least) {
+        out.push(RESIDUALS);
+        put_varint(out, step);
+        pack_from_least(out, residuals);
+    } else {
+        out.push(STEPS);
+        pack_from_least(out, differences.clone());
+    }
+    if hard && times.len() >= PCO_LEAST {
+        let differences: Vec<u64> = differences.collect();
+        if let Some(packed) = pco_compress(&differences, out.len() - start) {
+            out.truncate(start);
+            out.push(STEPS_PCO);
+            put_varint(out, packed.len() as u64);
+            out.extend_from_slice(&packed);
+        }
+    }
+}
+
+fn take_times(bytes: &mut Bytes<'_>, first: i64, count: usize, times: &mut Vec<i64>) -> Option<()> {
+    times.push(first);
+    match bytes.byte()? {
+        LINE => {
+            let step = bytes.varint()?.cast_signed();
+            times.extend(
+                (1..count as u64).map(|i| first.wrapping_add(step.wrapping_mul(i.cast_signed()))),
+            );
+        }
+        RESIDUALS => {
+            let step = bytes.varint()?.cast_signed();
+            let mut line = first;
+            unpack_from_least(bytes, count - 1, |residual| {
+                line = line.wrapping_add(step);
+                times.push(line.wrapping_add(super::bytes::unzigzag(residual)));
+            })?;
+        }
+        STEPS => {
+            let mut time = first;
+            unpack_from_least(bytes, count - 1, |step| {
+                time = time.wrapping_add(step.cast_signed());
+                times.push(time);
+            })?;
+        }
+        STEPS_PCO => {
+            let length = bytes.count()?;
+            let steps: Vec<u64> = pco_decompress(bytes.take(length)?, count - 1)?;
+            let mut time = first;
+            times.extend(steps.iter().map(|step| {
+                time = time.wrapping_add(step.cast_signed());
+                time
+            }));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn put_values(out: &mut Vec<u8>, values: &[f64], hard: bool) {
+    let Some(first) = values.first() else { return };
+    if values.iter().all(|value| value.to_bits() == first.to_bits()) {
+        out.push(ONE);
+        out.extend_from_slice(&first.to_le_bytes());
+        return;
+    }
+    let start = out.len();
+    if let Some(scaled) = Scaled::of(values) {
+        scaled.put(out, hard);
+    } else {
+        put_xor(out, values);
+        if hard
+            && values.len() >= PCO_LEAST
+            && let Some(packed) = pco_compress(values, out.len() - start)
+        {
+            out.truncate(start);
+            out.push(FLOATS_PCO);
+            put_varint(out, packed.len() as u64);
+            out.extend_from_slice(&packed);
+        }
+    }
+}
+
+fn take_values(bytes: &mut Bytes<'_>, count: usize, values: &mut Vec<f64>) -> Option<()> {
+    match bytes.byte()? {
+        ONE => {
+            let value = bytes.float()?;
+            values.extend(std::iter::repeat_n(value, count));
+        }
+        XOR => {
+            let mut before = bytes.float()?.to_bits();
+            let shift = u32::from(bytes.byte()?);
+            let width = u32::from(bytes.byte()?);
+            values.push(f64::from_bits(before));
+            unpack(bytes, width, count - 1, |rest| {
+                before ^= rest.checked_shl(shift).unwrap_or(0);
+                values.push(f64::from_bits(before));
+            })?;
+        }
+        FLOATS_PCO => {
+            let length = bytes.count()?;
+            values.extend(pco_decompress::<f64>(bytes.take(length)?, count)?);
+        }
+        tag => take_scaled(tag, bytes, count, values)?,
+    }
+    Some(())
+}
+
+fn put_xor(out: &mut Vec<u8>, values: &[f64]) {
+    let Some(first) = values.first() else { return };
+    let rest = values.windows(2).map(|pair| match pair {
+        [before, after] => before.to_bits() ^ after.to_bits(),
+        _ => 0,
+    });
+    let all = rest.clone().fold(0, |all, one| all | one);
+    let shift = if all == 0 { 0 } else { all.trailing_zeros() };
+    let width = width(all >> shift);
+    out.push(XOR);
+    out.extend_from_slice(&first.to_le_bytes());
+    out.push(shift.to_le_bytes()[0]);
+    out.push(width.to_le_bytes()[0]);
+    pack(out, width, rest.map(|one| one >> shift));
+}
+
+/// Values as integers, but for a few.
+struct Scaled {
+    tag: u8,
+    integers: Vec<i64>,
+    /// Runs of values that are no such integer: index of the first, how many, which.
+    others: Vec<(usize, usize, f64)>,
+}
+
+impl Scaled {
+    /// `None` when too many of the values are no decimals.
+    fn of(values: &[f64]) -> Option<Self> {
+        let most = values.len() / 8 + 2;
+        let mut digits = 0;
+        // The first values say how many digits after the point there are.
+        let mut misses = 0;
+        for value in values {
+            match digits_of(*value, digits) {
+                Some(found) => digits = found,
+                None if value.is_finite() => misses += 1,
+                None => (),
+            }
+            if misses > most {
+                return Self::with(values, MULTIPLIED, multiplied_digits(values)?, most);
+            }
+        }
+        Self::with(values, DIVIDED, digits, most)
+            .or_else(|| Self::with(values, MULTIPLIED, multiplied_digits(values)?, most))
+    }
+
+    fn with(values: &[f64], kind: u8, digits: u8, most: usize) -> Option<Self> {
+        let mut integers = Vec::with_capacity(values.len());
+        let mut others: Vec<(usize, usize, f64)> = Vec::new();
+        let mut before = 0;
+        for (i, value) in values.iter().enumerate() {
+            if let Some(integer) = to_integer(kind, digits, *value) {
+                before = integer;
+            } else {
+                match others.last_mut() {
+                    Some((from, run, which))
+                        if *from + *run == i && which.to_bits() == value.to_bits() =>
+                    {
+                        *run += 1;
+                    }
+                    _ => others.push((i, 1, *value)),
+                }
+                if others.len() > most {
+                    return None;
+                }
+            }
+            integers.push(before);
+        }
+        Some(Self { tag: kind + digits, integers, others })
+    }
+
+    fn put(&self, out: &mut Vec<u8>, hard: bool) {
+        out.push(self.tag);
+        put_varint(out, self.others.len() as u64);
+        let mut end = 0;
+        for (from, run, which) in &self.others {
+            put_varint(out, (from - end) as u64);
+            put_varint(out, *run as u64);
+            out.extend_from_slice(&which.to_le_bytes());
+            end = from + run;
+        }
+        let (least, most) = self
+            .integers
+            .iter()
+            .fold((i64::MAX, i64::MIN), |(low, high), i| (low.min(*i), high.max(*i)));
+        let differences = self.integers.windows(2).map(|pair| match pair {
+            [before, after] => zigzag(after.wrapping_sub(*before)),
+            _ => 0,
+        });
+        let start = out.len();
+        let spread = width(most.wrapping_sub(least).cast_unsigned());
+        if spread <= width(differences.clone().max().unwrap_or(0)) {
+            out.push(FROM_LEAST);
+            put_varint(out, zigzag(least));
+            out.push(spread.to_le_bytes()[0]);
+            let distance = |i: &i64| i.wrapping_sub(least).cast_unsigned();
+            pack(out, spread, self.integers.iter().map(distance));
+        } else {
+            out.push(DIFFERENCES);
+            put_varint(out, zigzag(self.integers.first().copied().unwrap_or(0)));
+            pack_from_least(out, differences);
+        }
+        if hard
+            && self.integers.len() >= PCO_LEAST
+            && let Some(packed) = pco_compress(&self.integers, out.len() - start)
+        {
+            out.truncate(start);
+            out.push(INTEGERS_PCO);
+            put_varint(out, packed.len() as u64);
+            out.extend_from_slice(&packed);
+        }
+    }
+}
+
+fn take_scaled(tag: u8, bytes: &mut Bytes<'_>, count: usize, values: &mut Vec<f64>) -> Option<()> {
+    let (kind, digits) = (tag & 0xf0, usize::from(tag & 0x0f));
+    let (power, inverse) = (*POWERS.get(digits)?, *INVERSE.get(digits)?);
+    #[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
+    let value = |integer: i64| match kind {
+        DIVIDED => integer as f64 / power,
+        _ => integer as f64 * inverse,
+    };
+    if kind != DIVIDED && kind != MULTIPLIED {
+        return None;
+    }
+    let mut others = Vec::new();
+    let mut end = 0usize;
+    for _ in 0..bytes.count()? {
+        let from = end.checked_add(bytes.count()?)?;
+        let run = bytes.count()?;
+        end = from.checked_add(run).filter(|end| *end <= count)?;
+        others.push((from, end, bytes.float()?));
+    }
+    let had = values.len();
+    match bytes.byte()? {
+        FROM_LEAST => {
+            let least = bytes.signed()?;
+            let width = u32::from(bytes.byte()?);
+            unpack(bytes, width, count, |rest| {
+                values.push(value(least.wrapping_add(rest.cast_signed())));
+            })?;
+        }
+        DIFFERENCES => {
+            let mut integer = bytes.signed()?;
+            values.push(value(integer));
+            unpack_from_least(bytes, count - 1, |difference| {
+                integer = integer.wrapping_add(super::bytes::unzigzag(difference));
+                values.push(value(integer));
+            })?;
+        }
+        INTEGERS_PCO => {
+            let length = bytes.count()?;
+            let integers: Vec<i64> = pco_decompress(bytes.take(length)?, count)?;
+            values.extend(integers.into_iter().map(value));
+        }
+        _ => return None,
+    }
+    for (from, end, which) in others {
+        values.get_mut(had + from..had + end)?.fill(which);
+    }
+    Some(())
+}
+
+/// How many digits after the point write `value` exactly, at least `least`.
+fn digits_of(value: f64, least: u8) -> Option<u8> {
+    (least..10).find(|digits| to_integer(DIVIDED, *digits, value).is_some())
+}
+
+fn multiplied_digits(values: &[f64]) -> Option<u8> {
+    let mut digits = 1;
+    for value in values.iter().filter(|value| value.is_finite()).take(128) {
+        if let Some(found) = (digits..10).find(|d| to_integer(MULTIPLIED, *d, *value).is_some()) {
+            digits = found;
+        }
+    }
+    Some(digits)
+}
+
+/// The integer that gives exactly this float, when there is one.
+pub(super) fn to_integer(kind: u8, digits: u8, value: f64) -> Option<i64> {
+    let power = *POWERS.get(usize::from(digits))?;
+    // Adding zero takes the sign from a negative zero, which no integer has.
+    let scaled = (value * power).round_ties_even() + 0.0;
+    // False for NaN, too.
+    if !(scaled.abs() < EXACT) {
+        return None;
+    }
+    let back = if kind == DIVIDED {
+        scaled / power
+    } else {
+        scaled * *INVERSE.get(usize::from(digits))?
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^53")]
+    (back.to_bits() == value.to_bits()).then_some(scaled as i64)
+}
+
+/// [`to_integer`] of a decimal, for the log.
+pub(super) fn decimal(value: f64, digits: u8) -> Option<i64> {
+    to_integer(DIVIDED, digits, value)
+}
+
+/// The inverse of [`decimal`].
+#[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
+pub(super) fn from_decimal(integer: i64, digits: u8) -> Option<f64> {
+    POWERS.get(usize::from(digits)).map(|power| integer as f64 / power)
+}
+
+/// `None` when it is no smaller than what there is already.
+fn pco_compress<T: pco::data_types::Number>(numbers: &[T], than: usize) -> Option<Vec<u8>> {
+    let config = pco::ChunkConfig::default().with_compression_level(PCO_LEVEL);
+    pco::standalone::simple_compress(numbers, &config).ok().filter(|packed| packed.len() + 3 < than)
+}
+
+fn pco_decompress<T: pco::data_types::Number>(packed: &[u8], count: usize) -> Option<Vec<T>> {
+    pco::standalone::simple_decompress::<T>(packed).ok().filter(|numbers| numbers.len() == count)
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_model::Missing;
+    use hallwatch_model::sample::to_float;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round_trip(times: &[i64], values: &[f64]) -> (usize, usize) {
+        let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let encoded = [encode(times, values), compress(times, values)];
+        for bytes in &encoded {
+            let (mut t, mut v) = (vec![7], vec![7.0]);
+            decode(bytes, &mut t, &mut v).unwrap();
+            assert_eq!(&t[1..], times);
+            assert_eq!(bits(&v[1..]), bits(values));
+        }
+        (encoded[0].len(), encoded[1].len())
+    }
+
+    #[test]
+    fn facility_values_take_few_bytes() {
+        let times: Vec<i64> = (0..720).map(|i| 1_795_276_800_000 + i * 10_000).collect();
+        let noise = |i: usize| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+        let constant = vec![230.0; 720];
+        let slow: Vec<f64> = (0..720).map(|i| f64::from(i / 40 + 215) / 10.0).collect();
+        let product: Vec<f64> = (0..720).map(|i| f64::from(i / 40 + 215) * 0.1).collect();
+        let noisy: Vec<f64> = (0..720).map(|i| 4_000.0 + noise(i) as f64).collect();
+        assert!(round_trip(&times, &constant).1 < 30);
+        assert!(round_trip(&times, &slow).1 < 150);
+        assert!(round_trip(&times, &product).1 < 150);
+        assert!(round_trip(&times, &noisy).1 < 900);
+        let mut gone = slow;
+        gone[100..300].fill(to_float(Err(Missing::Timeout)));
+        gone[400] = f64::NAN;
+        gone[401] = -0.0;
+        assert!(round_trip(&times, &gone).1 < 250);
+    }
+
+    fn any_value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            (-5_000i32..5_000).prop_map(|v| f64::from(v) / 10.0),
+            (-5_000i32..5_000).prop_map(|v| f64::from(v) * 0.1),
+            (0u32..2).prop_map(f64::from),
+            Just(to_float(Err(Missing::Exception(2)))),
+            Just(-0.0),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_column_comes_back_bit_by_bit(
+            steps in prop::collection::vec(prop_oneof![Just(1_000u64), 1u64..50_000], 0..300),
+            values in prop::collection::vec(any_value(), 300),
+            same in any::<bool>(),
+            start in prop_oneof![Just(0i64), any::<i32>().prop_map(i64::from)],
+        ) {
+            let mut time = start;
+            let times: Vec<i64> = steps.iter().map(|step| { time += step.cast_signed(); time }).collect();
+            let mut values = values[..times.len()].to_vec();
+            if same {
+                values.sort_by(f64::total_cmp);
+            }
+            round_trip(&times, &values);
+        }
+
+        #[test]
+        fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            let read = decode(&bytes, &mut times, &mut values);
+            prop_assert_eq!(times.len(), values.len());
+            prop_assert!(read.is_some() || times.is_empty());
+        }
+    }
+
+    #[test]
+    fn extreme_times_come_back() {
+        round_trip(&[i64::MIN, 0, i64::MAX], &[1.0, 2.0, 3.5]);
+        round_trip(&[i64::MIN, i64::MAX], &[1.0, 1.0]);
+        round_trip(&[5], &[f64::NEG_INFINITY]);
+    }
+}
