@@ -358,7 +358,7 @@ fn vector_query() -> impl Strategy<Value = String> {
         prop_oneof![
             (aggregate, by, inner.clone()).prop_map(|(op, by, inner)| match op.strip_suffix(',') {
                 Some(call) => {
-                    let (op, param) = call.split_once('(').unwrap();
+                    let (op, param) = call.split_once('(').unwrap_or((call, ""));
                     format!("{op} {by} ({param}, {inner})")
                 }
                 None => format!("{op} {by} ({inner})"),
