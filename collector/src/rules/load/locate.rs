@@ -41,7 +41,7 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
         return None;
     }
     let mut open = Vec::new();
-    for word in &words {
+    for (i, word) in words.iter().enumerate() {
         match text.get(word.clone())? {
             "(" => open.push(')'),
             "{" => open.push('}'),
@@ -65,7 +65,9 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
             })
         });
         if !could_be_right {
-            return Some(word.clone());
+            // A name that cannot be called: it is the name that is wrong.
+            let called = start.ends_with('(').then(|| i.checked_sub(1)).flatten();
+            return Some(called.and_then(|i| words.get(i)).unwrap_or(word).clone());
         }
     }
     // Right so far, but it ends too early.
