@@ -1,6 +1,8 @@
 //! The store against a naive model: whatever the order, the repetition and the restarts, the
 //! content is the same.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -248,7 +250,7 @@ fn unknown_series_are_asked_for_and_neither_stored_nor_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
     let one = incoming(1, vec![reading(0, START, 1.0)], START);
-    assert_eq!(store.commit(&[one.clone()]).unwrap(), [Outcome::UnknownSeries]);
+    assert_eq!(store.commit(std::slice::from_ref(&one)).unwrap(), [Outcome::UnknownSeries]);
     let ack = store.ack(&agent("gw-1"), 1);
     assert!(ack.describe && ack.upto == 0 && ack.beyond.is_empty());
     store.describe(&agent("gw-1"), &describe(5)).unwrap();

@@ -125,7 +125,7 @@ impl Reader {
         }
         let from = {
             let windows = reading(&self.shared.windows);
-            windows.keys().rev().take(LATEST_WINDOWS).last().copied()
+            windows.keys().rev().take(LATEST_WINDOWS).next_back().copied()
         };
         if let Some(from) = from
             && !quiet.is_empty()
