@@ -12,7 +12,7 @@ use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
 /// The most samples in one encoded block: one a millisecond for two hours.
 pub(super) const MOST: usize = 7_200_000;
 /// `pco`'s levels beyond this cost more time than they save bytes.
-const PCO_LEVEL: usize = 8;
+const PCO_LEVEL: usize = 4;
 /// Fewer numbers than this do not pay for `pco`'s header.
 const PCO_LEAST: usize = 32;
 
