@@ -34,9 +34,11 @@ impl Eval<'_> {
                 Evaluated::Scalar(left)
             }
             (Evaluated::Vector(columns), Evaluated::Scalar(scalars)) => {
+                self.release(scalars.len());
                 Evaluated::Vector(with_scalars(op, bool_result, columns, &scalars, false))
             }
             (Evaluated::Scalar(scalars), Evaluated::Vector(columns)) => {
+                self.release(scalars.len());
                 Evaluated::Vector(with_scalars(op, bool_result, columns, &scalars, true))
             }
             (Evaluated::Vector(left), Evaluated::Vector(right)) => {
