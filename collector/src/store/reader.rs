@@ -153,7 +153,6 @@ impl Reader {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut rows = select.query(params![after.cast_signed(), limit])?;
             let mut entries = Vec::new();
-            let index = reading(&self.shared.index);
             while let Some(row) = rows.next()? {
                 let (id, received): (i64, i64) = (row.get(0)?, row.get(1)?);
                 let data = row.get_ref(2)?.as_bytes().unwrap_or_default();
@@ -161,6 +160,7 @@ impl Reader {
                     count(&self.shared.found.log_rows);
                     Vec::new()
                 });
+                let index = reading(&self.shared.index);
                 let samples = points.iter().filter_map(|point| {
                     let time = Timestamp::from_millis(point.time);
                     let value = from_float(point.value);
