@@ -3,7 +3,7 @@
 use hallwatch_model::Labels;
 
 use super::bytes::{Bytes, checksum, key, put_varint, seal, unseal, unzigzag, zigzag};
-use super::codec;
+use super::decimal;
 
 /// One sample of one series, by the store's number of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,9 +28,9 @@ pub(super) fn write_points(points: &[Point]) -> Vec<u8> {
         put_varint(&mut out, zigzag(point.time.wrapping_sub(time)));
         series = i64::from(point.series);
         time = point.time;
-        let usual = codec::decimal(point.value, digits).map(|integer| (integer, digits));
+        let usual = decimal::decimal(point.value, digits).map(|integer| (integer, digits));
         let found = usual.or_else(|| {
-            let found = |digits| Some((codec::decimal(point.value, digits)?, digits));
+            let found = |digits| Some((decimal::decimal(point.value, digits)?, digits));
             (0..=MOST_DIGITS).find_map(found)
         });
         if let Some((integer, needed)) = found {
@@ -57,7 +57,7 @@ pub(super) fn read_points(blob: &[u8]) -> Option<Vec<Point>> {
         let value = if tagged == RAW {
             bytes.float()?
         } else {
-            codec::from_decimal(unzigzag(tagged >> 3), tagged.to_le_bytes()[0] & 7)?
+            decimal::from_decimal(unzigzag(tagged >> 3), tagged.to_le_bytes()[0] & 7)?
         };
         points.push(Point { series: u32::try_from(series).ok()?, time, value });
     }
