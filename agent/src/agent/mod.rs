@@ -84,6 +84,8 @@ pub struct Agent {
     path: AgentPath,
     boot: u64,
     started: Timestamp,
+    /// The sensors are heard on the connection towards the collectors.
+    one_broker: bool,
     watch: Watch,
     dictionary: Dictionary,
     pending: Pending,
@@ -124,6 +126,7 @@ impl Agent {
             path: config.path.clone(),
             boot: opened.boot,
             started: now.time,
+            one_broker: config.sensors.is_none(),
             watch: Watch::new(&config.devices, now.uptime),
             dictionary: Dictionary::new(opened.dictionary, opened.series),
             pending: Pending::default(),
@@ -278,6 +281,9 @@ impl Agent {
                 tracing::info!("connected to the broker");
                 self.connected = true;
                 self.described = 0;
+                if self.one_broker {
+                    self.watch.sensors_connected();
+                }
                 self.outbox.connected();
                 self.status_at = now.uptime + STATUS;
                 actions.push(Action::Publish(self.status(true, now)));
@@ -293,6 +299,9 @@ impl Agent {
                     });
                 }
                 self.outbox.disconnected();
+                if self.one_broker {
+                    self.watch.sensors_disconnected(now.uptime);
+                }
             }
             link::Event::Refused { topic, reason_code } => self.complain(now, &|count| {
                 let reason = link::reason::text(reason_code);
@@ -300,7 +309,11 @@ impl Agent {
             }),
             link::Event::Message(message) => {
                 let from = Topic::parse(&message.topic).filter(|topic| topic.agent == self.path);
-                let Some(TopicKind::Ack(collector)) = from.map(|topic| topic.kind) else { return };
+                let Some(TopicKind::Ack(collector)) = from.map(|topic| topic.kind) else {
+                    let (dictionary, pending) = (&mut self.dictionary, &mut self.pending);
+                    self.watch.message(&message, now, dictionary, pending);
+                    return;
+                };
                 match decode_ack(&message.payload) {
                     Ok(ack) => self.acknowledged(&collector, &ack, now, actions),
                     Err(error) => self.complain(now, &|count| {

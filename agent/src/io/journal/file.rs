@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hallwatch_model::{Id, Labels, SeriesId, Timestamp};
@@ -42,6 +43,8 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 const VERSION: i64 = 1;
+/// How long another process may still hold the file, such as one that is just ending.
+const BUSY: Duration = Duration::from_secs(1);
 /// Unused pages that stay in the file, for the next entries: 8 MiB.
 const SPARE_PAGES: i64 = 2_048;
 
@@ -152,6 +155,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
 
 fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
     let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
     // `auto_vacuum` first: it can only be chosen before the first table is made.
     connection.execute_batch(
         "PRAGMA auto_vacuum = INCREMENTAL;
@@ -505,5 +509,11 @@ impl File {
             while rows.next()?.is_some() {}
         }
         Ok(())
+    }
+
+    /// From now on the disk is full.
+    #[cfg(test)]
+    pub(super) fn fill(&mut self) {
+        self.connection.pragma_update(None, "max_page_count", 1).unwrap();
     }
 }
