@@ -2,6 +2,8 @@
 //! [`Action`], `pending` (readings on their way to the journal), `watch` (devices), here the rest.
 
 mod pending;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::VecDeque;
@@ -31,6 +33,8 @@ const TRIM: Duration = Duration::from_secs(10);
 const DESCRIBE: Duration = Duration::from_secs(5);
 /// Commands that wait for the journal's queue; beyond, the oldest entries become a gap.
 const COMMANDS: usize = 600;
+/// The cause of gaps that a journal makes that does not keep up.
+const OVERLOAD: &str = "overload";
 /// The outbox looks for backlog this often.
 const OUTBOX: Duration = Duration::from_millis(50);
 
@@ -230,7 +234,7 @@ impl Agent {
             let order = self.outbox.tick(now.uptime);
             self.orders(order, actions);
         }
-        self.bound_commands(now);
+        self.bound_commands();
     }
 
     /// Closes the pending entry and hands it to the journal.
@@ -249,14 +253,29 @@ impl Agent {
     }
 
     /// When the journal's thread does not keep up for minutes, the oldest entries go.
-    fn bound_commands(&mut self, now: Now) {
-        let mut lost = 0;
+    fn bound_commands(&mut self) {
+        if self.commands.len() <= COMMANDS {
+            return;
+        }
+        // All that was lost so far stands in front, as one gap.
+        let mut lost = match self.commands.front() {
+            Some(Command::Gap(gap)) if gap.cause == OVERLOAD => {
+                let gap = gap.clone();
+                self.commands.pop_front();
+                Some(gap)
+            }
+            _ => None,
+        };
         while self.commands.len() > COMMANDS {
             let entry = self.commands.iter().position(|one| matches!(one, Command::Append(_)));
             let Some(Command::Append(append)) = self.commands.remove(entry.unwrap_or(0)) else {
                 continue;
             };
-            lost += 1;
+            let one = Gap::of(append.time, OVERLOAD);
+            match &mut lost {
+                Some(gap) => gap.extend(&one),
+                None => lost = Some(one),
+            }
             // Its series are needed by what follows.
             if let Some(Command::Append(next)) =
                 self.commands.iter_mut().find(|one| matches!(one, Command::Append(_)))
@@ -264,13 +283,7 @@ impl Agent {
                 next.series.splice(0..0, append.series);
             }
         }
-        if lost > 0 {
-            let gap = Gap {
-                first_time: now.time,
-                last_time: now.time,
-                entries: lost,
-                cause: "overload".to_owned(),
-            };
+        if let Some(gap) = lost {
             self.commands.push_front(Command::Gap(gap));
         }
     }

@@ -61,6 +61,21 @@ pub struct Gap {
     pub cause: String,
 }
 
+impl Gap {
+    /// One lost entry.
+    #[must_use]
+    pub fn of(time: Timestamp, cause: &str) -> Self {
+        Self { first_time: time, last_time: time, entries: 1, cause: cause.to_owned() }
+    }
+
+    /// Makes this gap hold `other` as well.
+    pub fn extend(&mut self, other: &Self) {
+        self.first_time = self.first_time.min(other.first_time);
+        self.last_time = self.last_time.max(other.last_time);
+        self.entries = self.entries.saturating_add(other.entries);
+    }
+}
+
 /// All recorded gaps, oldest first.
 pub type Gaps = Vec<Gap>;
 
@@ -424,15 +439,11 @@ impl File {
                 _ => dropped.push((boot, seq)),
             }
             if row.get::<_, i64>(4)? == 0 {
-                let gap = gap.get_or_insert_with(|| Gap {
-                    first_time: time,
-                    last_time: time,
-                    entries: 0,
-                    cause: cause.to_owned(),
-                });
-                gap.first_time = gap.first_time.min(time);
-                gap.last_time = gap.last_time.max(time);
-                gap.entries += 1;
+                let lost = Gap::of(time, cause);
+                match &mut gap {
+                    Some(gap) => gap.extend(&lost),
+                    None => gap = Some(lost),
+                }
             }
         }
         if let Some(id) = last_id {

@@ -18,6 +18,8 @@ const TURN: usize = 64;
 const UNTRIED: usize = 32;
 /// Entries held in memory while the disk is full: ten minutes of one a second.
 const HELD: usize = 600;
+/// The cause of gaps that a full disk makes.
+const DISK_FULL: &str = "disk_full";
 /// How long to wait before a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// Most entries that go at once when a bound is exceeded.
@@ -196,20 +198,25 @@ impl Writer {
     fn make_room(&mut self) {
         self.waiting
             .retain(|command| !matches!(command, Command::Trim { .. } | Command::Fetch { .. }));
-        let mut lost: Option<Gap> = None;
+        // All that was lost so far stands in front, as one gap.
+        let mut lost = match self.waiting.front() {
+            Some(Command::Gap(gap)) if gap.cause == DISK_FULL => {
+                let gap = gap.clone();
+                self.waiting.pop_front();
+                Some(gap)
+            }
+            _ => None,
+        };
         let mut series = Vec::new();
         while self.waiting.len() > HELD {
             let entry = self.waiting.iter().position(|one| matches!(one, Command::Append(_)));
             if let Some(Command::Append(append)) = self.waiting.remove(entry.unwrap_or(0)) {
                 series.extend(append.series);
-                let gap = lost.get_or_insert_with(|| Gap {
-                    first_time: append.time,
-                    last_time: append.time,
-                    entries: 0,
-                    cause: "disk_full".to_owned(),
-                });
-                gap.last_time = gap.last_time.max(append.time);
-                gap.entries += 1;
+                let one = Gap::of(append.time, DISK_FULL);
+                match &mut lost {
+                    Some(gap) => gap.extend(&one),
+                    None => lost = Some(one),
+                }
             }
         }
         // The series of what is lost are needed by what follows.
