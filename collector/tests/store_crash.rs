@@ -1,6 +1,9 @@
 //! What was acknowledged is there after SIGKILL at any moment, once; and readers see every sample
 //! at every moment of its way from head to chunk.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![expect(clippy::print_stdout, reason = "the process that is killed says how far it is")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,6 +1,8 @@
 //! The store against a naive model: whatever the order, the repetition and the restarts, the
 //! content is the same.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +10,8 @@ use std::time::Duration;
 use hallwatch_collector::store::{Incoming, Options, Outcome, Store};
 use hallwatch_model::sample::to_float;
 use hallwatch_model::{
-    AgentPath, Batch, Describe, Id, Labels, Missing, Reading, Readings, Sample, SeriesId, Timestamp,
+    AgentPath, Batch, Describe, Event, Id, Labels, Missing, Reading, Readings, Sample, SeriesId,
+    Timestamp,
 };
 use hallwatch_promql::{Matchers, Select, Source as _};
 use proptest::prelude::*;
@@ -248,7 +251,7 @@ fn unknown_series_are_asked_for_and_neither_stored_nor_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
     let one = incoming(1, vec![reading(0, START, 1.0)], START);
-    assert_eq!(store.commit(&[one.clone()]).unwrap(), [Outcome::UnknownSeries]);
+    assert_eq!(store.commit(std::slice::from_ref(&one)).unwrap(), [Outcome::UnknownSeries]);
     let ack = store.ack(&agent("gw-1"), 1);
     assert!(ack.describe && ack.upto == 0 && ack.beyond.is_empty());
     store.describe(&agent("gw-1"), &describe(5)).unwrap();
@@ -434,6 +437,73 @@ fn series_labels_and_latest_are_found_in_head_and_chunks() {
         drop(store);
         store = open(dir.path());
     }
+}
+
+#[test]
+fn times_from_the_ends_of_time_are_samples_like_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), &Options::default()).unwrap();
+    store.describe(&agent("gw-1"), &describe(5)).unwrap();
+    let times = [0, i64::MIN, -1, i64::MAX, i64::MIN + 1, START];
+    let readings = times.iter().map(|time| reading(0, *time, 1.0)).collect();
+    let outcome = store.commit(&[incoming(u64::MAX, readings, START)]).unwrap();
+    assert!(
+        matches!(&outcome[0], Outcome::Stored { samples: 5, ignored, .. } if ignored.in_future == 1),
+        "{outcome:?}"
+    );
+    let expected = [i64::MIN, i64::MIN + 1, -1, 0, START];
+    let kept = |store: &Store| content(store)[&label(0)].keys().copied().collect::<Vec<_>>();
+    assert_eq!(kept(&store), expected);
+    store.flush_all().unwrap();
+    assert_eq!(kept(&store), expected);
+    drop(store);
+    assert_eq!(kept(&open(dir.path())), expected);
+}
+
+#[test]
+fn events_are_kept_once_with_their_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let event = |millis: i64, person: &str| Event {
+        time: Timestamp::from_millis(millis),
+        device: "reader-1".into(),
+        door: "hall 1".into(),
+        person: person.into(),
+        result: "denied".into(),
+    };
+    let mut batch = incoming(1, vec![], START);
+    batch.batch.readings.events = vec![event(1, "a"), event(3, "b"), event(2, "c")];
+    store.commit(&[batch.clone(), batch.clone()]).unwrap();
+    drop(store);
+    let mut store = open(dir.path());
+    assert_eq!(store.commit(&[batch]).unwrap(), [Outcome::Duplicate { lost: vec![] }]);
+    let at = Timestamp::from_millis;
+    let events = |from, to, limit| store.reader().events(at(from), at(to), limit).unwrap();
+    let own = |event| (agent("gw-1"), event);
+    assert_eq!(events(0, 9, 9), [own(event(3, "b")), own(event(2, "c")), own(event(1, "a"))]);
+    assert_eq!(events(1, 2, 1), [own(event(2, "c"))]);
+}
+
+#[test]
+fn more_series_than_allowed_are_refused_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { most_series: 6, ..Options::default() };
+    let mut store = Store::open(dir.path(), &options).unwrap();
+    store.describe(&agent("gw-1"), &describe(5)).unwrap();
+    let more = (0..3).map(|i| {
+        let device = format!("more-{i}");
+        (SeriesId(i + 50), Labels::metric("power_watts", [("device", device.as_str())]))
+    });
+    let more = Describe { dictionary: 6, part: 0, series: more.collect() };
+    let error = store.describe(&agent("gw-2"), &more).unwrap_err();
+    assert!(!error.is_fatal() && error.to_string().contains("gw-2"), "{error}");
+    assert_eq!(store.reader().stats().series, 4);
+    // The same series from another agent are the same series.
+    store.describe(&agent("gw-2"), &describe(7)).unwrap();
+    let mut moved = incoming(1, vec![reading(0, START, 1.0)], START);
+    (moved.agent, moved.batch.readings.dictionary) = (agent("gw-2"), 7);
+    store.commit(&[moved, incoming(1, vec![reading(0, START + 1, 2.0)], START)]).unwrap();
+    assert_eq!(content(&store)[&label(0)].len(), 2);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
 /// The most samples in one encoded block: one a millisecond for two hours.
 pub(super) const MOST: usize = 7_200_000;
 /// `pco`'s levels beyond this cost more time than they save bytes.
-const PCO_LEVEL: usize = 8;
+const PCO_LEVEL: usize = 4;
 /// Fewer numbers than this do not pay for `pco`'s header.
 const PCO_LEAST: usize = 32;
 
@@ -87,12 +87,15 @@ fn read(mut bytes: Bytes<'_>, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Op
 fn put_times(out: &mut Vec<u8>, times: &[i64], hard: bool) {
     let (Some(first), Some(last)) = (times.first(), times.last()) else { return };
     let steps = times.len() as u64 - 1;
-    let step = last.wrapping_sub(*first).cast_unsigned().checked_div(steps).unwrap_or(0);
+    let span = last.wrapping_sub(*first).cast_unsigned();
+    // To the nearest, so that jitter of the last time does not tilt the line.
+    let step = span.saturating_add(steps / 2).checked_div(steps).unwrap_or(0);
     let residuals = times.iter().zip(0u64..).skip(1).map(|(time, i)| {
         let line = first.wrapping_add(step.wrapping_mul(i).cast_signed());
-        zigzag(time.wrapping_sub(line))
+        time.wrapping_sub(line)
     });
-    if residuals.clone().all(|residual| residual == 0) {
+    let (least, most) = bounds(residuals.clone());
+    if (least, most) == (0, 0) {
         out.push(LINE);
         put_varint(out, step);
         return;
@@ -101,14 +104,16 @@ fn put_times(out: &mut Vec<u8>, times: &[i64], hard: bool) {
         [before, after] => after.wrapping_sub(*before).cast_unsigned(),
         _ => 0,
     });
-    let widest = residuals.clone().max().unwrap_or(0);
-    let least = differences.clone().min().unwrap_or(0);
-    let most = differences.clone().max().unwrap_or(0);
+    let shortest = differences.clone().min().unwrap_or(0);
+    let longest = differences.clone().max().unwrap_or(0);
+    let spread = width(most.wrapping_sub(least).cast_unsigned());
     let start = out.len();
-    if width(widest) <= width(most - least) {
+    if spread <= width(longest - shortest) {
         out.push(RESIDUALS);
         put_varint(out, step);
-        pack_from_least(out, residuals);
+        put_varint(out, zigzag(least));
+        out.push(spread.to_le_bytes()[0]);
+        pack(out, spread, residuals.map(|one| one.wrapping_sub(least).cast_unsigned()));
     } else {
         out.push(STEPS);
         pack_from_least(out, differences.clone());
@@ -124,6 +129,13 @@ fn put_times(out: &mut Vec<u8>, times: &[i64], hard: bool) {
     }
 }
 
+/// The least and the greatest; zero of nothing.
+fn bounds(numbers: impl Iterator<Item = i64>) -> (i64, i64) {
+    let start = (i64::MAX, i64::MIN);
+    let (least, most) = numbers.fold(start, |(low, high), one| (low.min(one), high.max(one)));
+    if least > most { (0, 0) } else { (least, most) }
+}
+
 fn take_times(bytes: &mut Bytes<'_>, first: i64, count: usize, times: &mut Vec<i64>) -> Option<()> {
     times.push(first);
     match bytes.byte()? {
@@ -135,10 +147,12 @@ fn take_times(bytes: &mut Bytes<'_>, first: i64, count: usize, times: &mut Vec<i
         }
         RESIDUALS => {
             let step = bytes.varint()?.cast_signed();
-            let mut line = first;
-            unpack_from_least(bytes, count - 1, |residual| {
+            let least = bytes.signed()?;
+            let width = u32::from(bytes.byte()?);
+            let mut line = first.wrapping_add(least);
+            unpack(bytes, width, count - 1, |residual| {
                 line = line.wrapping_add(step);
-                times.push(line.wrapping_add(super::bytes::unzigzag(residual)));
+                times.push(line.wrapping_add(residual.cast_signed()));
             })?;
         }
         STEPS => {
@@ -291,10 +305,7 @@ impl Scaled {
             out.extend_from_slice(&which.to_le_bytes());
             end = from + run;
         }
-        let (least, most) = self
-            .integers
-            .iter()
-            .fold((i64::MAX, i64::MIN), |(low, high), i| (low.min(*i), high.max(*i)));
+        let (least, most) = bounds(self.integers.iter().copied());
         let differences = self.integers.windows(2).map(|pair| match pair {
             [before, after] => zigzag(after.wrapping_sub(*before)),
             _ => 0,
@@ -393,8 +404,7 @@ pub(super) fn to_integer(kind: u8, digits: u8, value: f64) -> Option<i64> {
     let power = *POWERS.get(usize::from(digits))?;
     // Adding zero takes the sign from a negative zero, which no integer has.
     let scaled = (value * power).round_ties_even() + 0.0;
-    // False for NaN, too.
-    if !(scaled.abs() < EXACT) {
+    if scaled.is_nan() || scaled.abs() >= EXACT {
         return None;
     }
     let back = if kind == DIVIDED {
@@ -505,6 +515,9 @@ mod tests {
 
     #[test]
     fn extreme_times_come_back() {
+        let regular: Vec<i64> = (0..100).map(|i| 10_000 * i + i % 8).collect();
+        let (quick, hard) = round_trip(&regular, &[1.0; 100]);
+        assert!(quick < 60 && hard < 60, "three bits of jitter take {quick} and {hard} bytes");
         round_trip(&[i64::MIN, 0, i64::MAX], &[1.0, 2.0, 3.5]);
         round_trip(&[i64::MIN, i64::MAX], &[1.0, 1.0]);
         round_trip(&[5], &[f64::NEG_INFINITY]);

@@ -5,14 +5,14 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 
 use hallwatch_model::sample::to_float;
-use hallwatch_model::{AgentPath, Describe, Event, Labels, Sample, Timestamp};
+use hallwatch_model::{AgentPath, Event, Labels, Sample, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::bytes::{key, seal};
-use super::dictionary::Agent;
+use super::describe::Created;
 use super::head::Pushed;
-use super::record::{Point, sum_entry, write_labels, write_points};
-use super::shared::{lock, reading, writing};
+use super::record::{Point, write_points};
+use super::shared::lock;
 use super::track::{Place, Track};
 use super::{Error, Ignored, Incoming, Outcome, Store, head};
 
@@ -47,55 +47,6 @@ struct Row {
 }
 
 impl Store {
-    /// Takes a part of an agent's dictionary; it is on disk when this returns. Series get the
-    /// tenant and the site of the agent, whatever they say themselves.
-    ///
-    /// # Errors
-    /// [`Error::TooManySeries`], or when it cannot be written.
-    pub fn describe(&mut self, agent: &AgentPath, describe: &Describe) -> Result<(), Error> {
-        self.check()?;
-        let number = self.agent(agent)?;
-        let known = self.agents.get(agent).and_then(|a| a.dictionaries.get(&describe.dictionary));
-        let (mut created, mut entries) = (Created::after(self), Vec::new());
-        for (id, labels) in &describe.series {
-            let (tenant, site) = (agent.tenant.as_str(), agent.site.as_str());
-            let labels = labels.with("tenant", tenant).with("site", site);
-            let series = created.id(self, labels);
-            if known.and_then(|known| known.get(id.0)) != Some(series) {
-                entries.push((id.0, series));
-            }
-        }
-        let most = self.options.most_series;
-        if !created.new.is_empty() && reading(&self.shared.index).len() + created.new.len() > most {
-            return Err(Error::TooManySeries { agent: agent.clone(), most });
-        }
-        if !entries.is_empty() || !created.new.is_empty() {
-            let dictionary = describe.dictionary.cast_signed();
-            let written = transact(&self.connection, |connection| {
-                created.write(connection)?;
-                let mut insert = connection.prepare_cached(
-                    "INSERT OR REPLACE INTO dictionary (agent, dictionary, id, series, sum) \
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?;
-                for (id, series) in &entries {
-                    let sum = sum_entry(number, describe.dictionary, *id, *series);
-                    insert.execute(params![number, dictionary, id, series, sum])?;
-                }
-                Ok(())
-            });
-            self.written(written.map_err(Error::write("keep a dictionary")))?;
-            created.publish(self);
-        }
-        if let Some(known) = self.agents.get_mut(agent) {
-            let dictionary = known.dictionaries.entry(describe.dictionary).or_default();
-            for (id, series) in entries {
-                dictionary.set(id, series);
-            }
-            known.described(describe.dictionary);
-        }
-        Ok(())
-    }
-
     /// Takes batches, in any order; one outcome for each. What is [`Outcome::Stored`] is on disk
     /// when this returns. A part of what waits to be written as chunks goes along.
     ///
@@ -298,21 +249,6 @@ impl Store {
         }
         applied
     }
-
-    /// The number of an agent, who is made known when it is new.
-    fn agent(&mut self, path: &AgentPath) -> Result<i64, Error> {
-        if let Some(known) = self.agents.get(path) {
-            return Ok(known.id);
-        }
-        let inserted = self.connection.execute(
-            "INSERT INTO agent (tenant, site, agent) VALUES (?1, ?2, ?3)",
-            params![path.tenant.as_str(), path.site.as_str(), path.agent.as_str()],
-        );
-        self.written(inserted.map_err(Error::write("make an agent known")))?;
-        let id = self.connection.last_insert_rowid();
-        self.agents.insert(path.clone(), Agent::new(id));
-        Ok(id)
-    }
 }
 
 /// What came of a log row in memory.
@@ -368,53 +304,6 @@ impl Staged {
     }
 }
 
-/// Series to be made.
-#[derive(Debug)]
-struct Created {
-    next: u32,
-    ids: HashMap<Labels, u32>,
-    new: Vec<(u32, Labels)>,
-}
-
-impl Created {
-    fn after(store: &Store) -> Self {
-        let next = reading(&store.shared.index).next_id();
-        Self { next, ids: HashMap::new(), new: Vec::new() }
-    }
-
-    /// The number of the series with these labels, a new one when there is none.
-    fn id(&mut self, store: &Store, labels: Labels) -> u32 {
-        if let Some(id) = reading(&store.shared.index).id(&labels) {
-            return id;
-        }
-        *self.ids.entry(labels).or_insert_with_key(|labels| {
-            let id = self.next;
-            self.next += 1;
-            self.new.push((id, labels.clone()));
-            id
-        })
-    }
-
-    fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut insert =
-            connection.prepare_cached("INSERT INTO series (id, labels) VALUES (?1, ?2)")?;
-        for (id, labels) in &self.new {
-            insert.execute(params![id, write_labels(*id, labels)])?;
-        }
-        Ok(())
-    }
-
-    fn publish(self, store: &mut Store) {
-        let series: Vec<_> = {
-            let mut index = writing(&store.shared.index);
-            self.new.iter().map(|(id, labels)| index.insert(*id, labels)).collect()
-        };
-        for one in series {
-            store.know(one);
-        }
-    }
-}
-
 /// Runs `work` in a transaction that is synced when this returns; rolled back when it fails.
 pub(super) fn transact<T>(
     connection: &Connection,
@@ -424,4 +313,45 @@ pub(super) fn transact<T>(
     let done = work(&transaction)?;
     transaction.commit()?;
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_promql::Matchers;
+
+    use super::*;
+    use crate::store::Options;
+
+    #[test]
+    fn a_full_disk_is_reported_loses_nothing_and_ends_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), &Options::default()).unwrap();
+        let at = |second: i64| Timestamp::from_millis(1_795_276_800_000 + second * 1_000);
+        let samples = |second: i64| -> Vec<(Labels, Sample)> {
+            let labels = |i: i64| Labels::metric("up", [("device", format!("{i}").as_str())]);
+            let value = |i: i64| Ok(f64::from_bits((second * 100 + i).cast_unsigned() << 20));
+            (0..100).map(|i| (labels(i), Sample { time: at(second), value: value(i) })).collect()
+        };
+        store.record(&samples(0), at(0)).unwrap();
+        let pages: i64 =
+            store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        store.connection.pragma_update(None, "max_page_count", pages + 2).unwrap();
+        let full = (1..1_000).find_map(|i| Some((i, store.record(&samples(i), at(i)).err()?)));
+        let (full, error) = full.expect("the disk never got full");
+        assert!(error.is_disk_full() && !error.is_fatal(), "{error:?}");
+        let latest = |store: &Store| {
+            let matchers = Matchers::parse("up").unwrap();
+            let all = store.reader().latest(&matchers).unwrap();
+            assert_eq!(all.len(), 100);
+            all.iter().map(|(_, sample)| sample.time).max()
+        };
+        assert_eq!(latest(&store), Some(at(full - 1)));
+        assert!(store.record(&samples(full), at(full)).unwrap_err().is_disk_full());
+        store.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+        store.record(&samples(full), at(full)).unwrap();
+        drop(store);
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        assert_eq!(latest(&store), Some(at(full)));
+        assert_eq!(store.log(0, usize::MAX).unwrap().len(), usize::try_from(full).unwrap() + 1);
+    }
 }

@@ -87,6 +87,17 @@ impl Error {
         matches!(self, Self::DiskFull { .. })
     }
 
+    /// Whether the file is not what was written. The next start saves what can be read.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Write { source, .. } | Self::Read { source, .. } => {
+                super::schema::is_damage(source)
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn read(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Read { attempt, source }
     }

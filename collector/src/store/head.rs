@@ -8,7 +8,7 @@ use super::codec;
 /// How long the samples of one chunk may span, in milliseconds: two hours.
 pub(super) const WINDOW_MILLIS: i64 = 2 * 60 * 60 * 1000;
 /// Samples in an encoded block.
-const BLOCK: usize = 128;
+const BLOCK: usize = 64;
 
 /// The window that a time belongs to.
 pub(super) fn window_of(time: i64) -> i64 {

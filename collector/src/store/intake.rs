@@ -30,7 +30,7 @@ impl Default for Options {
             retention_age: None,
             retention_bytes: None,
             most_ahead: Duration::from_secs(24 * 60 * 60),
-            replay_bytes: 128 << 20,
+            replay_bytes: 64 << 20,
             export_bytes: 4 << 30,
             most_series: 1_000_000,
         }

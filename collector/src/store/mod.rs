@@ -9,13 +9,14 @@
 //! One [`Store`] writes, on a thread of its own; any number of [`Reader`]s read without waiting
 //! for it. Never in here: sockets, clocks, evaluation.
 //!
-//! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `commit` (the way
-//! in), `head`, `pack` and `codec` (samples in memory and as bytes), `flush` (from head to
-//! chunks), `replay` (the start), `retention`, `index` and [`reader`] (the way out).
+//! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and `commit` (the
+//! way in), `head`, `pack` and `codec` (samples in memory and as bytes), `flush` (from head to
+//! chunks), `replay` and `salvage` (the start), `retention`, `index` and [`reader`] (the way out).
 
 mod bytes;
 mod codec;
 mod commit;
+mod describe;
 mod dictionary;
 mod error;
 mod flush;
@@ -27,6 +28,7 @@ pub mod reader;
 mod record;
 mod replay;
 mod retention;
+mod salvage;
 mod schema;
 mod shared;
 mod track;
@@ -53,9 +55,11 @@ use shared::Shared;
 #[derive(Debug)]
 pub struct Store {
     options: Options,
+    /// Before the writer's connection: the last to close must be one that can write, so that it
+    /// takes the journal with it.
+    reader: Reader,
     connection: Connection,
     shared: Arc<Shared>,
-    reader: Reader,
     agents: HashMap<AgentPath, Agent>,
     /// The series by number, as in the index, without its lock.
     series: Vec<Option<Arc<Series>>>,
@@ -163,7 +167,12 @@ impl Store {
 
     /// Remembers a failed write.
     fn written<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
-        self.broken |= result.as_ref().is_err_and(Error::is_fatal);
+        if let Err(error) = &result {
+            self.broken |= error.is_fatal();
+            if error.is_damage() {
+                salvage::ask(&self.shared.path);
+            }
+        }
         result
     }
 

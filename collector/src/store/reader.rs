@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use hallwatch_model::sample::from_float;
-use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_model::{AgentPath, Event, Id, Labels, Sample, Timestamp};
 use hallwatch_promql::{Matchers, Select, Series as Selected, Source, SourceError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -125,7 +125,7 @@ impl Reader {
         }
         let from = {
             let windows = reading(&self.shared.windows);
-            windows.keys().rev().take(LATEST_WINDOWS).last().copied()
+            windows.keys().rev().take(LATEST_WINDOWS).next_back().copied()
         };
         if let Some(from) = from
             && !quiet.is_empty()
@@ -173,6 +173,45 @@ impl Reader {
                 });
             }
             Ok(entries)
+        })
+    }
+
+    /// What happened at doors from `start` to `end`, both included, the newest first, at most
+    /// `limit`. Personal data: who may see it is for the caller to decide.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn events(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(AgentPath, Event)>, Error> {
+        self.with_connection("read events", |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT tenant, site, agent.agent, time, device, door, person, result \
+                 FROM event JOIN agent ON agent.id = event.agent \
+                 WHERE time BETWEEN ?1 AND ?2 ORDER BY time DESC, event.id DESC LIMIT ?3",
+            )?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut rows = select.query(params![start.as_millis(), end.as_millis(), limit])?;
+            let mut events = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id = |at: usize| row.get::<_, String>(at).map(|text| Id::new(&text).ok());
+                let (Some(tenant), Some(site), Some(agent)) = (id(0)?, id(1)?, id(2)?) else {
+                    count(&self.shared.found.rows);
+                    continue;
+                };
+                let event = Event {
+                    time: Timestamp::from_millis(row.get(3)?),
+                    device: row.get(4)?,
+                    door: row.get(5)?,
+                    person: row.get(6)?,
+                    result: row.get(7)?,
+                };
+                events.push((AgentPath { tenant, site, agent }, event));
+            }
+            Ok(events)
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ use super::flush::Flush;
 use super::record::{read_labels, read_points, sum_entry};
 use super::shared::{Filled, Found, Shared, count, reading, writing};
 use super::track::Track;
-use super::{Error, Options, Reader, Store, schema};
+use super::{Error, Options, Reader, Store, salvage, schema};
 
 /// Log rows held in memory at once while replaying.
 const STEP: i64 = 64;
@@ -24,15 +24,18 @@ const STEP: i64 = 64;
 pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, Error> {
     let path = dir.join(schema::FILE);
     let found = Found::default();
-    let connection = match schema::open(&path) {
-        Err(error) if schema::is_damage(&error) => {
-            count(&found.rows);
-            set_aside(dir)?;
-            schema::open(&path)
-        }
-        opened => opened,
-    }
-    .map_err(Error::write("open the store"))?;
+    salvage::finish(&path)?;
+    let connection = match salvage::is_asked(&path) {
+        true => None,
+        false => match schema::open(&path) {
+            Err(error) if schema::is_damage(&error) => None,
+            opened => Some(opened.map_err(Error::write("open the store"))?),
+        },
+    };
+    let connection = match connection {
+        Some(connection) => connection,
+        None => salvage::salvage(&path, &found)?,
+    };
     let version = schema::version(&connection).map_err(Error::read("read the store's version"))?;
     if version != schema::VERSION {
         return Err(Error::Version { path: dir.to_owned(), version, known: schema::VERSION });
@@ -64,23 +67,9 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
     Ok(store)
 }
 
-/// A file that is no store any more makes room for a new one; it stays beside it for repair.
-fn set_aside(dir: &Path) -> Result<(), Error> {
-    let aside = |name: &str, n: u32| -> PathBuf { dir.join(format!("{name}.damaged-{n}")) };
-    let free = (1..).find(|n| !aside(schema::FILE, *n).exists()).unwrap_or(1);
-    for name in [schema::FILE, "store.sqlite-wal", "store.sqlite-shm"] {
-        let (from, to) = (dir.join(name), aside(name, free));
-        if from.exists() {
-            let failed = |source| Error::Folder { path: dir.to_owned(), source };
-            std::fs::rename(from, to).map_err(failed)?;
-        }
-    }
-    Ok(())
-}
-
 /// Hands every row to `each`; a row for which it has no use is counted. A table that cannot be
 /// read further is counted too.
-fn rows(
+pub(super) fn rows(
     connection: &Connection,
     damaged: &AtomicU64,
     query: &str,

@@ -176,7 +176,9 @@ impl RuleRun {
                     (self.alerts.entry(labels.clone()).or_insert(alert), true)
                 }
             };
-            let remembers = found.without_data.is_none() && alert.inputs != inputs;
+            // No inputs at all: what is read was recorded a moment ago, before they were gone.
+            let known = found.without_data.is_none() && !inputs.is_empty();
+            let remembers = known && alert.inputs != inputs;
             if remembers {
                 alert.inputs = inputs;
             }

@@ -3,17 +3,18 @@
 
 use std::ops::Range;
 
-use hallwatch_promql::Query;
+use hallwatch_promql::{Error, Query};
 
 /// Longer expressions are not searched: each word costs a few parses.
 const MAX_WORDS: usize = 200;
-/// What can stand between the last word and the closing brackets, and after those, in an expression
-/// that is right so far.
-const WITHIN: [&str; 21] = [
+/// What can stand before the innermost closing bracket, and right after it, in an expression that is
+/// right so far.
+const WITHIN: [&str; 30] = [
     "",
     "x",
     "1",
     "(x)",
+    "(x) (x)",
     "=\"x\"",
     "\"x\"",
     "5m",
@@ -25,14 +26,22 @@ const WITHIN: [&str; 21] = [
     ",x[5m]",
     ",1",
     ",1,1",
-    "x,\"a\"",
+    "1,x",
+    "1,x[5m]",
+    "x,1",
+    "x,1,1",
+    "x[5m],1,1",
     ",\"a\"",
     ",\"a\",\"a\"",
     ",\"a\",\"a\",\"a\"",
-    "\"a\",\"a\",\"a\"",
+    ",\"a\",\"a\",\"a\",\"a\"",
     "\"a\",\"a\"",
+    "\"a\",\"a\",\"a\"",
+    "\"a\",\"a\",\"a\",\"a\"",
+    "x,\"a\",\"a\",\"a\",\"a\"",
+    "x,\"a\"",
 ];
-const AFTER: [&str; 5] = ["", "(x)", "x", "[5m]", "[5m])"];
+const AFTER: [&str; 4] = ["", "(x)", "[5m:1m]", " x"];
 
 /// The word at which `text` can no longer become right, or `None` when that cannot be told.
 pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
@@ -41,7 +50,7 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
         return None;
     }
     let mut open = Vec::new();
-    for word in &words {
+    for (i, word) in words.iter().enumerate() {
         match text.get(word.clone())? {
             "(" => open.push(')'),
             "{" => open.push('}'),
@@ -56,20 +65,25 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
         }
         let closers: String = open.iter().rev().collect();
         let start = text.get(..word.end)?;
+        let (innermost, outer) = closers.split_at(closers.len().min(1));
         let could_be_right = WITHIN.iter().any(|within| {
             AFTER.iter().any(|after| {
-                // What is left open after a bracket of a range is the function around it.
-                let closers =
-                    if *after == "[5m])" { closers.trim_end_matches(')') } else { &closers };
-                Query::parse(&[start, " ", within, closers, after].concat()).is_ok()
+                Query::parse(&[start, " ", within, innermost, after, outer].concat()).is_ok()
             })
         });
         if !could_be_right {
-            return Some(word.clone());
+            // Of a name that cannot be called, it is the name that is wrong.
+            let called = unknown_function(text) && start.ends_with('(');
+            let name = i.checked_sub(1).filter(|_| called).and_then(|i| words.get(i));
+            return Some(name.unwrap_or(word).clone());
         }
     }
     // Right so far, but it ends too early.
     (Query::parse(text).is_err()).then(|| words.last().cloned()).flatten()
+}
+
+fn unknown_function(text: &str) -> bool {
+    matches!(Query::parse(text), Err(Error::Parse { reason }) if reason.contains("unknown function"))
 }
 
 fn words(text: &str) -> Vec<Range<usize>> {

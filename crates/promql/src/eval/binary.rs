@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use hallwatch_model::Labels;
-use hallwatch_model::labels::METRIC_NAME;
 
 use super::columns::{cells, merged};
 use super::groups::{Groups, Key};
@@ -173,12 +172,13 @@ impl Join<'_> {
         for (column, group) in many_groups.iter().enumerate().filter(|(_, group)| **group != NONE) {
             many_members[*group].push(column);
         }
+        let live = self.live(&many, &one);
         let mut results = Results { join: self, columns: Vec::new(), by_pair: HashMap::new() };
         for group in 0..groups.labels.len() {
             eval.check()?;
             let (ones, manys) = (&one_members[group], &many_members[group]);
-            self.check_ones(&one, ones, &groups.labels[group], swapped)?;
-            self.check_manys(&many, manys, &one, ones, fill_one)?;
+            self.check_ones(&one, ones, &groups.labels[group], &live)?;
+            self.check_manys((&many, manys), (&one, ones), fill_one, &live)?;
             let singles: Vec<usize> = (0..self.grid.steps)
                 .map(|step| {
                     let present = |at: &usize| !is_absent(one[*at].values[step]);
@@ -248,33 +248,41 @@ impl Join<'_> {
         Some(result)
     }
 
+    /// At which steps there is anything to join. Prometheus does not look for duplicates at the
+    /// others.
+    fn live(&self, many: &[Column], one: &[Column]) -> Vec<bool> {
+        let some = |columns: &[Column]| {
+            let mut some = vec![false; self.grid.steps];
+            for column in columns {
+                for (some, value) in some.iter_mut().zip(&column.values) {
+                    *some |= !is_absent(*value);
+                }
+            }
+            some
+        };
+        let (many, one) = (some(many), some(one));
+        let filled = self.matching.fill_left.is_some() || self.matching.fill_right.is_some();
+        many.iter().zip(one).map(|(many, one)| filled || (*many && one)).collect()
+    }
+
     /// On the "one" side, no two series of a group may have a value at the same step.
     fn check_ones(
         &self,
         one: &[Column],
         members: &[usize],
         group: &Labels,
-        swapped: bool,
+        live: &[bool],
     ) -> Result<(), Error> {
         if members.len() < 2 {
             return Ok(());
         }
-        for step in 0..self.grid.steps {
+        for step in (0..self.grid.steps).filter(|step| live[*step]) {
             let mut present = members.iter().filter(|at| !is_absent(one[**at].values[step]));
             if let (Some(first), Some(second)) = (present.next(), present.next()) {
+                let swapped = self.matching.cardinality == Cardinality::OneToMany;
                 let side = if swapped { "left" } else { "right" };
-                let matched = if self.matching.on {
-                    group.clone()
-                } else {
-                    let ignored = |name: &str| self.matching.labels.iter().any(|l| &**l == name);
-                    one[*first].labels.without(|name| name == METRIC_NAME || ignored(name))
-                };
-                return Err(Error::duplicate(
-                    &matched,
-                    side,
-                    &one[*first].labels,
-                    &one[*second].labels,
-                ));
+                let (first, second) = (&one[*first].labels, &one[*second].labels);
+                return Err(Error::duplicate(group, side, first, second));
             }
         }
         Ok(())
@@ -284,11 +292,10 @@ impl Join<'_> {
     /// meet one.
     fn check_manys(
         &self,
-        many: &[Column],
-        manys: &[usize],
-        one: &[Column],
-        ones: &[usize],
+        (many, manys): (&[Column], &[usize]),
+        (one, ones): (&[Column], &[usize]),
         fill_one: Option<f64>,
+        live: &[bool],
     ) -> Result<(), Error> {
         if self.matching.cardinality != Cardinality::OneToOne || manys.len() < 2 {
             return Ok(());
@@ -297,7 +304,9 @@ impl Join<'_> {
             members.iter().filter(|at| !is_absent(columns[**at].values[step])).count()
         };
         let clash = (0..self.grid.steps).any(|step| {
-            present(many, manys, step) > 1 && (fill_one.is_some() || present(one, ones, step) > 0)
+            live[step]
+                && present(many, manys, step) > 1
+                && (fill_one.is_some() || present(one, ones, step) > 0)
         });
         if clash { Err(Error::ManyToOne) } else { Ok(()) }
     }

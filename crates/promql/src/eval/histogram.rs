@@ -5,6 +5,7 @@ use hallwatch_model::labels::METRIC_NAME;
 
 use super::columns::{cells, merged};
 use super::groups::{Groups, Key};
+use super::labels::text;
 use super::{ABSENT, Column, Eval, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::histogram::{Bucket, fraction, quantile};
@@ -118,10 +119,10 @@ impl Eval<'_> {
     pub(super) fn histogram_quantiles(
         &mut self,
         args: &[Node],
-        label: &str,
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
-        let [vector, _, quantiles @ ..] = args else { return Ok(Vec::new()) };
+        let [vector, label, quantiles @ ..] = args else { return Ok(Vec::new()) };
+        let label = text(label);
         let columns = self.vector(vector, grid)?;
         let mut results = Vec::new();
         for q in quantiles {
