@@ -1,5 +1,7 @@
 //! A whole collector, in process, with a real broker and a real webhook.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod peers;
 
 use std::net::SocketAddr;

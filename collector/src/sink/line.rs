@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn lines() {
-        let cases: [(&str, &[(&str, &str)], Value, &str); 9] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], Value, &'static str);
+        let cases: [Case; 9] = [
             (
                 "ups_load_ratio",
                 &[("tenant", "acme"), ("device", "ups-a")],
