@@ -287,8 +287,13 @@ function verdict(picture) {
   document.title = `${worst ? `(${firing.length}) ` : ""}${word.slice(2)} – Hallwatch`;
 }
 
+/** The version that this script came with; a page that is older than its collector loads itself anew. */
+let version = null;
+
 function show(picture) {
   const { now } = picture;
+  version ??= picture.version;
+  if (version !== picture.version) return location.reload();
   verdict(picture);
   const sites = plural(picture.sites.length, "site", "sites");
   setText(byId("sites-line"), `${sites}: ${picture.sites.map((site) => site.name).join(", ")}`);
