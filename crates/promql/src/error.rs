@@ -121,9 +121,9 @@ pub enum Error {
         source: Box<regex::Error>,
     },
     /// A label name that is none.
-    #[error("invalid {what}: {name}")]
+    #[error("invalid {what} {name}")]
     LabelName {
-        /// What the name was for, such as `destination label name in label_replace()`.
+        /// What the name was for, such as `destination label name in label_replace():`.
         what: &'static str,
         /// The name.
         name: String,

@@ -440,6 +440,8 @@ proptest! {
                 prop_assert!(!failed, "{} fails only as an instant query", text);
                 let Value::Matrix(series) = answer.value else { panic!("no matrix") };
                 let mut found: Vec<(Labels, i64, u64)> = Vec::new();
+                let unique = series.is_sorted_by(|a, b| a.labels < b.labels);
+                prop_assert!(unique, "{} gives series twice or unsorted", text);
                 for series in series {
                     let pairs = series.times.iter().zip(&series.values);
                     found.extend(pairs.map(|(time, value)| (series.labels.clone(), *time, bits(*value))));

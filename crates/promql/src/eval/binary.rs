@@ -34,15 +34,17 @@ impl Eval<'_> {
                 Evaluated::Scalar(left)
             }
             (Evaluated::Vector(columns), Evaluated::Scalar(scalars)) => {
+                self.release(scalars.len());
                 Evaluated::Vector(with_scalars(op, bool_result, columns, &scalars, false))
             }
             (Evaluated::Scalar(scalars), Evaluated::Vector(columns)) => {
+                self.release(scalars.len());
                 Evaluated::Vector(with_scalars(op, bool_result, columns, &scalars, true))
             }
             (Evaluated::Vector(left), Evaluated::Vector(right)) => {
                 let before = cells(&left) + cells(&right);
                 let result = if op.is_set() {
-                    set_operation(op, matching, left, right, grid)
+                    set_operation(op, matching, left, right, grid)?
                 } else {
                     Join { op, bool_result, matching, grid }.run(self, left, right)?
                 };
@@ -96,7 +98,7 @@ fn set_operation(
     mut left: Vec<Column>,
     mut right: Vec<Column>,
     grid: Grid,
-) -> Vec<Column> {
+) -> Result<Vec<Column>, Error> {
     let mut groups = Groups::new(key(matching));
     let left_groups: Vec<usize> = left.iter().map(|c| groups.number(&c.labels)).collect();
     let right_groups: Vec<usize> = right.iter().map(|c| groups.number(&c.labels)).collect();
@@ -129,7 +131,8 @@ fn set_operation(
         keep(&mut left, &left_groups, &there, op == Operator::And);
     }
     left.retain(|column| column.values.iter().any(|value| !is_absent(*value)));
-    left
+    // A series may come from the left at one step and from the right at another.
+    if op == Operator::Or && grid.steps > 1 { merged(left) } else { Ok(left) }
 }
 
 /// An arithmetic operation or comparison between two vectors.

@@ -9,6 +9,9 @@ use crate::error::{Error, millis};
 use crate::plan::{At, Select, Shift};
 use crate::source::Series;
 
+/// How many series are worked on before it is asked again whether to stop.
+const SERIES_BETWEEN_CHECKS: usize = 256;
+
 impl Eval<'_> {
     /// The time that a step asks about, after `@` and `offset`.
     pub(super) fn shifted(&self, shift: Shift, time: i64) -> i64 {
@@ -37,6 +40,9 @@ impl Eval<'_> {
         let fixed = select.shift.at.is_some();
         let mut columns = Vec::with_capacity(series.len());
         for Series { labels, times, values: samples } in series {
+            if columns.len() % SERIES_BETWEEN_CHECKS == 0 {
+                self.check()?;
+            }
             let mut values = Vec::with_capacity(grid.steps);
             let mut next = 0;
             let computed = if fixed { 1 } else { grid.steps };
