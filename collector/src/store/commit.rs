@@ -1,7 +1,6 @@
 //! The way in: one transaction, synced, then the head.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 
 use hallwatch_model::sample::to_float;
@@ -26,7 +25,7 @@ struct Staged {
     tracks: HashMap<(AgentPath, u64), Touched>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Touched {
     agent: i64,
     track: Track,
@@ -116,17 +115,17 @@ impl Store {
         let Some(agent) = self.agents.get_mut(&one.agent) else {
             return Ok(Outcome::UnknownSeries);
         };
-        let touched = match staged.tracks.entry((one.agent.clone(), batch.boot)) {
-            Entry::Occupied(occupied) => occupied.into_mut(),
-            Entry::Vacant(vacant) => vacant.insert(Touched {
-                agent: number,
-                track: agent.tracks.get(&batch.boot).map(|t| t.0.clone()).unwrap_or_default(),
-                watermark: i64::MIN,
-                seen: agent.tracks.get(&batch.boot).map_or(i64::MIN, |t| t.1),
-            }),
+        let key = (one.agent.clone(), batch.boot);
+        let before = match staged.tracks.get(&key) {
+            Some(touched) => touched.clone(),
+            None => {
+                let (track, seen) =
+                    agent.tracks.get(&batch.boot).cloned().unwrap_or((Track::default(), i64::MIN));
+                Touched { agent: number, track, watermark: i64::MIN, seen }
+            }
         };
-        let mut track = touched.track.clone();
-        let mut lost = track.give_up(batch.oldest.min(batch.seq));
+        let mut track = before.track;
+        let lost = track.give_up(batch.oldest.min(batch.seq));
         let place = track.place(batch.seq);
         if place == Place::OutOfWindow {
             return Ok(Outcome::OutOfWindow);
@@ -156,11 +155,16 @@ impl Store {
                 }
             }
             track.receive(batch.seq);
-            lost.retain(|range| *range != (batch.seq, batch.seq));
+        } else if lost.is_empty() {
+            return Ok(Outcome::Duplicate { lost });
         }
-        touched.track = track;
-        touched.watermark = touched.watermark.max(batch.watermark.as_millis());
-        touched.seen = touched.seen.max(one.received.as_millis());
+        let touched = Touched {
+            agent: number,
+            track,
+            watermark: before.watermark.max(batch.watermark.as_millis()),
+            seen: before.seen.max(one.received.as_millis()),
+        };
+        staged.tracks.insert(key, touched);
         if place == Place::Duplicate {
             return Ok(Outcome::Duplicate { lost });
         }

@@ -116,7 +116,10 @@ impl Created {
     pub(super) fn publish(self, store: &mut Store) {
         let series: Vec<_> = {
             let mut index = writing(&store.shared.index);
-            self.new.iter().map(|(id, labels)| index.insert(*id, labels)).collect()
+            let insert = |(id, labels): &(u32, Labels)| {
+                index.insert(*id, labels.iter().map(|label| (&*label.name, &*label.value)))
+            };
+            self.new.iter().map(insert).collect()
         };
         for one in series {
             store.know(one);

@@ -1,6 +1,6 @@
 //! From labels to series: an inverted index in memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use hallwatch_model::{Label, Labels};
@@ -16,7 +16,8 @@ pub(super) struct Series {
     pub(super) head: Mutex<Head>,
 }
 
-type Values = BTreeMap<Arc<str>, Vec<u32>>;
+/// By value: the value itself, shared by all series that have it, and these series, sorted.
+type Values = HashMap<Arc<str>, (Arc<str>, Vec<u32>)>;
 
 /// All series, and which of them have which label.
 #[derive(Debug, Default)]
@@ -25,29 +26,19 @@ pub(super) struct Index {
     series: Vec<Option<Arc<Series>>>,
     ids: HashMap<Labels, u32>,
     postings: HashMap<Arc<str>, Values>,
-    texts: HashSet<Arc<str>>,
     count: usize,
 }
 
 impl Index {
-    /// Adds a series; texts are shared with the other series.
-    pub(super) fn insert(&mut self, id: u32, labels: &Labels) -> Arc<Series> {
-        let labels: Labels = labels
-            .iter()
-            .map(|label| Label { name: self.text(&label.name), value: self.text(&label.value) })
-            .collect();
-        for label in &labels {
-            let values = self.postings.entry(label.name.clone()).or_default();
-            let ids = values.entry(label.value.clone()).or_default();
-            match ids.last() {
-                Some(last) if *last >= id => {
-                    if let Err(at) = ids.binary_search(&id) {
-                        ids.insert(at, id);
-                    }
-                }
-                _ => ids.push(id),
-            }
-        }
+    /// Adds a series with these labels, of which no two have the same name; their texts are shared
+    /// with the other series.
+    pub(super) fn insert<'a>(
+        &mut self,
+        id: u32,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Arc<Series> {
+        let labels = labels.into_iter().map(|(name, value)| self.post(name, value, id));
+        let labels: Labels = labels.collect();
         let series = Arc::new(Series { id, labels: labels.clone(), head: Mutex::default() });
         let at = id as usize;
         if self.series.len() <= at {
@@ -69,14 +60,24 @@ impl Index {
         }
     }
 
-    fn text(&mut self, text: &Arc<str>) -> Arc<str> {
-        match self.texts.get(text) {
-            Some(known) => known.clone(),
-            None => {
-                self.texts.insert(text.clone());
-                text.clone()
+    fn post(&mut self, name: &str, value: &str, id: u32) -> Label {
+        let known = self.postings.get_key_value(name).map(|(name, _)| name.clone());
+        let name = known.unwrap_or_else(|| name.into());
+        let values = self.postings.entry(name.clone()).or_default();
+        let Some((text, ids)) = values.get_mut(value) else {
+            let value: Arc<str> = value.into();
+            values.insert(value.clone(), (value.clone(), vec![id]));
+            return Label { name, value };
+        };
+        match ids.last() {
+            Some(last) if *last >= id => {
+                if let Err(at) = ids.binary_search(&id) {
+                    ids.insert(at, id);
+                }
             }
+            _ => ids.push(id),
         }
+        Label { name, value: text.clone() }
     }
 
     /// The series with this number.
@@ -117,7 +118,7 @@ impl Index {
             let Some(values) = self.postings.get(matcher.name.as_str()) else { return Vec::new() };
             let wanted = matcher.only_values().unwrap_or_default();
             let lists = wanted.iter().filter_map(|value| values.get(value.as_str()));
-            found = Some(keep(found, union(lists.map(Vec::as_slice)), true));
+            found = Some(keep(found, union(lists.map(|(_, ids)| ids.as_slice())), true));
         }
         for (matcher, keeps) in
             tested.into_iter().map(|m| (m, true)).chain(absent.into_iter().map(|m| (m, false)))
@@ -136,7 +137,7 @@ impl Index {
                 });
                 continue;
             }
-            let lists = values.iter().filter(|(value, _)| matcher.matches(value) == keeps);
+            let lists = values.values().filter(|(value, _)| matcher.matches(value) == keeps);
             let listed = union(lists.map(|(_, ids)| ids.as_slice()));
             found = Some(match (found, keeps) {
                 (None, false) => keep(Some(self.all()), listed, false),
@@ -164,7 +165,10 @@ impl Index {
 
     /// All values of a label, sorted.
     pub(super) fn label_values(&self, name: &str) -> Vec<Arc<str>> {
-        self.postings.get(name).map(|values| values.keys().cloned().collect()).unwrap_or_default()
+        let Some(values) = self.postings.get(name) else { return Vec::new() };
+        let mut values: Vec<Arc<str>> = values.keys().cloned().collect();
+        values.sort_unstable();
+        values
     }
 }
 
@@ -208,7 +212,7 @@ mod tests {
             let rack = if i % 3 == 0 { "" } else { &rack };
             let text = i.to_string();
             let labels = Labels::metric(name, [("device", &*device), ("rack", rack), ("n", &text)]);
-            index.insert(i, &labels);
+            index.insert(i, labels.iter().map(|label| (&*label.name, &*label.value)));
             all.push(labels);
         }
         for text in [

@@ -9,15 +9,18 @@
 //! One [`Store`] writes, on a thread of its own; any number of [`Reader`]s read without waiting
 //! for it. Never in here: sockets, clocks, evaluation.
 //!
-//! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and `commit` (the
-//! way in), `head`, `pack` and `codec` (samples in memory and as bytes), `flush` (from head to
-//! chunks), `replay` and `salvage` (the start), `retention`, `index` and [`reader`] (the way out).
+//! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
+//! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
+//! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `index`,
+//! `entries` and [`reader`] (the way out).
 
 mod bytes;
 mod codec;
 mod commit;
+mod decimal;
 mod describe;
 mod dictionary;
+mod entries;
 mod error;
 mod flush;
 mod head;

@@ -129,7 +129,7 @@ impl Store {
                 let id: u32 = row.get(0)?;
                 index.reserve(id);
                 let labels = read_labels(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
-                Ok(labels.map(|labels| loaded.push(index.insert(id, &labels))))
+                Ok(labels.map(|labels| loaded.push(index.insert(id, labels))))
             },
         )?;
         // Numbers are not given again, even when the last rows cannot be read.
