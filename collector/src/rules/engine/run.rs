@@ -142,8 +142,7 @@ impl RuleRun {
         let Purpose::Alert(alerting) = &self.rule.purpose else { return Ok(()) };
         let mut raised = BTreeMap::new();
         for found in vector {
-            let result = found.labels.without(|name| name == METRIC_NAME);
-            let facts = (result, found.value, None);
+            let facts = (found.labels, found.value, None);
             let (labels, alert) = raise(&self.rule, alerting, facts, options);
             if raised.insert(labels, alert).is_some() {
                 return Err(SAME_LABELS.into());
@@ -258,10 +257,12 @@ fn is_active(alert: &Alert) -> bool {
 fn raise(
     rule: &Rule,
     alerting: &Alerting,
-    (result, value, without_data): (Labels, f64, Option<usize>),
+    (found, value, without_data): (Labels, f64, Option<usize>),
     options: &Options,
 ) -> (Labels, Raised) {
-    let facts = Facts { labels: &result, value, external_url: &options.external_url };
+    // Templates see the metric's name, the alert does not have it.
+    let facts = Facts { labels: &found, value, external_url: &options.external_url };
+    let result = found.without(|name| name == METRIC_NAME);
     let mut labels = result.clone();
     for (name, template) in &rule.labels {
         labels = labels.with(name, &template.expand(facts));
