@@ -1,5 +1,7 @@
 //! From a changed alert to a message that arrives, over a real HTTP connection.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

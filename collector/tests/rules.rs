@@ -1,6 +1,8 @@
 //! Alerts through their states, as an operator would write it down: what is measured when, and what
 //! must be said of it.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
 use std::time::Duration;
 
 use hallwatch_collector::rules::{
