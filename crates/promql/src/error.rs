@@ -29,16 +29,16 @@ pub enum ErrorKind {
 #[derive(Debug, Error)]
 pub enum Error {
     /// The text is not PromQL.
-    #[error("invalid parameter \"query\": parse error: {reason}")]
+    #[error("parse error: {reason}")]
     Parse {
         /// What the parser says.
         reason: String,
     },
     /// The text is longer or deeper than any honest query.
-    #[error("invalid parameter \"query\": the expression is longer or nested deeper than allowed")]
+    #[error("parse error: the expression is longer or nested deeper than allowed")]
     TooComplex,
     /// PromQL that Hallwatch does not evaluate.
-    #[error("invalid parameter \"query\": {what} is not supported")]
+    #[error("parse error: {what} is not supported")]
     Unsupported {
         /// The function or the syntax.
         what: &'static str,
@@ -121,9 +121,9 @@ pub enum Error {
         source: Box<regex::Error>,
     },
     /// A label name that is none.
-    #[error("invalid {what}: {name}")]
+    #[error("invalid {what} {name}")]
     LabelName {
-        /// What the name was for, such as `destination label name in label_replace()`.
+        /// What the name was for, such as `destination label name in label_replace():`.
         what: &'static str,
         /// The name.
         name: String,

@@ -5,6 +5,7 @@ mod aggregate;
 mod binary;
 mod calls;
 mod columns;
+mod fetch;
 mod groups;
 mod histogram;
 mod labels;
@@ -38,6 +39,7 @@ struct Eval<'a> {
     /// The steps of the query itself: what `start()` and `end()` mean, also in subqueries.
     query: Grid,
     is_range: bool,
+    cache: fetch::Cache,
     notes: Notes,
     samples_read: usize,
     /// Samples and cells in memory now.
@@ -55,7 +57,7 @@ pub fn instant(
     limits: &Limits<'_>,
 ) -> Result<Answer, Error> {
     let grid = Grid { start: at.as_millis(), step: 1, steps: 1 };
-    let mut eval = Eval::new(grid, false, source, limits);
+    let mut eval = Eval::new(query, (grid, false), source, limits);
     let value = match &query.plan.kind {
         Kind::Window { .. } | Kind::Subquery { .. } => eval.matrix(&query.plan, grid)?,
         _ => match eval.node(&query.plan, grid)? {
@@ -109,7 +111,7 @@ pub fn range(
         return Err(too_many);
     }
     let grid = Grid { start, step, steps: steps + 1 };
-    let mut eval = Eval::new(grid, true, source, limits);
+    let mut eval = Eval::new(query, (grid, true), source, limits);
     let columns = match eval.node(&query.plan, grid)? {
         Evaluated::Scalar(values) => {
             vec![Column { labels: Labels::empty(), drop_name: false, values }]
@@ -127,9 +129,22 @@ pub fn range(
 }
 
 impl<'a> Eval<'a> {
-    fn new(query: Grid, is_range: bool, source: &'a dyn Source, limits: &'a Limits<'a>) -> Self {
-        let notes = Notes::default();
-        Self { source, limits, query, is_range, notes, samples_read: 0, held: 0 }
+    fn new(
+        query: &Query,
+        (grid, is_range): (Grid, bool),
+        source: &'a dyn Source,
+        limits: &'a Limits<'a>,
+    ) -> Self {
+        Self {
+            source,
+            limits,
+            query: grid,
+            is_range,
+            cache: fetch::Cache::new(&query.plan),
+            notes: Notes::default(),
+            samples_read: 0,
+            held: 0,
+        }
     }
 
     fn answer(self, value: Value) -> Answer {
@@ -155,33 +170,39 @@ impl<'a> Eval<'a> {
         self.held = self.held.saturating_sub(cells);
     }
 
+    /// Only dispatches: this recurses, and the stack is finite.
     fn node(&mut self, node: &Node, grid: Grid) -> Result<Evaluated, Error> {
         self.check()?;
-        Ok(match &node.kind {
-            Kind::Number(number) => {
-                self.hold(grid.steps)?;
-                Evaluated::Scalar(vec![*number; grid.steps])
-            }
-            Kind::Text(text) => Evaluated::Text(text.value.clone()),
-            Kind::Select(select) => Evaluated::Vector(self.select(select, grid, false)?),
+        match &node.kind {
+            Kind::Number(number) => self.number(*number, grid),
+            Kind::Text(text) => Ok(Evaluated::Text(text.value.clone())),
+            Kind::Select(select) => self.select(select, grid, false).map(Evaluated::Vector),
             // The parser lets range vectors only stand where a window is asked for.
-            Kind::Window { .. } | Kind::Subquery { .. } => Evaluated::Vector(Vec::new()),
-            Kind::Negate(inner) => match self.node(inner, grid)? {
-                Evaluated::Scalar(values) => {
-                    Evaluated::Scalar(values.into_iter().map(|value| -value).collect())
-                }
-                Evaluated::Vector(columns) => {
-                    Evaluated::Vector(columns::map(columns, |value| -value))
-                }
-                text @ Evaluated::Text(_) => text,
-            },
-            Kind::Call { function, args } => self.call(*function, args, node, grid)?,
+            Kind::Window { .. } | Kind::Subquery { .. } => Ok(Evaluated::Vector(Vec::new())),
+            Kind::Negate(inner) => self.negated(inner, grid),
+            Kind::Call { function, args } => self.call(*function, args, node, grid),
             Kind::Aggregate { op, grouping, param, inner } => {
-                Evaluated::Vector(self.aggregate(*op, grouping, param.as_deref(), inner, grid)?)
+                self.aggregate(*op, grouping, param.as_deref(), inner, grid).map(Evaluated::Vector)
             }
             Kind::Binary { op, bool_result, matching, sides } => {
-                self.binary(*op, *bool_result, matching, sides, grid)?
+                self.binary(*op, *bool_result, matching, sides, grid)
             }
+        }
+    }
+
+    fn number(&mut self, number: f64, grid: Grid) -> Result<Evaluated, Error> {
+        self.hold(grid.steps)?;
+        Ok(Evaluated::Scalar(vec![number; grid.steps]))
+    }
+
+    fn negated(&mut self, inner: &Node, grid: Grid) -> Result<Evaluated, Error> {
+        Ok(match self.node(inner, grid)? {
+            Evaluated::Scalar(mut values) => {
+                values.iter_mut().for_each(|value| *value = -*value);
+                Evaluated::Scalar(values)
+            }
+            Evaluated::Vector(columns) => Evaluated::Vector(columns::map(columns, |value| -value)),
+            text @ Evaluated::Text(_) => text,
         })
     }
 

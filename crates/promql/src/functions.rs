@@ -7,5 +7,6 @@ pub mod calendar;
 pub mod histogram;
 pub mod label;
 pub mod math;
+pub mod moving;
 pub mod sum;
 pub mod window;

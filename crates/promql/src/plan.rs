@@ -16,7 +16,7 @@ pub(crate) use lower::{lower, register_functions};
 pub(crate) use tokens::scan;
 
 /// How deep a plan may be nested: evaluation recurses.
-pub(crate) const MAX_DEPTH: usize = 256;
+pub(crate) const MAX_DEPTH: usize = 200;
 
 /// A node and where its text starts.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Subquery { inner: Box<Node>, range: i64, step: Option<i64>, shift: Shift },
     Call { function: Function, args: Vec<Node> },
     Aggregate { op: Aggregation, grouping: Grouping, param: Option<Box<Node>>, inner: Box<Node> },
-    Binary { op: Operator, bool_result: bool, matching: Matching, sides: Box<[Node; 2]> },
+    Binary { op: Operator, bool_result: bool, matching: Box<Matching>, sides: Box<[Node; 2]> },
     Negate(Box<Node>),
 }
 
@@ -98,8 +98,12 @@ pub(crate) enum Function {
     /// Takes seconds since the epoch; of the evaluation time, when called without an argument.
     Date(fn(f64) -> f64),
     Window(window::Function),
-    /// `rate` and `increase`: only for counters.
-    CounterWindow(window::Function),
+    /// `rate` (per second) and `increase`: only for counters.
+    Counter {
+        per_second: bool,
+    },
+    MinOverTime,
+    MaxOverTime,
     /// `first_over_time` and `last_over_time`: the metric name stays.
     NamedWindow(window::Function),
     QuantileOverTime,

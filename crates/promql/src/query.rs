@@ -1,6 +1,7 @@
 //! A query: parsed and checked once, evaluated as often as needed.
 
 use std::fmt;
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 use promql_parser::parser::value::ValueType;
@@ -31,7 +32,11 @@ impl Query {
         }
         plan::register_functions();
         let tokens = plan::scan(text)?;
-        let expr = parser::parse(text).map_err(|reason| Error::Parse { reason })?;
+        // The parser is known to panic on some nonsense. What is known is refused by `scan`; what is
+        // not known must not end the process either.
+        let parsed = catch_unwind(|| parser::parse(text));
+        let broken = |_| Err("the parser cannot cope with this".to_owned());
+        let expr = parsed.unwrap_or_else(broken).map_err(|reason| Error::Parse { reason })?;
         let plan = plan::lower(&expr, text, &tokens)?;
         Ok(Self { text: text.to_owned(), expr, plan })
     }

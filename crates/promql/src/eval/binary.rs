@@ -34,15 +34,17 @@ impl Eval<'_> {
                 Evaluated::Scalar(left)
             }
             (Evaluated::Vector(columns), Evaluated::Scalar(scalars)) => {
+                self.release(scalars.len());
                 Evaluated::Vector(with_scalars(op, bool_result, columns, &scalars, false))
             }
             (Evaluated::Scalar(scalars), Evaluated::Vector(columns)) => {
+                self.release(scalars.len());
                 Evaluated::Vector(with_scalars(op, bool_result, columns, &scalars, true))
             }
             (Evaluated::Vector(left), Evaluated::Vector(right)) => {
                 let before = cells(&left) + cells(&right);
                 let result = if op.is_set() {
-                    set_operation(op, matching, left, right, grid)
+                    set_operation(op, matching, left, right, grid)?
                 } else {
                     Join { op, bool_result, matching, grid }.run(self, left, right)?
                 };
@@ -96,7 +98,7 @@ fn set_operation(
     mut left: Vec<Column>,
     mut right: Vec<Column>,
     grid: Grid,
-) -> Vec<Column> {
+) -> Result<Vec<Column>, Error> {
     let mut groups = Groups::new(key(matching));
     let left_groups: Vec<usize> = left.iter().map(|c| groups.number(&c.labels)).collect();
     let right_groups: Vec<usize> = right.iter().map(|c| groups.number(&c.labels)).collect();
@@ -129,7 +131,8 @@ fn set_operation(
         keep(&mut left, &left_groups, &there, op == Operator::And);
     }
     left.retain(|column| column.values.iter().any(|value| !is_absent(*value)));
-    left
+    // A series may come from the left at one step and from the right at another.
+    if op == Operator::Or && grid.steps > 1 { merged(left) } else { Ok(left) }
 }
 
 /// An arithmetic operation or comparison between two vectors.
@@ -153,11 +156,8 @@ impl Join<'_> {
         // From here on, `many` is the side that may have several series in a group.
         let swapped = self.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let (fill_many, fill_one) = if swapped {
-            (self.matching.fill_right, self.matching.fill_left)
-        } else {
-            (self.matching.fill_left, self.matching.fill_right)
-        };
+        // Prometheus swaps the sides of `group_right`, but not what fills them.
+        let (fill_many, fill_one) = (self.matching.fill_left, self.matching.fill_right);
         let mut groups = Groups::new(key(self.matching));
         let one_groups: Vec<usize> = one.iter().map(|c| groups.number(&c.labels)).collect();
         let many_groups: Vec<usize> = many
@@ -175,44 +175,34 @@ impl Join<'_> {
         for (column, group) in many_groups.iter().enumerate().filter(|(_, group)| **group != NONE) {
             many_members[*group].push(column);
         }
+        let live = self.live(&many, &one);
         let mut results = Results { join: self, columns: Vec::new(), by_pair: HashMap::new() };
         for group in 0..groups.labels.len() {
             eval.check()?;
             let (ones, manys) = (&one_members[group], &many_members[group]);
-            self.check_ones(&one, ones, &groups.labels[group], swapped)?;
-            self.check_manys(&many, manys, &one, ones, fill_one)?;
-            for step in 0..self.grid.steps {
-                let single = ones.iter().copied().find(|at| !is_absent(one[*at].values[step]));
-                let mut met = false;
-                for at in manys {
-                    let value = many[*at].values[step];
-                    if is_absent(value) {
-                        continue;
-                    }
-                    met = true;
-                    let other = match (single, fill_one) {
-                        (Some(single), _) => one[single].values[step],
-                        (None, Some(fill)) => fill,
-                        (None, None) => continue,
-                    };
-                    let other_column = single.map(|single| &one[single]);
-                    let Some(result) = self.calculate(value, other, swapped) else { continue };
-                    let pair = (*at, single.unwrap_or(NONE));
-                    let column = results.column(eval, pair, &many[*at], other_column)?;
-                    column.values[step] = result;
-                }
-                if let (false, Some(single), Some(fill)) = (met, single, fill_many)
-                    && let Some(result) = self.calculate(fill, one[single].values[step], swapped)
-                {
-                    let stand_in = Column {
-                        labels: groups.labels[group].clone(),
-                        drop_name: false,
-                        values: Vec::new(),
-                    };
-                    let pair = (NONE, single);
-                    let column = results.column(eval, pair, &stand_in, Some(&one[single]))?;
-                    column.values[step] = result;
-                }
+            self.check_ones(&one, ones, &groups.labels[group], &live)?;
+            self.check_manys((&many, manys), (&one, ones), fill_one, &live)?;
+            let singles: Vec<usize> = (0..self.grid.steps)
+                .map(|step| {
+                    let present = |at: &usize| !is_absent(one[*at].values[step]);
+                    ones.iter().copied().find(present).unwrap_or(NONE)
+                })
+                .collect();
+            for at in manys {
+                self.join_column(eval, &mut results, (*at, &many[*at]), &one, &singles, fill_one)?;
+            }
+            if let Some(fill) = fill_many {
+                let stand_in = Column {
+                    labels: groups.labels[group].clone(),
+                    drop_name: false,
+                    values: (0..self.grid.steps)
+                        .map(|step| {
+                            let met = manys.iter().any(|at| !is_absent(many[*at].values[step]));
+                            if met { ABSENT } else { fill }
+                        })
+                        .collect(),
+                };
+                self.join_column(eval, &mut results, (NONE, &stand_in), &one, &singles, None)?;
             }
         }
         merged(results.columns).map_err(|error| match (error, self.matching.cardinality) {
@@ -221,6 +211,33 @@ impl Join<'_> {
             }
             (error, _) => error,
         })
+    }
+
+    /// Joins one column of the "many" side with those of the "one" side that are there at each step.
+    fn join_column(
+        &self,
+        eval: &mut Eval<'_>,
+        results: &mut Results<'_>,
+        (number, many): (usize, &Column),
+        one: &[Column],
+        singles: &[usize],
+        fill_one: Option<f64>,
+    ) -> Result<(), Error> {
+        let swapped = self.matching.cardinality == Cardinality::OneToMany;
+        let mut current = None;
+        for (step, (value, single)) in many.values.iter().zip(singles).enumerate() {
+            let partner = one.get(*single);
+            let other = partner.map(|column| column.values[step]).or(fill_one);
+            let (false, Some(other)) = (is_absent(*value), other) else { continue };
+            let Some(result) = self.calculate(*value, other, swapped) else { continue };
+            let column = match current {
+                Some((of, column)) if of == *single => column,
+                _ => results.number(eval, (number, *single), many, partner)?,
+            };
+            current = Some((*single, column));
+            results.columns[column].values[step] = result;
+        }
+        Ok(())
     }
 
     /// The value on the left-hand side of the operator comes from `many` unless swapped. `None` when
@@ -234,33 +251,41 @@ impl Join<'_> {
         Some(result)
     }
 
+    /// At which steps there is anything to join. Prometheus does not look for duplicates at the
+    /// others.
+    fn live(&self, many: &[Column], one: &[Column]) -> Vec<bool> {
+        let some = |columns: &[Column]| {
+            let mut some = vec![false; self.grid.steps];
+            for column in columns {
+                for (some, value) in some.iter_mut().zip(&column.values) {
+                    *some |= !is_absent(*value);
+                }
+            }
+            some
+        };
+        let (many, one) = (some(many), some(one));
+        let filled = self.matching.fill_left.is_some() || self.matching.fill_right.is_some();
+        many.iter().zip(one).map(|(many, one)| filled || (*many && one)).collect()
+    }
+
     /// On the "one" side, no two series of a group may have a value at the same step.
     fn check_ones(
         &self,
         one: &[Column],
         members: &[usize],
         group: &Labels,
-        swapped: bool,
+        live: &[bool],
     ) -> Result<(), Error> {
         if members.len() < 2 {
             return Ok(());
         }
-        for step in 0..self.grid.steps {
+        for step in (0..self.grid.steps).filter(|step| live[*step]) {
             let mut present = members.iter().filter(|at| !is_absent(one[**at].values[step]));
             if let (Some(first), Some(second)) = (present.next(), present.next()) {
+                let swapped = self.matching.cardinality == Cardinality::OneToMany;
                 let side = if swapped { "left" } else { "right" };
-                let matched = if self.matching.on {
-                    group.clone()
-                } else {
-                    let ignored = |name: &str| self.matching.labels.iter().any(|l| &**l == name);
-                    one[*first].labels.without(|name| is_metadata(name) || ignored(name))
-                };
-                return Err(Error::duplicate(
-                    &matched,
-                    side,
-                    &one[*first].labels,
-                    &one[*second].labels,
-                ));
+                let (first, second) = (&one[*first].labels, &one[*second].labels);
+                return Err(Error::duplicate(group, side, first, second));
             }
         }
         Ok(())
@@ -270,11 +295,10 @@ impl Join<'_> {
     /// meet one.
     fn check_manys(
         &self,
-        many: &[Column],
-        manys: &[usize],
-        one: &[Column],
-        ones: &[usize],
+        (many, manys): (&[Column], &[usize]),
+        (one, ones): (&[Column], &[usize]),
         fill_one: Option<f64>,
+        live: &[bool],
     ) -> Result<(), Error> {
         if self.matching.cardinality != Cardinality::OneToOne || manys.len() < 2 {
             return Ok(());
@@ -283,7 +307,9 @@ impl Join<'_> {
             members.iter().filter(|at| !is_absent(columns[**at].values[step])).count()
         };
         let clash = (0..self.grid.steps).any(|step| {
-            present(many, manys, step) > 1 && (fill_one.is_some() || present(one, ones, step) > 0)
+            live[step]
+                && present(many, manys, step) > 1
+                && (fill_one.is_some() || present(one, ones, step) > 0)
         });
         if clash { Err(Error::ManyToOne) } else { Ok(()) }
     }
@@ -317,25 +343,22 @@ struct Results<'a> {
 }
 
 impl Results<'_> {
-    fn column(
+    fn number(
         &mut self,
         eval: &mut Eval<'_>,
         pair: (usize, usize),
         many: &Column,
         one: Option<&Column>,
-    ) -> Result<&mut Column, Error> {
+    ) -> Result<usize, Error> {
+        if let Some(number) = self.by_pair.get(&pair) {
+            return Ok(*number);
+        }
         let Join { bool_result, grid, op, .. } = *self.join;
-        let number = match self.by_pair.get(&pair) {
-            Some(number) => *number,
-            None => {
-                eval.hold(grid.steps)?;
-                let labels = self.join.labels(&many.labels, one.map(|one| &one.labels));
-                let drop_name = bool_result || (many.drop_name && !op.is_arithmetic());
-                self.columns.push(Column { labels, drop_name, values: vec![ABSENT; grid.steps] });
-                self.by_pair.insert(pair, self.columns.len() - 1);
-                self.columns.len() - 1
-            }
-        };
-        Ok(&mut self.columns[number])
+        eval.hold(grid.steps)?;
+        let labels = self.join.labels(&many.labels, one.map(|one| &one.labels));
+        let drop_name = bool_result || (many.drop_name && !op.is_arithmetic());
+        self.columns.push(Column { labels, drop_name, values: vec![ABSENT; grid.steps] });
+        self.by_pair.insert(pair, self.columns.len() - 1);
+        Ok(self.columns.len() - 1)
     }
 }

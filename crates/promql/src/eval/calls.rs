@@ -4,13 +4,15 @@ use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Labels, Timestamp};
 
 use super::columns::{Column, cells, map};
-use super::labels::{absent_labels, text};
+use super::labels::absent_labels;
 use super::{ABSENT, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
-use crate::functions::{math, window};
+use crate::functions::window::{self, Window};
+use crate::functions::{math, moving};
 use crate::plan::{Function, Kind, Node};
 
 impl Eval<'_> {
+    /// Only dispatches: this recurses, and the stack is finite.
     pub(super) fn call(
         &mut self,
         function: Function,
@@ -20,57 +22,36 @@ impl Eval<'_> {
     ) -> Result<Evaluated, Error> {
         let Some(first) = args.first() else { return self.call_without_arguments(function, grid) };
         let columns = match function {
-            Function::Map(f) | Function::Date(f) => map(self.vector(first, grid)?, f),
-            Function::Window(f) => self.window_call(f, first, false, grid)?,
-            Function::NamedWindow(f) => self.window_call(f, first, true, grid)?,
-            Function::CounterWindow(f) => {
-                let columns = self.window_call(f, first, false, grid)?;
-                self.note_if_no_counter(&columns, first);
-                columns
-            }
-            Function::QuantileOverTime | Function::PredictLinear | Function::Smoothing => {
-                self.window_call_with_scalars(function, args, grid)?
-            }
-            Function::Absent => self.absent(first, grid)?,
-            Function::AbsentOverTime => self.absent_over_time(first, grid)?,
+            Function::Map(f) | Function::Date(f) => self.map_call(f, first, grid),
+            Function::Window(f) => self.window_call(f, first, false, grid),
+            Function::NamedWindow(f) => self.window_call(f, first, true, grid),
+            Function::Counter { per_second } => self.counter_call(per_second, first, grid),
+            Function::MinOverTime => self.extreme_call(false, first, grid),
+            Function::MaxOverTime => self.extreme_call(true, first, grid),
+            Function::QuantileOverTime => self.quantile_over_time(args, grid),
+            Function::PredictLinear => self.predict_linear(args, grid),
+            Function::Smoothing => self.smoothing(args, grid),
+            Function::Absent => self.absent(first, grid),
+            Function::AbsentOverTime => self.absent_over_time(first, grid),
             Function::Clamp | Function::ClampMin | Function::ClampMax | Function::Round => {
-                self.bounded(function, args, grid)?
+                self.bounded(function, args, grid)
             }
-            Function::Vector => {
-                let values = self.scalar(first, grid)?;
-                vec![Column { labels: Labels::empty(), drop_name: false, values }]
-            }
-            Function::Timestamp => self.timestamp(first, grid)?,
-            Function::LabelReplace => self.label_replace(args, grid)?,
-            Function::LabelJoin => self.label_join(args, grid)?,
-            Function::Sort { descending } => {
-                self.note_if_unsorted(function, node, grid);
-                sorted(self.vector(first, grid)?, descending, grid)
-            }
+            Function::Vector => self.vector_of(first, grid),
+            Function::Timestamp => self.timestamp(first, grid),
+            Function::LabelReplace => self.label_replace(args, grid),
+            Function::LabelJoin => self.label_join(args, grid),
+            Function::Sort { descending } => self.sort_call(descending, first, node, grid),
             Function::SortByLabel { descending } => {
-                self.note_if_unsorted(function, node, grid);
-                self.sort_by_label(args, descending, grid)?
+                self.note_if_unsorted(node, grid);
+                self.sort_by_label(args, descending, grid)
             }
-            Function::HistogramQuantile => self.histogram_quantile(args, grid)?,
-            Function::HistogramQuantiles => {
-                let label = args.get(1).map_or("", text);
-                self.histogram_quantiles(args, label, grid)?
-            }
-            Function::HistogramFraction => self.histogram_fraction(args, grid)?,
-            Function::NativeHistogram => {
-                self.vector(first, grid)?;
-                Vec::new()
-            }
+            Function::HistogramQuantile => self.histogram_quantile(args, grid),
+            Function::HistogramQuantiles => self.histogram_quantiles(args, grid),
+            Function::HistogramFraction => self.histogram_fraction(args, grid),
+            Function::NativeHistogram => self.vector(first, grid).map(|_| Vec::new()),
             Function::Scalar => return self.scalar_of(first, grid).map(Evaluated::Scalar),
-            Function::MaxOf | Function::MinOf => {
-                let pick = if matches!(function, Function::MaxOf) { math::max } else { math::min };
-                let mut values = self.scalar(first, grid)?;
-                for arg in args.iter().skip(1) {
-                    let others = self.scalar(arg, grid)?;
-                    values.iter_mut().zip(others).for_each(|(a, b)| *a = pick(*a, b));
-                }
-                return Ok(Evaluated::Scalar(values));
-            }
+            Function::MaxOf => return self.pick(args, math::max, grid).map(Evaluated::Scalar),
+            Function::MinOf => return self.pick(args, math::min, grid).map(Evaluated::Scalar),
             Function::Time
             | Function::Pi
             | Function::QueryStart
@@ -78,7 +59,45 @@ impl Eval<'_> {
             | Function::QueryStep
             | Function::QueryRange => return self.call_without_arguments(function, grid),
         };
-        Ok(Evaluated::Vector(columns))
+        columns.map(Evaluated::Vector)
+    }
+
+    fn map_call(
+        &mut self,
+        f: fn(f64) -> f64,
+        arg: &Node,
+        grid: Grid,
+    ) -> Result<Vec<Column>, Error> {
+        Ok(map(self.vector(arg, grid)?, f))
+    }
+
+    fn vector_of(&mut self, arg: &Node, grid: Grid) -> Result<Vec<Column>, Error> {
+        let values = self.scalar(arg, grid)?;
+        Ok(vec![Column { labels: Labels::empty(), drop_name: false, values }])
+    }
+
+    fn sort_call(
+        &mut self,
+        descending: bool,
+        arg: &Node,
+        node: &Node,
+        grid: Grid,
+    ) -> Result<Vec<Column>, Error> {
+        self.note_if_unsorted(node, grid);
+        Ok(sorted(self.vector(arg, grid)?, descending, grid))
+    }
+
+    fn pick(
+        &mut self,
+        args: &[Node],
+        pick: fn(f64, f64) -> f64,
+        grid: Grid,
+    ) -> Result<Vec<f64>, Error> {
+        let [a, b] = args else { return Ok(vec![f64::NAN; grid.steps]) };
+        let mut values = self.scalar(a, grid)?;
+        let others = self.scalar(b, grid)?;
+        values.iter_mut().zip(others).for_each(|(a, b)| *a = pick(*a, b));
+        Ok(values)
     }
 
     fn call_without_arguments(
@@ -114,48 +133,78 @@ impl Eval<'_> {
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
         let windows = self.windows(arg, grid)?;
-        self.over_windows(windows, grid, (keep_name, true), &mut |_, window| f(window))
+        self.over_windows(windows, grid, (keep_name, true), || {
+            move |_, window: &Window<'_>| f(window)
+        })
     }
 
-    fn window_call_with_scalars(
+    fn counter_call(
         &mut self,
-        function: Function,
-        args: &[Node],
+        per_second: bool,
+        arg: &Node,
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
-        if let (Function::QuantileOverTime, [q, arg]) = (function, args) {
-            let quantiles = self.scalar(q, grid)?;
-            let windows = self.windows(arg, grid)?;
-            let columns =
-                self.over_windows(windows, grid, (false, false), &mut |step, window| {
-                    window::quantile_over_time(window, quantiles[step])
-                })?;
-            for (step, value) in quantiles.iter().enumerate() {
-                let used = columns.iter().any(|column| !is_absent(column.values[step]));
-                if used && !(0.0..=1.0).contains(value) {
-                    self.bad_quantile(*value, q.at);
-                }
+        let windows = self.windows(arg, grid)?;
+        let columns = self.over_windows(windows, grid, (false, true), || {
+            let mut counter = moving::Counter::new(per_second);
+            move |(_, from), window| counter.value(from, window)
+        })?;
+        self.note_if_no_counter(&columns, arg);
+        Ok(columns)
+    }
+
+    fn extreme_call(
+        &mut self,
+        largest: bool,
+        arg: &Node,
+        grid: Grid,
+    ) -> Result<Vec<Column>, Error> {
+        let windows = self.windows(arg, grid)?;
+        self.over_windows(windows, grid, (false, true), || {
+            let mut extreme = moving::Extreme::new(largest);
+            move |(_, from), window| extreme.value(from, window)
+        })
+    }
+
+    fn quantile_over_time(&mut self, args: &[Node], grid: Grid) -> Result<Vec<Column>, Error> {
+        let [q, arg] = args else { return Ok(Vec::new()) };
+        let quantiles = self.scalar(q, grid)?;
+        let windows = self.windows(arg, grid)?;
+        let by_step = &quantiles;
+        let columns = self.over_windows(windows, grid, (false, false), || {
+            let mut quantile = moving::Quantile::default();
+            move |(step, from), window| quantile.value(from, window, by_step[step])
+        })?;
+        for (step, value) in quantiles.iter().enumerate() {
+            let used = columns.iter().any(|column| !is_absent(column.values[step]));
+            if used && !(0.0..=1.0).contains(value) {
+                self.bad_quantile(*value, q.at);
             }
-            return Ok(columns);
         }
-        match (function, args) {
-            (Function::PredictLinear, [arg, ahead]) => {
-                let windows = self.windows(arg, grid)?;
-                let ahead = self.scalar(ahead, grid)?;
-                self.over_windows(windows, grid, (false, false), &mut |step, window| {
-                    window::predict_linear(window, grid.time(step), ahead[step])
-                })
+        Ok(columns)
+    }
+
+    fn predict_linear(&mut self, args: &[Node], grid: Grid) -> Result<Vec<Column>, Error> {
+        let [arg, ahead] = args else { return Ok(Vec::new()) };
+        let windows = self.windows(arg, grid)?;
+        let ahead = &self.scalar(ahead, grid)?;
+        self.over_windows(windows, grid, (false, false), || {
+            move |(step, _), window: &Window<'_>| {
+                window::predict_linear(window, grid.time(step), ahead[step])
             }
-            (_, [arg, smoothing, trend]) => {
-                let windows = self.windows(arg, grid)?;
-                let smoothing = self.factor(smoothing, "smoothing", "sf", grid)?;
-                let trend = self.factor(trend, "trend", "tf", grid)?;
-                self.over_windows(windows, grid, (false, false), &mut |step, window| {
-                    window::smooth(window, smoothing[step], trend[step])
-                })
+        })
+    }
+
+    fn smoothing(&mut self, args: &[Node], grid: Grid) -> Result<Vec<Column>, Error> {
+        let [arg, smoothing, trend] = args else { return Ok(Vec::new()) };
+        let windows = self.windows(arg, grid)?;
+        let smoothing = &self.factor(smoothing, "smoothing", "sf", grid)?;
+        let trend = &self.factor(trend, "trend", "tf", grid)?;
+        self.over_windows(windows, grid, (false, false), || {
+            move |(step, _), window: &Window<'_>| {
+                window::smooth(window, smoothing[step], trend[step])
             }
-            _ => Ok(Vec::new()),
-        }
+        })
     }
 
     fn factor(
@@ -186,7 +235,7 @@ impl Eval<'_> {
         }
     }
 
-    fn note_if_unsorted(&mut self, _: Function, node: &Node, grid: Grid) {
+    fn note_if_unsorted(&mut self, node: &Node, grid: Grid) {
         if self.is_range || grid.steps > 1 {
             let text = "sort is ineffective for range queries since results are always ordered by \
                         labels";
@@ -202,7 +251,7 @@ impl Eval<'_> {
 
     fn absent_over_time(&mut self, arg: &Node, grid: Grid) -> Result<Vec<Column>, Error> {
         let windows = self.windows(arg, grid)?;
-        let columns = self.over_windows(windows, grid, (false, true), &mut |_, _| Some(1.0))?;
+        let columns = self.over_windows(windows, grid, (false, true), || |_, _| Some(1.0))?;
         self.release(cells(&columns));
         self.where_nothing_is(&columns, arg, grid)
     }

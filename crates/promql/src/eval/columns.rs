@@ -90,24 +90,38 @@ pub(super) fn without_metadata(labels: &Labels) -> Labels {
 
 /// Drops the metric names that are to be dropped.
 pub(super) fn without_dropped_names(mut columns: Vec<Column>) -> Result<Vec<Column>, Error> {
-    let mut dropped = false;
+    if !columns.iter().any(|column| column.drop_name) {
+        return Ok(columns);
+    }
+    // At a single step, series of one metric differ in other labels, so they still differ without
+    // its name. (At several, `or` may give one series twice: with its name and without.)
+    let one_metric = columns.first().filter(|first| first.values.len() == 1).is_some_and(|first| {
+        columns
+            .iter()
+            .all(|column| column.drop_name && same_metadata(&column.labels, &first.labels))
+    });
     for column in columns.iter_mut().filter(|column| column.drop_name) {
         column.labels = without_metadata(&column.labels);
         column.drop_name = false;
-        dropped = true;
     }
-    if dropped { merged(columns) } else { Ok(columns) }
+    if one_metric { Ok(columns) } else { merged(columns) }
 }
 
-/// Makes one of series that have the same labels.
+fn same_metadata(a: &Labels, b: &Labels) -> bool {
+    let metadata = |labels: &Labels| labels.iter().filter(|label| is_metadata(&label.name)).count();
+    let same = |name: &str| a.get(name) == b.get(name);
+    metadata(a) == metadata(b) && b.iter().filter(|l| is_metadata(&l.name)).all(|l| same(&l.name))
+}
+
+/// Makes one of series that have the same labels, unless only one of them is to lose its name.
 pub(super) fn merged(columns: Vec<Column>) -> Result<Vec<Column>, Error> {
     if columns.len() < 2 {
         return Ok(columns);
     }
-    let mut known: HashMap<Labels, usize> = HashMap::with_capacity(columns.len());
+    let mut known: HashMap<(Labels, bool), usize> = HashMap::with_capacity(columns.len());
     let mut merged: Vec<Column> = Vec::with_capacity(columns.len());
     for column in columns {
-        match known.entry(column.labels.clone()) {
+        match known.entry((column.labels.clone(), column.drop_name)) {
             Entry::Vacant(entry) => {
                 entry.insert(merged.len());
                 merged.push(column);
@@ -119,7 +133,6 @@ pub(super) fn merged(columns: Vec<Column>) -> Result<Vec<Column>, Error> {
 }
 
 fn merge_into(into: &mut Column, from: &Column) -> Result<(), Error> {
-    into.drop_name |= from.drop_name;
     for (to, value) in into.values.iter_mut().zip(&from.values) {
         if is_absent(*value) {
             continue;

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Label, Labels};
 
-use crate::functions::label::is_metadata;
-
 /// Which labels make a group.
 pub(super) enum Key<'a> {
     /// Only these (sorted).
     Only(&'a [Arc<str>]),
-    /// All but these (sorted) and the metadata.
+    /// All but these (sorted) and the metric name.
     AllBut(&'a [Arc<str>]),
     /// All but this one: the metric name stays.
     AllButOne(&'a str),
@@ -25,7 +23,7 @@ impl Key<'_> {
         match self {
             Self::Only(names) => names.iter().any(|kept| &**kept == name),
             Self::AllBut(names) => {
-                !is_metadata(name) && !names.iter().any(|dropped| &**dropped == name)
+                name != METRIC_NAME && !names.iter().any(|dropped| &**dropped == name)
             }
             Self::AllButOne(dropped) => name != *dropped,
         }

@@ -5,6 +5,7 @@ use hallwatch_model::labels::METRIC_NAME;
 
 use super::columns::{cells, merged};
 use super::groups::{Groups, Key};
+use super::labels::text;
 use super::{ABSENT, Column, Eval, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::histogram::{Bucket, fraction, quantile};
@@ -19,6 +20,9 @@ struct Histogram {
     labels: Labels,
     buckets: Vec<(f64, usize)>,
 }
+
+/// Calculates on the buckets of one histogram at the step with this number.
+type OnBuckets<'f> = dyn FnMut(&mut Eval<'_>, usize, &Labels, &mut Vec<Bucket>) -> f64 + 'f;
 
 impl Eval<'_> {
     fn histograms(&mut self, columns: &[Column], at: Position) -> Vec<Histogram> {
@@ -50,7 +54,7 @@ impl Eval<'_> {
         columns: &[Column],
         at: Position,
         grid: Grid,
-        f: &mut dyn FnMut(&mut Self, usize, &Labels, &mut Vec<Bucket>) -> f64,
+        f: &mut OnBuckets<'_>,
     ) -> Result<Vec<Column>, Error> {
         let mut results = Vec::new();
         for Histogram { labels, buckets } in self.histograms(columns, at) {
@@ -115,10 +119,10 @@ impl Eval<'_> {
     pub(super) fn histogram_quantiles(
         &mut self,
         args: &[Node],
-        label: &str,
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
-        let [vector, _, quantiles @ ..] = args else { return Ok(Vec::new()) };
+        let [vector, label, quantiles @ ..] = args else { return Ok(Vec::new()) };
+        let label = text(label);
         let columns = self.vector(vector, grid)?;
         let mut results = Vec::new();
         for q in quantiles {

@@ -26,7 +26,7 @@ impl Eval<'_> {
             source: Box::new(error),
         })?;
         let destination =
-            label_name(destination, "destination label name in label_replace()")?.to_owned();
+            label_name(destination, "destination label name in label_replace():")?.to_owned();
         let (replacement, source) = (text(replacement), text(source));
         let mut columns = self.vector(vector, grid)?;
         for column in &mut columns {
@@ -42,11 +42,11 @@ impl Eval<'_> {
 
     pub(super) fn label_join(&mut self, args: &[Node], grid: Grid) -> Result<Vec<Column>, Error> {
         let [vector, destination, separator, sources @ ..] = args else { return Ok(Vec::new()) };
-        let destination = label_name(destination, "label name in label_join()")?;
+        let destination = label_name(destination, "label name in label_join():")?;
         let separator = text(separator);
         let sources = sources
             .iter()
-            .map(|source| label_name(source, "source label name in label_join()"))
+            .map(|source| label_name(source, "source label name in label_join():"))
             .collect::<Result<Vec<_>, _>>()?;
         let mut columns = self.vector(vector, grid)?;
         for column in &mut columns {

@@ -3,11 +3,14 @@
 use hallwatch_model::Timestamp;
 use hallwatch_model::sample::is_missing;
 
+use super::fetch::length;
 use super::{ABSENT, Column, Eval, Grid};
 use crate::error::{Error, millis};
-use crate::matchers::Matchers;
 use crate::plan::{At, Select, Shift};
-use crate::source::{self, Series};
+use crate::source::Series;
+
+/// How many series are worked on before it is asked again whether to stop.
+const SERIES_BETWEEN_CHECKS: usize = 256;
 
 impl Eval<'_> {
     /// The time that a step asks about, after `@` and `offset`.
@@ -21,26 +24,6 @@ impl Eval<'_> {
         time.saturating_sub(shift.offset)
     }
 
-    /// Gets samples from the source: later than `after`, up to `end`.
-    pub(super) fn fetch(
-        &mut self,
-        matchers: &Matchers,
-        after: i64,
-        end: i64,
-    ) -> Result<Vec<Series>, Error> {
-        self.check()?;
-        let start = Timestamp::from_millis(after.saturating_add(1));
-        let request = source::Select { matchers, start, end: Timestamp::from_millis(end) };
-        let series = self
-            .source
-            .select(&request)
-            .map_err(|source| Error::Source { matchers: matchers.to_string(), source })?;
-        let read = series.iter().map(|series| series.times.len()).sum();
-        self.samples_read += read;
-        self.hold(read)?;
-        Ok(series)
-    }
-
     /// The values at each step; with `stamps`, the times of the samples in seconds instead.
     pub(super) fn select(
         &mut self,
@@ -52,11 +35,14 @@ impl Eval<'_> {
         let first = self.shifted(select.shift, grid.start);
         let last = self.shifted(select.shift, grid.last());
         let series = self.fetch(&select.matchers, first.saturating_sub(lookback), last)?;
-        let read: usize = series.iter().map(|series| series.times.len()).sum();
+        let read = length(&series);
         self.hold(series.len().saturating_mul(grid.steps))?;
         let fixed = select.shift.at.is_some();
         let mut columns = Vec::with_capacity(series.len());
         for Series { labels, times, values: samples } in series {
+            if columns.len() % SERIES_BETWEEN_CHECKS == 0 {
+                self.check()?;
+            }
             let mut values = Vec::with_capacity(grid.steps);
             let mut next = 0;
             let computed = if fixed { 1 } else { grid.steps };

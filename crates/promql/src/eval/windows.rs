@@ -109,20 +109,26 @@ impl Eval<'_> {
         Ok(Windows { series, range, shift, fixed: shift.at.is_some(), first_end })
     }
 
-    /// Calls `f` for each window that has samples; `f` gets the number of the step, and must not
-    /// use it if `stepless`. The metric name is dropped unless `keep_name`.
-    pub(super) fn over_windows(
+    /// Evaluates a function on each window that has samples. `make` is called for each series and
+    /// gives a function that may keep state from window to window; it gets the number of the step
+    /// (and must not use it if `stepless`) and the number of the window's first sample. The metric
+    /// name is dropped unless `keep_name`.
+    pub(super) fn over_windows<F>(
         &mut self,
         windows: Windows,
         grid: Grid,
         (keep_name, stepless): (bool, bool),
-        f: &mut dyn FnMut(usize, &Window<'_>) -> Option<f64>,
-    ) -> Result<Vec<Column>, Error> {
+        make: impl Fn() -> F,
+    ) -> Result<Vec<Column>, Error>
+    where
+        F: FnMut((usize, usize), &Window<'_>) -> Option<f64>,
+    {
         let held = windows.held();
         let mut columns = Vec::with_capacity(windows.series.len());
         for series in windows.series {
             self.check()?;
             self.hold(grid.steps)?;
+            let mut f = make();
             let mut values = Vec::with_capacity(grid.steps);
             let (mut from, mut to) = (0, 0);
             let computed = if windows.fixed && stepless { 1 } else { grid.steps };
@@ -137,7 +143,7 @@ impl Eval<'_> {
                 }
                 let (times, samples) = (&series.times[from..to], &series.values[from..to]);
                 let window = Window { times, values: samples, start, end };
-                let value = if times.is_empty() { None } else { f(step, &window) };
+                let value = if times.is_empty() { None } else { f((step, from), &window) };
                 values.push(value.unwrap_or(ABSENT));
             }
             if computed < grid.steps {

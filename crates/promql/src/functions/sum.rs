@@ -85,6 +85,21 @@ impl Mean {
 /// The quantile `q` of `values`, interpolated; sorts them, NaN being the smallest.
 #[must_use]
 pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    sort(values);
+    quantile_of_sorted(q, values)
+}
+
+/// Sorts, NaN being the smallest.
+pub(super) fn sort(values: &mut [f64]) {
+    values.sort_unstable_by(|a, b| {
+        let order = a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
+        b.is_nan().cmp(&a.is_nan()).then(order)
+    });
+}
+
+/// The quantile `q` of sorted values, interpolated.
+#[must_use]
+pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -94,11 +109,6 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| {
-        b.is_nan()
-            .cmp(&a.is_nan())
-            .then_with(|| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
-    });
     let last = values.len() - 1;
     #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 values")]
     let rank = q * last as f64;

@@ -22,9 +22,9 @@ pub type Function = fn(&Window<'_>) -> Option<f64>;
 #[must_use]
 pub fn named(name: &str) -> Option<Function> {
     Some(match name {
-        "rate" => |window| extrapolated(window, true, true),
-        "increase" => |window| extrapolated(window, true, false),
-        "delta" => |window| extrapolated(window, false, false),
+        "rate" => |window| extrapolated(window, Some(falls(window)), true),
+        "increase" => |window| extrapolated(window, Some(falls(window)), false),
+        "delta" => |window| extrapolated(window, None::<std::iter::Empty<f64>>, false),
         "irate" => irate,
         "idelta" => |window| last_two(window).map(|(_, before, last)| last - before),
         "changes" => |window| pairs(window, |a, b| a != b && !(a.is_nan() && b.is_nan())),
@@ -101,7 +101,7 @@ fn pairs(window: &Window<'_>, counts: fn(f64, f64) -> bool) -> Option<f64> {
 fn last_two(window: &Window<'_>) -> Option<(f64, f64, f64)> {
     let [.., before, last] = window.values else { return None };
     let [.., time_before, time_last] = window.times else { return None };
-    Some((seconds(time_last - time_before), *before, *last))
+    Some((seconds(time_last.saturating_sub(*time_before)), *before, *last))
 }
 
 fn irate(window: &Window<'_>) -> Option<f64> {
@@ -111,22 +111,28 @@ fn irate(window: &Window<'_>) -> Option<f64> {
     (interval != 0.0).then(|| rise / interval)
 }
 
+/// What a counter had counted each time before it started again from zero.
+fn falls(window: &Window<'_>) -> impl Iterator<Item = f64> {
+    window.values.windows(2).filter(|pair| pair[1] < pair[0]).map(|pair| pair[0])
+}
+
 /// The change over the window, extrapolated to its ends where samples come close enough to them,
-/// but never to before a counter was zero.
-fn extrapolated(window: &Window<'_>, is_counter: bool, per_second: bool) -> Option<f64> {
+/// but never to before a counter was zero. Of a counter, `falls` says what it lost.
+pub(super) fn extrapolated(
+    window: &Window<'_>,
+    falls: Option<impl Iterator<Item = f64>>,
+    per_second: bool,
+) -> Option<f64> {
     let [first, .., last] = window.values else { return None };
     let [first_time, .., last_time] = window.times else { return None };
+    let is_counter = falls.is_some();
     let mut change = last - first;
-    if is_counter {
-        for pair in window.values.windows(2) {
-            if pair[1] < pair[0] {
-                change += pair[0];
-            }
-        }
+    for lost in falls.into_iter().flatten() {
+        change += lost;
     }
-    let mut to_start = seconds(first_time - window.start);
-    let mut to_end = seconds(window.end - last_time);
-    let sampled = seconds(last_time - first_time);
+    let mut to_start = seconds(first_time.saturating_sub(window.start));
+    let mut to_end = seconds(window.end.saturating_sub(*last_time));
+    let sampled = seconds(last_time.saturating_sub(*first_time));
     let between = sampled / count(window.values.len() - 1);
     // Farther from the end of the window than this, the series is taken to start or end there.
     let threshold = between * 1.1;
@@ -185,7 +191,7 @@ fn regression(window: &Window<'_>, origin: i64) -> (f64, f64) {
     let n = count(window.values.len());
     let [mut x, mut y, mut xy, mut xx] = [Sum::default(); 4];
     for (time, value) in window.times.iter().zip(window.values) {
-        let at = seconds(time - origin);
+        let at = seconds(time.saturating_sub(origin));
         x.add(at);
         y.add(*value);
         xy.add(at * value);

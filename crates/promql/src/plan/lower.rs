@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use promql_parser::parser::function::{Function as Signature, register_extra_functions};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
-    AggregateExpr, AtModifier, BinaryExpr, Call, Expr, LabelModifier, Offset,
-    VectorMatchCardinality, VectorSelector,
+    AggregateExpr, AtModifier, BinaryExpr, Call, Expr, LabelModifier, MatrixSelector, Offset,
+    ParenExpr, SubqueryExpr, UnaryExpr, VectorMatchCardinality, VectorSelector,
 };
 
 use super::tokens::{Token, has_invalid_utf8, position};
@@ -102,61 +102,74 @@ impl Lower<'_> {
         node
     }
 
+    /// Only dispatches: this recurses, and the stack is finite.
     fn any(&mut self, expr: &Expr) -> Result<Node, Error> {
         match expr {
-            Expr::Paren(paren) => {
-                self.find(|token| token.text == "(");
-                let inner = self.node(&paren.expr)?;
-                self.find(|token| token.text == ")");
-                Ok(inner)
-            }
-            Expr::NumberLiteral(number) => {
-                let signed = self.tokens.get(self.next);
-                let from = signed.map_or(0, |token| token.offset);
-                let at = if self.peek("-") || self.peek("+") {
-                    self.find(|token| token.is_number());
-                    position(self.text, from)
-                } else {
-                    self.find(|token| token.is_number())
-                };
-                Ok(Node { at, kind: Kind::Number(number.val) })
-            }
-            Expr::StringLiteral(literal) => {
-                let at = self.find(|token| token.is_text());
-                let written = self.tokens.get(self.next.wrapping_sub(1)).map(|token| token.text);
-                let not_utf8 = written.filter(|text| has_invalid_utf8(text)).map(str::to_owned);
-                Ok(Node { at, kind: Kind::Text(Text { value: literal.val.clone(), not_utf8 }) })
-            }
-            Expr::Unary(unary) => {
-                let at = self.find(|token| token.text == "-");
-                let inner = self.node(&unary.expr)?;
-                Ok(Node { at, kind: Kind::Negate(Box::new(inner)) })
-            }
-            Expr::VectorSelector(selector) => {
-                let at = self.selector(selector);
-                self.skip_shift();
-                Ok(Node { at, kind: Kind::Select(select(selector)?) })
-            }
-            Expr::MatrixSelector(matrix) => {
-                let at = self.selector(&matrix.vs);
-                self.find(|token| token.text == "]");
-                self.skip_shift();
-                let range = millis(matrix.range);
-                Ok(Node { at, kind: Kind::Window { select: select(&matrix.vs)?, range } })
-            }
-            Expr::Subquery(subquery) => {
-                let inner = Box::new(self.node(&subquery.expr)?);
-                self.find(|token| token.text == "]");
-                self.skip_shift();
-                let shift = shift(subquery.at.as_ref(), subquery.offset.as_ref());
-                let (range, step) = (millis(subquery.range), subquery.step.map(millis));
-                Ok(Node { at: inner.at, kind: Kind::Subquery { inner, range, step, shift } })
-            }
+            Expr::Paren(paren) => self.paren(paren),
+            Expr::NumberLiteral(number) => Ok(self.number(number.val)),
+            Expr::StringLiteral(literal) => Ok(self.literal(&literal.val)),
+            Expr::Unary(unary) => self.negate(unary),
+            Expr::VectorSelector(selector) => self.instant_selector(selector),
+            Expr::MatrixSelector(matrix) => self.range_selector(matrix),
+            Expr::Subquery(subquery) => self.subquery(subquery),
             Expr::Call(call) => self.call(call),
             Expr::Aggregate(aggregate) => self.aggregate(aggregate),
             Expr::Binary(binary) => self.binary(binary),
             Expr::Extension(_) => Err(Error::Unsupported { what: "an extension" }),
         }
+    }
+
+    fn paren(&mut self, paren: &ParenExpr) -> Result<Node, Error> {
+        self.find(|token| token.text == "(");
+        let inner = self.node(&paren.expr)?;
+        self.find(|token| token.text == ")");
+        Ok(inner)
+    }
+
+    fn number(&mut self, value: f64) -> Node {
+        let from = self.tokens.get(self.next).map_or(0, |token| token.offset);
+        let signed = self.peek("-") || self.peek("+");
+        let mut at = self.find(|token| token.is_number());
+        if signed {
+            at = position(self.text, from);
+        }
+        Node { at, kind: Kind::Number(value) }
+    }
+
+    fn literal(&mut self, value: &str) -> Node {
+        let at = self.find(|token| token.is_text());
+        let written = self.tokens.get(self.next.wrapping_sub(1)).map(|token| token.text);
+        let not_utf8 = written.filter(|text| has_invalid_utf8(text)).map(str::to_owned);
+        Node { at, kind: Kind::Text(Text { value: value.to_owned(), not_utf8 }) }
+    }
+
+    fn negate(&mut self, unary: &UnaryExpr) -> Result<Node, Error> {
+        let at = self.find(|token| token.text == "-");
+        let inner = self.node(&unary.expr)?;
+        Ok(Node { at, kind: Kind::Negate(Box::new(inner)) })
+    }
+
+    fn instant_selector(&mut self, selector: &VectorSelector) -> Result<Node, Error> {
+        let at = self.selector(selector);
+        self.skip_shift();
+        Ok(Node { at, kind: Kind::Select(select(selector)?) })
+    }
+
+    fn range_selector(&mut self, matrix: &MatrixSelector) -> Result<Node, Error> {
+        let at = self.selector(&matrix.vs);
+        self.find(|token| token.text == "]");
+        self.skip_shift();
+        let range = millis(matrix.range);
+        Ok(Node { at, kind: Kind::Window { select: select(&matrix.vs)?, range } })
+    }
+
+    fn subquery(&mut self, subquery: &SubqueryExpr) -> Result<Node, Error> {
+        let inner = Box::new(self.node(&subquery.expr)?);
+        self.find(|token| token.text == "]");
+        self.skip_shift();
+        let shift = shift(subquery.at.as_ref(), subquery.offset.as_ref());
+        let (range, step) = (millis(subquery.range), subquery.step.map(millis));
+        Ok(Node { at: inner.at, kind: Kind::Subquery { inner, range, step, shift } })
     }
 
     /// Moves behind the name and the braces of a selector.
@@ -175,18 +188,7 @@ impl Lower<'_> {
         let at = self.find(|token| token.is_word() && token.text == name);
         self.skip("(");
         let function = function(name).ok_or(Error::Unsupported { what: name })?;
-        // The parser takes scalars for some constants where only a vector has a meaning.
-        for (i, arg) in call.args.args.iter().enumerate() {
-            let expected = call.func.arg_types.get(i).or(call.func.arg_types.last());
-            if let Some(expected) = expected
-                && arg.value_type() != *expected
-            {
-                let found = arg.value_type();
-                let reason =
-                    format!("expected type {expected} in call to function \"{name}\", got {found}");
-                return Err(Error::Parse { reason });
-            }
-        }
+        check_arguments(call)?;
         let args = call.args.args.iter().map(|arg| self.node(arg)).collect::<Result<_, _>>()?;
         self.find(|token| token.text == ")");
         Ok(Node { at, kind: Kind::Call { function, args } })
@@ -199,24 +201,12 @@ impl Lower<'_> {
             Aggregation::named(&name).ok_or(Error::Unsupported { what: "this aggregation" })?;
         self.skip_grouping();
         self.skip("(");
-        if let (Some(param), false) = (&aggregate.param, op == Aggregation::CountValues)
-            && param.value_type() != ValueType::Scalar
-        {
-            let found = param.value_type();
-            let reason = format!("expected type scalar in aggregation parameter, got {found}");
-            return Err(Error::Parse { reason });
-        }
+        check_parameter(op, aggregate)?;
         let param = aggregate.param.as_ref().map(|param| self.node(param)).transpose()?;
         let inner = self.node(&aggregate.expr)?;
         self.find(|token| token.text == ")");
         self.skip_grouping();
-        let grouping = match &aggregate.modifier {
-            None => Grouping { without: false, labels: Vec::new() },
-            Some(modifier) => {
-                let without = matches!(modifier, LabelModifier::Exclude(_));
-                Grouping { without, labels: sorted(&modifier.labels().labels) }
-            }
-        };
+        let grouping = grouping(aggregate);
         let param = param.map(Box::new);
         Ok(Node { at, kind: Kind::Aggregate { op, grouping, param, inner: Box::new(inner) } })
     }
@@ -243,24 +233,67 @@ impl Lower<'_> {
             self.skip_list();
         }
         let rhs = self.node(&binary.rhs)?;
-        let modifier = binary.modifier.clone().unwrap_or_default();
-        let (cardinality, include) = match &modifier.card {
-            VectorMatchCardinality::ManyToOne(include) => (Cardinality::ManyToOne, Some(include)),
-            VectorMatchCardinality::OneToMany(include) => (Cardinality::OneToMany, Some(include)),
-            _ => (Cardinality::OneToOne, None),
-        };
-        let matching = Matching {
-            on: matches!(modifier.matching, Some(LabelModifier::Include(_))),
-            labels: modifier.matching.as_ref().map_or(Vec::new(), |m| sorted(&m.labels().labels)),
-            cardinality,
-            include: include.map_or(Vec::new(), |include| sorted(&include.labels)),
-            fill_left: modifier.fill_values.lhs,
-            fill_right: modifier.fill_values.rhs,
-        };
+        let (matching, bool_result) = matching(binary);
+        let matching = Box::new(matching);
         let at = lhs.at;
         let sides = Box::new([lhs, rhs]);
-        let bool_result = modifier.return_bool;
         Ok(Node { at, kind: Kind::Binary { op, bool_result, matching, sides } })
+    }
+}
+
+/// The parser takes scalars for some constants where only a vector has a meaning.
+fn check_arguments(call: &Call) -> Result<(), Error> {
+    let name = call.func.name;
+    for (i, arg) in call.args.args.iter().enumerate() {
+        let expected = call.func.arg_types.get(i).or(call.func.arg_types.last());
+        if let Some(expected) = expected
+            && arg.value_type() != *expected
+        {
+            let found = arg.value_type();
+            let reason =
+                format!("expected type {expected} in call to function \"{name}\", got {found}");
+            return Err(Error::Parse { reason });
+        }
+    }
+    Ok(())
+}
+
+fn check_parameter(op: Aggregation, aggregate: &AggregateExpr) -> Result<(), Error> {
+    if let (Some(param), false) = (&aggregate.param, op == Aggregation::CountValues)
+        && param.value_type() != ValueType::Scalar
+    {
+        let found = param.value_type();
+        let reason = format!("expected type scalar in aggregation parameter, got {found}");
+        return Err(Error::Parse { reason });
+    }
+    Ok(())
+}
+
+fn matching(binary: &BinaryExpr) -> (Matching, bool) {
+    let modifier = binary.modifier.clone().unwrap_or_default();
+    let (cardinality, include) = match &modifier.card {
+        VectorMatchCardinality::ManyToOne(include) => (Cardinality::ManyToOne, Some(include)),
+        VectorMatchCardinality::OneToMany(include) => (Cardinality::OneToMany, Some(include)),
+        _ => (Cardinality::OneToOne, None),
+    };
+    let matching = Matching {
+        on: matches!(modifier.matching, Some(LabelModifier::Include(_))),
+        labels: modifier.matching.as_ref().map_or(Vec::new(), |m| sorted(&m.labels().labels)),
+        cardinality,
+        include: include.map_or(Vec::new(), |include| sorted(&include.labels)),
+        fill_left: modifier.fill_values.lhs,
+        fill_right: modifier.fill_values.rhs,
+    };
+    (matching, modifier.return_bool)
+}
+
+fn grouping(aggregate: &AggregateExpr) -> Grouping {
+    match &aggregate.modifier {
+        None => Grouping { without: false, labels: Vec::new() },
+        Some(modifier) => {
+            let without = matches!(modifier, LabelModifier::Exclude(_));
+            Grouping { without, labels: sorted(&modifier.labels().labels) }
+        }
     }
 }
 
@@ -305,7 +338,10 @@ fn function(name: &str) -> Option<Function> {
     }
     if let Some(function) = window::named(name) {
         return Some(match name {
-            "rate" | "increase" => Function::CounterWindow(function),
+            "rate" => Function::Counter { per_second: true },
+            "increase" => Function::Counter { per_second: false },
+            "min_over_time" => Function::MinOverTime,
+            "max_over_time" => Function::MaxOverTime,
             "first_over_time" | "last_over_time" => Function::NamedWindow(function),
             _ => Function::Window(function),
         });

@@ -8,6 +8,9 @@ use crate::notes::Position;
 /// dropped recursively.
 const MAX_NESTING_TOKENS: usize = 2_000;
 
+/// The longest duration written as a number of seconds: about 3,000 years.
+const MAX_SECONDS: f64 = 1e11;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'a> {
     pub(crate) text: &'a str,
@@ -71,7 +74,31 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token<'_>>, Error> {
         tokens.push(token);
         at += length;
     }
+    check_durations(&tokens)?;
     Ok(tokens)
+}
+
+/// The parser panics on durations that no `Duration` holds, so they are refused before.
+fn check_durations(tokens: &[Token<'_>]) -> Result<(), Error> {
+    let mut in_brackets = false;
+    let mut behind_offset = false;
+    for token in tokens {
+        match token.text {
+            "[" => in_brackets = true,
+            "]" => in_brackets = false,
+            "+" | "-" => continue,
+            text if in_brackets || behind_offset => {
+                // A colon can start a word.
+                let seconds = text.trim_matches(':').parse::<f64>().unwrap_or(0.0);
+                if !(0.0..=MAX_SECONDS).contains(&seconds) {
+                    return Err(Error::Parse { reason: format!("duration out of range: {text}") });
+                }
+            }
+            _ => {}
+        }
+        behind_offset = token.is("offset");
+    }
+    Ok(())
 }
 
 fn text_length(bytes: &[u8], quote: u8) -> usize {
