@@ -365,7 +365,8 @@ fn a_rule_that_is_removed_takes_its_alerts_along() {
     let mut story = Story::new(PLAIN);
     story.run(0, &[2.0]);
     let other = "groups:\n- name: g\n  rules:\n  - alert: B\n    expr: ups_load_ratio > 1\n";
-    story.engine = Engine::new(rules(other), story.saved.clone(), options());
+    assert_eq!(story.engine.save(), story.saved);
+    story.engine = Engine::new(rules(other), story.engine.save(), options());
     story.evaluate(1);
     assert_eq!(story.log[1], "1: A firing -> resolved: the rule was removed");
 }

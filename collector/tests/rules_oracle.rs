@@ -74,7 +74,9 @@ fn expression(random: &mut Random, before: &[String]) -> String {
         19 => format!("max_over_time(({metric} {op} bool {c})[35s:10s]) == 1"),
         _ => match before.last() {
             Some(name) if name.starts_with("r:") => format!("{name} {op} {c}"),
-            Some(name) => format!(r#"ALERTS{{alertname="{name}", alertstate="firing"}} == 1"#),
+            Some(name) => {
+                format!(r#"max by (a, b) (ALERTS{{alertname="{name}", alertstate="firing"}}) == 1"#)
+            }
             None => format!("vector({c}) > {d}"),
         },
     }
