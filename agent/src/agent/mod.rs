@@ -2,6 +2,8 @@
 //! [`Action`], `pending` (readings on their way to the journal), `watch` (devices), here the rest.
 
 mod pending;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::VecDeque;
@@ -31,6 +33,8 @@ const TRIM: Duration = Duration::from_secs(10);
 const DESCRIBE: Duration = Duration::from_secs(5);
 /// Commands that wait for the journal's queue; beyond, the oldest entries become a gap.
 const COMMANDS: usize = 600;
+/// The cause of gaps that a journal makes that does not keep up.
+const OVERLOAD: &str = "overload";
 /// The outbox looks for backlog this often.
 const OUTBOX: Duration = Duration::from_millis(50);
 
@@ -84,6 +88,8 @@ pub struct Agent {
     path: AgentPath,
     boot: u64,
     started: Timestamp,
+    /// The sensors are heard on the connection towards the collectors.
+    one_broker: bool,
     watch: Watch,
     dictionary: Dictionary,
     pending: Pending,
@@ -124,6 +130,7 @@ impl Agent {
             path: config.path.clone(),
             boot: opened.boot,
             started: now.time,
+            one_broker: config.sensors.is_none(),
             watch: Watch::new(&config.devices, now.uptime),
             dictionary: Dictionary::new(opened.dictionary, opened.series),
             pending: Pending::default(),
@@ -227,7 +234,7 @@ impl Agent {
             let order = self.outbox.tick(now.uptime);
             self.orders(order, actions);
         }
-        self.bound_commands(now);
+        self.bound_commands();
     }
 
     /// Closes the pending entry and hands it to the journal.
@@ -246,14 +253,29 @@ impl Agent {
     }
 
     /// When the journal's thread does not keep up for minutes, the oldest entries go.
-    fn bound_commands(&mut self, now: Now) {
-        let mut lost = 0;
+    fn bound_commands(&mut self) {
+        if self.commands.len() <= COMMANDS {
+            return;
+        }
+        // All that was lost so far stands in front, as one gap.
+        let mut lost = match self.commands.front() {
+            Some(Command::Gap(gap)) if gap.cause == OVERLOAD => {
+                let gap = gap.clone();
+                self.commands.pop_front();
+                Some(gap)
+            }
+            _ => None,
+        };
         while self.commands.len() > COMMANDS {
             let entry = self.commands.iter().position(|one| matches!(one, Command::Append(_)));
             let Some(Command::Append(append)) = self.commands.remove(entry.unwrap_or(0)) else {
                 continue;
             };
-            lost += 1;
+            let one = Gap::of(append.time, OVERLOAD);
+            match &mut lost {
+                Some(gap) => gap.extend(&one),
+                None => lost = Some(one),
+            }
             // Its series are needed by what follows.
             if let Some(Command::Append(next)) =
                 self.commands.iter_mut().find(|one| matches!(one, Command::Append(_)))
@@ -261,13 +283,7 @@ impl Agent {
                 next.series.splice(0..0, append.series);
             }
         }
-        if lost > 0 {
-            let gap = Gap {
-                first_time: now.time,
-                last_time: now.time,
-                entries: lost,
-                cause: "overload".to_owned(),
-            };
+        if let Some(gap) = lost {
             self.commands.push_front(Command::Gap(gap));
         }
     }
@@ -278,6 +294,9 @@ impl Agent {
                 tracing::info!("connected to the broker");
                 self.connected = true;
                 self.described = 0;
+                if self.one_broker {
+                    self.watch.sensors_connected();
+                }
                 self.outbox.connected();
                 self.status_at = now.uptime + STATUS;
                 actions.push(Action::Publish(self.status(true, now)));
@@ -293,6 +312,9 @@ impl Agent {
                     });
                 }
                 self.outbox.disconnected();
+                if self.one_broker {
+                    self.watch.sensors_disconnected(now.uptime);
+                }
             }
             link::Event::Refused { topic, reason_code } => self.complain(now, &|count| {
                 let reason = link::reason::text(reason_code);
@@ -300,7 +322,11 @@ impl Agent {
             }),
             link::Event::Message(message) => {
                 let from = Topic::parse(&message.topic).filter(|topic| topic.agent == self.path);
-                let Some(TopicKind::Ack(collector)) = from.map(|topic| topic.kind) else { return };
+                let Some(TopicKind::Ack(collector)) = from.map(|topic| topic.kind) else {
+                    let (dictionary, pending) = (&mut self.dictionary, &mut self.pending);
+                    self.watch.message(&message, now, dictionary, pending);
+                    return;
+                };
                 match decode_ack(&message.payload) {
                     Ok(ack) => self.acknowledged(&collector, &ack, now, actions),
                     Err(error) => self.complain(now, &|count| {

@@ -33,8 +33,8 @@ pub struct Config {
     pub broker: Broker,
     /// The bounds of the journal.
     pub journal: JournalBounds,
-    /// The broker of the MQTT sensors.
-    pub sensors: Broker,
+    /// The broker of the MQTT sensors, when it is another one than `broker`.
+    pub sensors: Option<Broker>,
     /// The devices.
     pub devices: Vec<Device>,
 }
@@ -95,8 +95,8 @@ fn config(root: &mut Section<'_>) -> Option<Config> {
     let (path, data, collectors) = agent?;
     let broker = broker?;
     let sensors = match sensors {
-        Some(sensors) => sensors?,
-        None => broker.clone()?,
+        Some(sensors) => Some(sensors?).filter(|sensors| Some(sensors) != broker.as_ref()),
+        None => None,
     };
     Some(Config {
         path: path?,

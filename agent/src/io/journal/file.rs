@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hallwatch_model::{Id, Labels, SeriesId, Timestamp};
@@ -42,6 +43,8 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 const VERSION: i64 = 1;
+/// How long another process may still hold the file, such as one that is just ending.
+const BUSY: Duration = Duration::from_secs(1);
 /// Unused pages that stay in the file, for the next entries: 8 MiB.
 const SPARE_PAGES: i64 = 2_048;
 
@@ -56,6 +59,21 @@ pub struct Gap {
     pub entries: u64,
     /// Why, in a word: `max_bytes`, `max_age`, `overload`, `damaged`.
     pub cause: String,
+}
+
+impl Gap {
+    /// One lost entry.
+    #[must_use]
+    pub fn of(time: Timestamp, cause: &str) -> Self {
+        Self { first_time: time, last_time: time, entries: 1, cause: cause.to_owned() }
+    }
+
+    /// Makes this gap hold `other` as well.
+    pub fn extend(&mut self, other: &Self) {
+        self.first_time = self.first_time.min(other.first_time);
+        self.last_time = self.last_time.max(other.last_time);
+        self.entries = self.entries.saturating_add(other.entries);
+    }
 }
 
 /// All recorded gaps, oldest first.
@@ -152,6 +170,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
 
 fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
     let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
     // `auto_vacuum` first: it can only be chosen before the first table is made.
     connection.execute_batch(
         "PRAGMA auto_vacuum = INCREMENTAL;
@@ -420,15 +439,11 @@ impl File {
                 _ => dropped.push((boot, seq)),
             }
             if row.get::<_, i64>(4)? == 0 {
-                let gap = gap.get_or_insert_with(|| Gap {
-                    first_time: time,
-                    last_time: time,
-                    entries: 0,
-                    cause: cause.to_owned(),
-                });
-                gap.first_time = gap.first_time.min(time);
-                gap.last_time = gap.last_time.max(time);
-                gap.entries += 1;
+                let lost = Gap::of(time, cause);
+                match &mut gap {
+                    Some(gap) => gap.extend(&lost),
+                    None => gap = Some(lost),
+                }
             }
         }
         if let Some(id) = last_id {
@@ -505,5 +520,11 @@ impl File {
             while rows.next()?.is_some() {}
         }
         Ok(())
+    }
+
+    /// From now on the disk is full.
+    #[cfg(test)]
+    pub(super) fn fill(&mut self) {
+        self.connection.pragma_update(None, "max_page_count", 1).unwrap();
     }
 }
