@@ -3,7 +3,7 @@
 //! Reading order: [`config`] (what is asked of it), [`ingest`] and [`store`] (what it takes and
 //! keeps), [`rules`], [`notify`] and [`state`] (what is wrong, who is told, what of that survives),
 //! [`sink`] (who gets a copy), [`api`] and [`page`] (what it shows), [`telemetry`] (what it tells
-//! about itself), [`run`] (how it all moves).
+//! about itself), [`run()`] (how it all moves).
 
 pub mod config;
 

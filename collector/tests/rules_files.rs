@@ -1,5 +1,7 @@
 //! Rule files with mistakes, what is said of them; and the shipped files.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,5 +1,7 @@
 //! A whole collector, in process, with a real broker and a real webhook.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod peers;
 
 use std::net::SocketAddr;
@@ -129,6 +131,7 @@ impl Agent {
             series: vec![
                 (SeriesId(1), series("ups_on_battery", ("tenant", "globex"))),
                 (SeriesId(2), series("ups_load_ratio", ("feed", "a"))),
+                (SeriesId(3), series("environment_leak", ("rack", "a b,c=d \"é\\e"))),
             ],
         };
         self.say("gw-1/describe/0", wire::encode_describe(&describe), true).await;
@@ -143,6 +146,12 @@ impl Agent {
         let readings = Readings { dictionary: 9, readings, events: Vec::new() };
         let batch = Batch { boot: 7, seq, oldest: 1, watermark: time, backfill: false, readings };
         self.say("gw-1/data", wire::encode_batch(&batch), false).await;
+    }
+
+    /// Waits until the collector asks for the dictionary.
+    async fn wanted(&mut self) -> bool {
+        while !self.acked(0).await.describe {}
+        true
     }
 
     /// Waits for an acknowledgement of everything up to `seq`.
@@ -221,6 +230,7 @@ async fn from_a_batch_to_a_page_and_back() {
     agent.say("gw-1/data", b"garbage".to_vec(), false).await;
     agent.say("gw-2/data", b"garbage".to_vec(), false).await;
     agent.batch(2, &[(77, Ok(1.0))]).await;
+    assert!(agent.wanted().await, "the dictionary is asked for");
     for line in [
         "messages_refused_total{reason=\"malformed\"} 1",
         "messages_refused_total{reason=\"unknown_agent\"} 1",
@@ -277,11 +287,19 @@ async fn every_sample_reaches_the_database_under_its_own_name() {
     let mut agent = Agent::connect(port).await;
     agent.introduce().await;
     let missing = Err(hallwatch_model::Missing::Timeout);
-    agent.batch(1, &[(1, Ok(1.0)), (2, Ok(0.42)), (1, missing)]).await;
+    agent.batch(1, &[(1, Ok(1.0)), (2, Ok(0.42)), (3, Ok(0.0))]).await;
     agent.acked(1).await;
+    agent.batch(2, &[(2, missing)]).await;
+    agent.acked(2).await;
 
-    // One query, the same answer from both.
-    for query in ["ups_load_ratio", "ups_on_battery", "ALERTS", "site:ups_on_battery:max"] {
+    // One query, the same answer from both, however odd the labels.
+    for query in [
+        "last_over_time(ups_load_ratio[1m])",
+        "environment_leak",
+        "ups_on_battery",
+        "ALERTS",
+        "site:ups_on_battery:max",
+    ] {
         let here = eventually(query, async || collector.value(query).await).await;
         let there = eventually(query, async || {
             http(database, "GET", "/internal/force_flush").await?;

@@ -1,12 +1,14 @@
 //! The sink against databases that misbehave.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod peers;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hallwatch_collector::config::Influx;
 use hallwatch_collector::sink::influx::{WriteError, Writer};
-use hallwatch_collector::sink::{Lines, encode};
+use hallwatch_collector::sink::{Lines, Nameless, encode};
 use hallwatch_model::{Labels, Sample, Timestamp};
 use peers::listener;
 
@@ -18,7 +20,7 @@ fn lines(names: impl IntoIterator<Item = String>) -> Lines {
             (Labels::metric(&name, []), sample)
         })
         .collect();
-    encode(&samples)
+    encode(&samples, Nameless::Write)
 }
 
 fn writer(address: std::net::SocketAddr) -> Writer {

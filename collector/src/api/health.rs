@@ -30,10 +30,10 @@ struct Ready<'a> {
     parts: &'a [Health],
 }
 
-/// `/readyz`: 200 when every part does its work, otherwise 503; both with all reasons.
+/// `/readyz`: 200 when every essential part does its work, otherwise 503; both with all reasons.
 pub(super) async fn readyz(State(api): State<Api>) -> Result<Response, Refusal> {
     let parts = api.health.borrow().clone();
-    let ready = !parts.is_empty() && parts.iter().all(|part| part.ok);
+    let ready = !parts.is_empty() && parts.iter().all(|part| part.ok || !part.essential);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::to_string(&Ready { ready, parts: &parts })
         .map_err(|error| Refusal::internal(&error))?;

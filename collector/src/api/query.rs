@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hallwatch_promql::{Answer, Error, Limits, Query, Source, Stop};
 
 use super::params::Params;
@@ -97,6 +97,7 @@ async fn run(
     let gone = Arc::new(AtomicBool::new(false));
     let asker = Asker(Arc::clone(&gone));
     let archive = Arc::clone(&api.archive);
+    let telemetry = api.telemetry.clone();
     let evaluation = tokio::task::spawn_blocking(move || {
         // Held until the work has ended, not until the asker has left.
         let _slot = slot;
@@ -116,19 +117,20 @@ async fn run(
         // Prometheus allows one step more than points: both ends count. Checked by the caller.
         limits.max_steps = usize::try_from(MAX_STEPS).unwrap_or(usize::MAX) + 1;
         let source: &dyn Source = &*archive;
-        evaluate(source, &limits).map(|answer| answer::body(&answer, limit))
+        let result = evaluate(source, &limits)
+            .map(|answer| answer::body(&answer, limit))
+            .map_err(Refusal::from);
+        // Here, because whoever asked may be gone when it has ended.
+        telemetry.query_seconds.observe(clock::uptime().since(began).as_secs_f64());
+        let word = result.as_ref().map_or_else(|refusal| refusal.kind.word(), |_| "success");
+        telemetry.queries.with_label_values(&[word]).inc();
+        result
     });
     let result = evaluation.await;
     drop(asker);
-    api.telemetry.query_seconds.observe(clock::uptime().since(began).as_secs_f64());
     let result = match result {
-        Ok(result) => result.map_err(Refusal::from),
+        Ok(result) => result,
         Err(error) => Err(Refusal::internal(&error)),
     };
-    let word = result.as_ref().map_or_else(|refusal| refusal.kind.word(), |_| "success");
-    api.telemetry.queries.with_label_values(&[word]).inc();
-    Ok(match result {
-        Ok(body) => json(StatusCode::OK, body),
-        Err(refusal) => refusal.into_response(),
-    })
+    result.map(|body| json(StatusCode::OK, body))
 }

@@ -5,40 +5,40 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 use thiserror::Error;
 
-/// Why an attempt failed.
+/// Why an attempt failed. Addresses are cut to the server: what follows is often a secret.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The address cannot be used.
-    #[error("cannot use the address {url}")]
+    #[error("cannot use the address of {server}")]
     Address {
-        /// As configured.
-        url: String,
+        /// As far as it can be told.
+        server: String,
         /// Why not.
         #[source]
         source: reqwest::Error,
     },
     /// No connection, or it broke.
-    #[error("cannot reach {url}")]
+    #[error("cannot reach {server}")]
     Connection {
         /// Whom.
-        url: String,
+        server: String,
         /// Why not.
         #[source]
         source: reqwest::Error,
     },
     /// No answer in time.
-    #[error("no answer from {url} within {timeout:?}")]
+    #[error("no answer from {server} within {timeout:?}")]
     Timeout {
         /// From whom.
-        url: String,
+        server: String,
         /// How long it had.
         timeout: Duration,
     },
     /// An answer other than 2xx.
-    #[error("{url} answered {status}{}{excerpt}", if excerpt.is_empty() { "" } else { ": " })]
+    #[error("{server} answered {status}{}{excerpt}", if excerpt.is_empty() { "" } else { ": " })]
     Status {
         /// Who.
-        url: String,
+        server: String,
         /// With what.
         status: u16,
         /// After how long it wants to be asked again.
@@ -160,7 +160,12 @@ mod tests {
 
     fn status(status: u16, retry_after: Option<u64>) -> Result<(), Error> {
         let retry_after = retry_after.map(Duration::from_secs);
-        Err(Error::Status { url: "http://h".into(), status, retry_after, excerpt: String::new() })
+        Err(Error::Status {
+            server: "http://h".into(),
+            status,
+            retry_after,
+            excerpt: String::new(),
+        })
     }
 
     #[test]
@@ -168,7 +173,7 @@ mod tests {
         let backoff = Backoff::default();
         let start = Timestamp::from_millis(0);
         let after = |seconds| start + Duration::from_secs(seconds);
-        let timeout = || Err(Error::Timeout { url: String::new(), timeout: Duration::ZERO });
+        let timeout = || Err(Error::Timeout { server: String::new(), timeout: Duration::ZERO });
         for (name, result, attempt, now, retry) in [
             ("500, first", status(500, None), 1, 0, Some(1)),
             ("503, third", status(503, None), 3, 10, Some(14)),

@@ -102,11 +102,13 @@ struct Task {
 
 impl Task {
     async fn run(mut self) {
+        let latest = self.backoff.longest;
         loop {
             self.woken.borrow_and_update();
             let now = clock();
             let wait = match self.next().await {
-                Ok(Some(message)) if message.due <= now => {
+                // A message cannot be due later than that, unless the clock was set back.
+                Ok(Some(message)) if message.due <= now || message.due > now + latest => {
                     self.deliver(&message).await.err().map(|()| STATE_RETRY)
                 }
                 Ok(Some(message)) => Some(message.due.since(now).min(IDLE)),
@@ -192,14 +194,15 @@ async fn send(
 ) -> Result<(), Error> {
     let request =
         client.post(url).header(CONTENT_TYPE, "application/json").timeout(timeout).body(body);
+    let server = server(url);
     let failed = |source: reqwest::Error| {
-        let url = url.to_owned();
+        let server = server.clone();
         if source.is_timeout() {
-            Error::Timeout { url, timeout }
+            Error::Timeout { server, timeout }
         } else if source.is_builder() {
-            Error::Address { url, source: source.without_url() }
+            Error::Address { server, source: source.without_url() }
         } else {
-            Error::Connection { url, source: source.without_url() }
+            Error::Connection { server, source: source.without_url() }
         }
     };
     let mut response = request.send().await.map_err(failed)?;
@@ -219,7 +222,15 @@ async fn send(
     }
     let text = String::from_utf8_lossy(&answer);
     let excerpt = text.chars().filter(|c| !c.is_control()).take(EXCERPT_CHARS).collect();
-    Err(Error::Status { url: url.to_owned(), status: status.as_u16(), retry_after, excerpt })
+    Err(Error::Status { server, status: status.as_u16(), retry_after, excerpt })
+}
+
+/// What of an address can stand in logs: paths and user names of webhooks are secrets.
+fn server(url: &str) -> String {
+    match reqwest::Url::parse(url) {
+        Ok(url) if url.has_host() => url.origin().ascii_serialization(),
+        _ => "the receiver".to_owned(),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell reads the clock for the outbox")]

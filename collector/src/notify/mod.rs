@@ -23,6 +23,7 @@ pub use fingerprint::fingerprint;
 pub use group::Ledger;
 pub use route::{Decision, Notification, Options, Router, SavedGroup};
 
+use std::fmt;
 use std::time::Duration;
 
 /// Someone, or something, that is told of alerts.
@@ -37,7 +38,7 @@ pub struct Receiver {
 }
 
 /// How a receiver is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Channel {
     /// A POST of Alertmanager's webhook JSON, version 4.
@@ -47,4 +48,15 @@ pub enum Channel {
         /// How long an attempt may take, from connecting to the end of the answer.
         timeout: Duration,
     },
+}
+
+/// Without the address, which is often a secret.
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Webhook { timeout, .. } => {
+                f.debug_struct("Webhook").field("timeout", timeout).finish_non_exhaustive()
+            }
+        }
+    }
 }

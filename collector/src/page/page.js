@@ -102,10 +102,13 @@ function makeAlert() {
   node.state = top.appendChild(element("span", "mark"));
   node.heldMark = top.appendChild(element("span", "mark held", "held: input lost"));
   node.since = top.appendChild(element("span", "since"));
+  node.since.append(element("span"), element("b"));
   node.append(top);
   node.heading = node.appendChild(element("h3"));
   node.where = node.appendChild(element("p", "where"));
-  node.details = node.appendChild(element("dl"));
+  node.action = node.appendChild(element("p", "do"));
+  node.more = node.appendChild(element("details"));
+  node.more.append(element("summary", "", "Why, and what it means"), element("p"), element("p"));
   node.born = performance.now();
   return node;
 }
@@ -116,20 +119,20 @@ function fillAlert(node, alert, now) {
   setText(node.severity, alert.severity || "no severity");
   setText(node.state, alert.state);
   node.heldMark.hidden = !alert.held;
-  setText(node.since, `${ago(now - alert.since)}`);
-  node.since.title = `since ${new Date(alert.since).toISOString()}`;
+  // The day matters when it is not today.
+  const began = new Date(alert.since).toISOString();
+  const today = began.slice(0, 10) === new Date(now).toISOString().slice(0, 10);
+  setText(node.since.firstChild, `since ${today ? "" : `${began.slice(0, 10)} `}${began.slice(11, 19)}`);
+  setText(node.since.lastChild, ago(now - alert.since));
   setText(node.heading, alert.summary || alert.name);
   const place = [alert.site, alert.room, alert.rack, alert.device].filter(Boolean).join(" › ");
   setText(node.where, [alert.name, place, alert.tenant].filter(Boolean).join("  ·  "));
-  const details = [
-    ["Cause", alert.cause],
-    ["Means", alert.consequence],
-    ["Do", alert.action],
-  ].filter(([, text]) => text);
-  const parts = details.flatMap(([term, text]) => [["dt", term, ""], ["dd", text, term === "Do" ? "do" : ""]]);
-  sync(node.details, parts.map((part, i) => [i, ...part]), ([i, tag]) => `${i}${tag}`,
-    ([, tag]) => element(tag),
-    (child, [, , text, className]) => { setText(child, text); setClass(child, className); });
+  setText(node.action, alert.action);
+  node.action.hidden = !alert.action;
+  const [, cause, consequence] = node.more.children;
+  setText(cause, alert.cause);
+  setText(consequence, alert.consequence);
+  node.more.hidden = !alert.cause && !alert.consequence;
 }
 
 // ---- Devices
@@ -163,21 +166,38 @@ function makeDevice() {
   return node;
 }
 
+/** What asks for attention, in words: colour only repeats it. */
+function warnings(device, now) {
+  const found = [];
+  if (device.up === false) found.push({ text: "✕ not answering", kind: "critical" });
+  else if (isSilent(device, now)) found.push({ text: "⚠ no fresh value", kind: "bad" });
+  if (device.severity) {
+    const critical = device.severity === "critical";
+    found.push({ text: `${critical ? "✕" : "⚠"} ${device.severity} alert`, kind: critical ? "critical" : "bad" });
+  }
+  return found;
+}
+
+function isSilent(device, now) {
+  return device.up === false || device.time === null || now - device.time > STALE_AFTER_MS;
+}
+
 function fillDevice(node, device, now) {
-  const age = now - device.time;
-  const stale = age > STALE_AFTER_MS;
-  const down = device.up === false;
+  const silent = isSilent(device, now);
   const alerting = device.severity ? ` alerting ${device.severity}` : "";
-  setClass(node, `device${alerting}${down ? " down" : stale ? " stale" : ""}`);
+  setClass(node, `device${alerting}${device.up === false ? " down" : silent ? " stale" : ""}`);
   setText(node.heading, device.device);
-  setText(node.fresh, down ? "✕ NOT ANSWERING" : stale ? `⚠ ${ago(age)} old` : ago(age));
+  const age = now - device.time;
+  setText(node.fresh, device.time === null ? "no value" : age < 1500 ? "now" : ago(age));
   const place = [device.rack && `rack ${device.rack}`, device.feed && `feed ${device.feed.toUpperCase()}`];
   setText(node.place, place.filter(Boolean).join(" · "));
   node.place.hidden = !place.some(Boolean);
-  sync(node.flags, device.flags, (flag) => flag.text, () => element("span"), (child, flag) => {
-    setText(child, flag.text);
-    setClass(child, flag.bad ? "flag bad" : "flag");
-  });
+  const flags = device.flags.map(({ text, bad }) => ({ text: bad ? `⚠ ${text}` : text, kind: bad ? "bad" : "" }));
+  sync(node.flags, [...warnings(device, now), ...flags], (flag) => flag.text, () => element("span"),
+    (child, flag) => {
+      setText(child, flag.text);
+      setClass(child, `flag ${flag.kind}`);
+    });
   const values = device.values.flatMap((value) => [["dt", value], ["dd", value]]);
   sync(node.values, values, ([tag, value]) => `${tag}${value.name}`, makeValue, fillValue);
 }
@@ -250,13 +270,13 @@ function verdict(picture) {
   const pending = picture.alerts.length - firing.length;
   const held = picture.alerts.filter((alert) => alert.held).length;
   const devices = picture.sites.flatMap((site) => site.groups).flatMap((group) => group.devices);
-  const silent = devices.filter((device) => device.up === false || picture.now - device.time > STALE_AFTER_MS);
+  const silent = devices.filter((device) => isSilent(device, picture.now));
   const counts = [
     ...SEVERITIES.map((severity) => [count(severity), severity === "critical" || count(severity) !== 1
       ? SEVERITY_PLURAL[severity] : severity]),
     [pending, "pending"],
     [held, "held"],
-    [silent.length, "silent devices"],
+    [silent.length, silent.length === 1 ? "silent device" : "silent devices"],
   ].filter(([number]) => number > 0);
   counts.push([devices.length, devices.length === 1 ? "device" : "devices"]);
   sync(byId("counts"), counts, ([, what]) => what, ([, what]) => {
@@ -267,8 +287,13 @@ function verdict(picture) {
   document.title = `${worst ? `(${firing.length}) ` : ""}${word.slice(2)} – Hallwatch`;
 }
 
+/** The version that this script came with; a page that is older than its collector loads itself anew. */
+let version = null;
+
 function show(picture) {
   const { now } = picture;
+  version ??= picture.version;
+  if (version !== picture.version) return location.reload();
   verdict(picture);
   const sites = plural(picture.sites.length, "site", "sites");
   setText(byId("sites-line"), `${sites}: ${picture.sites.map((site) => site.name).join(", ")}`);

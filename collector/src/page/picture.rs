@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_model::{Labels, Sample, Timestamp, vocabulary};
 use serde::Serialize;
 
 use super::reading::{Flag, MAX_VALUES, Reading, flag, reading};
@@ -37,6 +37,9 @@ pub struct Health {
     pub ok: bool,
     /// What there is to say.
     pub text: String,
+    /// Whether the collector is not ready without it. A receiver that does not answer is bad, but
+    /// no reason to send queries elsewhere.
+    pub essential: bool,
 }
 
 /// An alert that is pending or firing.
@@ -154,8 +157,8 @@ struct Device {
     feed: String,
     /// `false`: it does not answer.
     up: Option<bool>,
-    /// When it was last heard.
-    time: i64,
+    /// When its newest value was read; `None` when none of its values is there.
+    time: Option<i64>,
     /// The worst severity of its firing alerts; empty for none.
     severity: String,
     flags: Vec<Flag>,
@@ -168,7 +171,7 @@ struct Gathered {
     rack: String,
     feed: String,
     up: Option<bool>,
-    time: Timestamp,
+    time: Option<Timestamp>,
     flags: BTreeSet<Flag>,
     values: Vec<Reading>,
 }
@@ -189,7 +192,9 @@ impl Picture {
         for (labels, sample) in latest {
             let label = |name| labels.get(name).unwrap_or_default();
             let key = (label("tenant"), label("site"), label("device"));
-            if key.2.is_empty() {
+            // Alerts and recorded series carry device labels, too, and are no news of the device.
+            let name = labels.name().unwrap_or_default();
+            if key.2.is_empty() || name.starts_with("ALERTS") || vocabulary::find(name).is_none() {
                 continue;
             }
             if devices.len() >= MAX_DEVICES && !devices.contains_key(&key) {
@@ -200,11 +205,11 @@ impl Picture {
         }
         if left_out > 0 {
             let text = format!("only the first {MAX_DEVICES} devices are shown");
-            health.push(Health { part: "page".into(), ok: false, text });
+            health.push(Health { part: "page".into(), ok: false, text, essential: false });
         }
         if alerts.len() > MAX_ALERTS {
             let text = format!("{} alerts are active, {MAX_ALERTS} are shown", alerts.len());
-            health.push(Health { part: "page".into(), ok: false, text });
+            health.push(Health { part: "page".into(), ok: false, text, essential: false });
             // Firing and critical ones first, so that those are kept.
             alerts.sort_by_key(|alert| (alert.state != "firing", rank(&alert.severity)));
             alerts.truncate(MAX_ALERTS);
@@ -240,9 +245,13 @@ impl Gathered {
                 *field = value.to_owned();
             }
         }
-        self.time = self.time.max(sample.time);
-        if labels.name() == Some("device_up") {
+        let name = labels.name().unwrap_or_default();
+        if name == "device_up" {
             self.up = Some(sample.value == Ok(1.0));
+        }
+        // What the agent says about a device says nothing about the age of the device's values.
+        if sample.value.is_ok() && !name.starts_with("device_") {
+            self.time = self.time.max(Some(sample.time));
         }
         self.flags.extend(flag(labels, sample.value));
         self.values.extend(reading(labels, sample.value));
@@ -267,7 +276,7 @@ impl Gathered {
             rack: self.rack.clone(),
             feed: self.feed.clone(),
             up: self.up,
-            time: self.time.as_millis(),
+            time: self.time.map(Timestamp::as_millis),
             severity: severity.map(|alert| alert.severity.clone()).unwrap_or_default(),
             flags,
             values: std::mem::take(&mut self.values),
@@ -282,5 +291,99 @@ fn rank(severity: &str) -> u8 {
         "critical" => 0,
         "info" => 2,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_model::Missing;
+
+    use super::*;
+
+    fn site() -> SiteFacts {
+        let agent = Agent { id: "gw-1".into(), up: Some(true), seen: None, backlog: 0 };
+        let name = "Frankfurt 1".into();
+        SiteFacts { tenant: "acme".into(), id: "fra-1".into(), name, agents: vec![agent] }
+    }
+
+    fn sample(
+        metric: &str,
+        labels: &[(&str, &str)],
+        value: Result<f64, Missing>,
+    ) -> (Labels, Sample) {
+        let base = [("tenant", "acme"), ("site", "fra-1")];
+        let labels = Labels::metric(metric, base.into_iter().chain(labels.iter().copied()));
+        (labels, Sample { time: Timestamp::from_millis(7_000), value })
+    }
+
+    fn alert(severity: &str, state: &str, device: &str) -> Alert {
+        let labels = [
+            ("alertname", "A"),
+            ("severity", severity),
+            ("tenant", "acme"),
+            ("site", "fra-1"),
+            ("device", device),
+        ];
+        let summary = |name: &str| (name == "description").then_some("because");
+        Alert::new(&Labels::from_pairs(labels), summary, state, false, Timestamp::from_millis(1))
+    }
+
+    fn picture(latest: &[(Labels, Sample)], alerts: Vec<Alert>) -> Picture {
+        let now = Timestamp::from_millis(8_000);
+        Picture::new(now, "c-1", vec![site()], latest, alerts, Vec::new())
+    }
+
+    #[test]
+    fn devices_stand_in_their_rooms_with_their_values() {
+        let ups = [("device", "ups-a"), ("room", "Power"), ("feed", "a")];
+        let latest = [
+            sample("ups_load_ratio", &ups, Ok(0.42)),
+            sample("ups_battery_charge_ratio", &ups, Err(Missing::Timeout)),
+            sample("ups_on_battery", &ups, Ok(1.0)),
+            sample("device_up", &ups, Ok(1.0)),
+            sample("environment_leak", &[("device", "leak-1")], Err(Missing::DeviceOffline)),
+            sample("agent_up", &[("agent", "gw-1")], Ok(1.0)),
+            sample("ALERTS", &[("device", "leak-1"), ("alertname", "A")], Ok(1.0)),
+            sample("room:load:sum", &[("device", "leak-1")], Ok(1.0)),
+        ];
+        let alerts =
+            vec![alert("warning", "firing", "ups-a"), alert("critical", "pending", "ups-a")];
+        let picture = picture(&latest, alerts);
+        let groups = &picture.sites[0].groups;
+        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!(names, ["No room", "Power"]);
+        let leak = &groups[0].devices[0];
+        assert_eq!((leak.time, leak.up), (None, None), "it has no value, however fresh that news");
+        let ups = &groups[1].devices[0];
+        assert_eq!((ups.device.as_str(), ups.feed.as_str(), ups.up), ("ups-a", "a", Some(true)));
+        assert_eq!(ups.time, Some(7_000));
+        assert_eq!(ups.severity, "warning", "what is pending may never fire");
+        assert_eq!(ups.flags[0].text, "on battery");
+        let values: Vec<_> =
+            ups.values.iter().map(|v| (v.name.as_str(), v.text.as_str(), &v.missing)).collect();
+        let missing = Some("no answer in time".to_owned());
+        assert_eq!(values, [("Battery", "", &missing), ("Load", "42", &None)]);
+        assert_eq!(picture.alerts[0].cause, "because");
+    }
+
+    #[test]
+    fn one_tenant_is_never_shown_under_another() {
+        let (labels, sample) = sample("ups_load_ratio", &[("device", "ups-a")], Ok(0.42));
+        let latest = [(labels.with("tenant", "globex"), sample)];
+        assert!(picture(&latest, Vec::new()).sites[0].groups.is_empty());
+    }
+
+    #[test]
+    fn too_much_is_cut_and_said_so() {
+        let latest: Vec<_> = (0..2_001)
+            .map(|i| sample("ups_load_ratio", &[("device", &format!("ups-{i}"))], Ok(0.42)))
+            .collect();
+        let mut alerts: Vec<_> = (0..600).map(|_| alert("warning", "pending", "x")).collect();
+        alerts.push(alert("critical", "firing", "y"));
+        let picture = picture(&latest, alerts);
+        assert_eq!(picture.sites[0].groups[0].devices.len(), MAX_DEVICES);
+        assert_eq!(picture.alerts.len(), MAX_ALERTS);
+        assert_eq!(picture.alerts[0].device, "y", "what is urgent is kept");
+        assert!(picture.health.iter().filter(|part| !part.ok).count() == 2);
     }
 }

@@ -164,6 +164,17 @@ impl Engine {
         evaluation
     }
 
+    /// All alerts, for an engine with other rules to go on with.
+    #[must_use]
+    pub fn save(&self) -> Vec<SavedAlert> {
+        let runs = self.groups.iter().flat_map(|group| &group.rules);
+        let saved = runs.flat_map(|run| {
+            let of = |alert: &Alert| SavedAlert { rule: run.key.clone(), alert: alert.clone() };
+            run.alerts.values().map(of)
+        });
+        saved.chain(self.orphans.iter().cloned()).collect()
+    }
+
     /// What there is to be seen.
     #[must_use]
     pub fn view(&self) -> View {

@@ -1,6 +1,7 @@
 //! Which inputs of a rule have a fresh value, at one evaluation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use hallwatch_model::sample::is_missing;
@@ -36,6 +37,19 @@ impl<'r> Evidence<'r> {
             found.push((input, fresh.collect()));
         }
         Ok(Self { inputs: found })
+    }
+
+    /// A number that stays the same as long as the same series are fresh.
+    pub(super) fn signature(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (index, (_, series)) in self.inputs.iter().enumerate() {
+            index.hash(&mut hasher);
+            series
+                .iter()
+                .filter(|(_, fresh)| **fresh)
+                .for_each(|(labels, _)| labels.hash(&mut hasher));
+        }
+        hasher.finish()
     }
 
     /// The fresh series that the result `result` may rest on.

@@ -55,7 +55,7 @@ pub(super) enum Action {
     Store(Job),
     /// Tell an agent what is on disk.
     Acknowledge(AgentPath, Ack),
-    /// Evaluate the rules, unless they still are.
+    /// Evaluate the rules.
     Evaluate,
     /// Show rules and alerts through the API.
     ShowRules(Arc<RulesForm>),
@@ -79,6 +79,8 @@ pub(super) struct Core {
     board: Board,
     telemetry: Telemetry,
     alerts: Arc<Vec<page::Alert>>,
+    /// The rules are being evaluated.
+    evaluating: bool,
 }
 
 impl Core {
@@ -109,6 +111,7 @@ impl Core {
             board,
             telemetry,
             alerts: Arc::default(),
+            evaluating: false,
         }
     }
 
@@ -122,7 +125,7 @@ impl Core {
             Event::Broker(event) => self.broker(event, now),
             Event::Store(done) => self.stored(done),
             Event::Second => self.second(now),
-            Event::Interval => vec![Action::Evaluate],
+            Event::Interval => self.interval(),
             Event::Evaluated(evaluated) => self.evaluated(evaluated),
             Event::Report(report) => self.reported(report),
         }
@@ -247,8 +250,19 @@ impl Core {
         actions
     }
 
+    /// An evaluation that takes longer than the interval is not chased by others.
+    fn interval(&mut self) -> Vec<Action> {
+        if self.evaluating {
+            self.telemetry.rule_evaluations_missed.inc();
+            return Vec::new();
+        }
+        self.evaluating = true;
+        vec![Action::Evaluate]
+    }
+
     fn evaluated(&mut self, evaluated: Evaluated) -> Vec<Action> {
         let Evaluated { samples, at, took, rules, alerts, notifications, failing } = evaluated;
+        self.evaluating = false;
         self.telemetry.rule_evaluation_seconds.observe(took.as_secs_f64());
         self.telemetry.rules_failing.set(i64::try_from(failing.0).unwrap_or(i64::MAX));
         match failing {
@@ -302,4 +316,157 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_model::{Batch, Readings};
+
+    use super::*;
+    use crate::telemetry::Telemetry;
+
+    fn core() -> (Core, Telemetry, Board) {
+        let id = |text| Id::new(text).unwrap();
+        let site = Site {
+            tenant: id("acme"),
+            id: id("fra-1"),
+            name: "Frankfurt 1".into(),
+            agents: vec![id("gw-1")],
+        };
+        let (telemetry, board) = (Telemetry::new().unwrap(), Board::new());
+        let url = "mqtt://127.0.0.1:1883".to_owned();
+        let at = Timestamp::from_millis(0);
+        let core = Core::new(id("c-1"), vec![site], url, board.clone(), telemetry.clone(), at);
+        (core, telemetry, board)
+    }
+
+    fn part(board: &Board, name: &str) -> (bool, String) {
+        let part = board.all().into_iter().find(|part| part.part == name).unwrap();
+        (part.ok, part.text)
+    }
+
+    fn evaluated(failing: (usize, Option<String>), notifications: usize) -> Event {
+        Event::Evaluated(Evaluated {
+            samples: Vec::new(),
+            at: Timestamp::from_millis(0),
+            took: Duration::from_millis(1),
+            rules: Arc::default(),
+            alerts: Arc::default(),
+            notifications,
+            failing,
+        })
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    #[test]
+    fn a_batch_goes_to_the_store_and_its_acknowledgement_to_the_agent() {
+        let (mut core, telemetry, _) = core();
+        let batch = Batch {
+            boot: 7,
+            seq: 1,
+            oldest: 1,
+            watermark: NOW,
+            backfill: false,
+            readings: Readings::default(),
+        };
+        let message = link::Message {
+            topic: "hallwatch/v1/acme/fra-1/gw-1/data".into(),
+            payload: hallwatch_model::wire::encode_batch(&batch).into(),
+            retain: false,
+        };
+        let actions = core.handle(Event::Broker(link::Event::Message(message)), NOW);
+        let [Action::Store(Job::Batch(incoming))] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(incoming.batch, batch);
+        let agent = incoming.agent.clone();
+        let acks = vec![(agent.clone(), Ack { boot: 7, upto: 1, ..Ack::default() })];
+        let kept = Kept { acks, stored: 1, samples: 3, batches: 1, ..Kept::default() };
+        let actions = core.handle(Event::Store(Done::Kept(kept)), NOW);
+        let [Action::Acknowledge(to, ack)] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!((to, ack.upto), (&agent, 1));
+        assert_eq!((telemetry.batches_stored.get(), telemetry.samples_stored.get()), (1, 3));
+    }
+
+    #[test]
+    fn a_message_of_a_stranger_is_counted_and_nothing_else() {
+        let (mut core, telemetry, _) = core();
+        for (topic, reason) in [
+            ("hallwatch/v1/acme/fra-1/gw-9/data", "unknown_agent"),
+            ("hallwatch/v1/globex/fra-1/gw-1/data", "unknown_tenant"),
+            ("hallwatch/v1/acme/fra-1/gw-1/data", "malformed"),
+            ("something/else", "topic"),
+        ] {
+            let payload = "garbage".into();
+            let message = link::Message { topic: topic.into(), payload, retain: false };
+            let actions = core.handle(Event::Broker(link::Event::Message(message)), NOW);
+            assert!(actions.is_empty(), "{actions:?}");
+            assert_eq!(telemetry.messages_refused.with_label_values(&[reason]).get(), 1);
+        }
+    }
+
+    #[test]
+    fn a_failed_write_ends_the_process() {
+        let (mut core, _, board) = core();
+        let actions = core.handle(Event::Store(Done::Failed(store::Error::Broken)), NOW);
+        assert!(matches!(actions[..], [Action::End(store::Error::Broken)]), "{actions:?}");
+        assert!(!part(&board, "store").0);
+    }
+
+    #[test]
+    fn a_slow_evaluation_is_not_chased_by_others() {
+        let (mut core, telemetry, board) = core();
+        assert!(matches!(core.handle(Event::Interval, NOW)[..], [Action::Evaluate]));
+        assert!(core.handle(Event::Interval, NOW).is_empty());
+        assert_eq!(telemetry.rule_evaluations_missed.get(), 1);
+        let actions = core.handle(evaluated((1, Some("A: too bad".into())), 0), NOW);
+        assert!(matches!(actions[..], [Action::ShowRules(_)]), "{actions:?}");
+        assert_eq!(part(&board, "rules"), (false, "1 rules fail: A: too bad".into()));
+        assert!(matches!(core.handle(Event::Interval, NOW)[..], [Action::Evaluate]));
+        let actions = core.handle(evaluated((0, None), 1), NOW);
+        assert!(matches!(actions[..], [Action::ShowRules(_), Action::Send]), "{actions:?}");
+        assert!(part(&board, "rules").0);
+    }
+
+    #[test]
+    fn a_refused_subscription_is_as_bad_as_no_broker() {
+        let (mut core, telemetry, board) = core();
+        core.handle(Event::Broker(link::Event::Connected { session_present: false }), NOW);
+        assert!(part(&board, "broker").0);
+        assert_eq!(telemetry.broker_connected.get(), 1);
+        let topic = "hallwatch/v1/+/+/+/data".to_owned();
+        core.handle(Event::Broker(link::Event::Refused { topic, reason_code: 0x87 }), NOW);
+        let wanted = "the broker refuses the subscription hallwatch/v1/+/+/+/data: not authorized";
+        assert_eq!(part(&board, "broker"), (false, wanted.into()));
+    }
+
+    #[test]
+    fn what_was_given_up_is_told_again() {
+        let (mut core, telemetry, board) = core();
+        let report = |verdict| {
+            Event::Report(Report {
+                receiver: "noc".into(),
+                group_labels: Labels::empty(),
+                attempt: 9,
+                verdict,
+            })
+        };
+        let actions = core.handle(report(Verdict::GivenUp { error: "no".into() }), NOW);
+        assert!(matches!(&actions[..], [Action::GivenUp(name, _)] if name == "noc"));
+        assert_eq!(part(&board, "receiver noc"), (false, "given up: no".into()));
+        assert!(core.handle(report(Verdict::Delivered), NOW).is_empty());
+        assert!(part(&board, "receiver noc").0);
+        let count = |result| telemetry.notifications.with_label_values(&["noc", result]).get();
+        assert_eq!((count("given_up"), count("delivered")), (1, 1));
+    }
+
+    #[test]
+    fn pictures_are_made_while_somebody_looks() {
+        let (mut core, telemetry, _) = core();
+        let paints = |actions: Vec<Action>| {
+            actions.iter().filter(|action| matches!(action, Action::Paint(..))).count()
+        };
+        assert_eq!(paints(core.handle(Event::Second, NOW)), 0);
+        telemetry.pages_open.inc();
+        assert_eq!(paints(core.handle(Event::Second, NOW)), 1);
+    }
 }

@@ -11,7 +11,7 @@ use super::health::Board;
 use super::writer::Job;
 use crate::clock;
 use crate::sink::influx::{Rejected, Writer, pause};
-use crate::sink::{Lines, encode};
+use crate::sink::{Lines, Nameless, encode};
 use crate::store::{Logged, Reader};
 use crate::telemetry::Telemetry;
 
@@ -34,6 +34,15 @@ pub(super) struct Export {
     pub(super) dead_letters: PathBuf,
 }
 
+/// What a database was found not to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taste {
+    /// No such finding.
+    Unknown,
+    /// It refused a line without a measurement.
+    NothingNameless,
+}
+
 impl Export {
     /// Runs until it is dropped, or the store is gone.
     pub(super) async fn run(self) {
@@ -45,6 +54,7 @@ impl Export {
             return;
         }
         let Ok(mut after) = cursor.await else { return };
+        let mut nameless = Nameless::Write;
         loop {
             let entries = match self.entries(after).await {
                 Ok(entries) => entries,
@@ -61,8 +71,11 @@ impl Export {
                 continue;
             };
             let oldest = entries.first().map(|entry| entry.received);
-            let lines = encode(entries.iter().flat_map(|entry| &entry.samples));
-            self.write(&part, &lines, oldest).await;
+            let lines = encode(entries.iter().flat_map(|entry| &entry.samples), nameless);
+            if self.write(&part, &lines, oldest).await == Taste::NothingNameless {
+                // One refusal is enough: each costs a dozen requests.
+                nameless = Nameless::LeaveOut;
+            }
             let (reply, kept) = oneshot::channel();
             let job = Job::SetCursor(exporter.clone(), last, reply);
             if self.jobs.send(job).await.is_err() || kept.await.is_err() {
@@ -81,14 +94,18 @@ impl Export {
         }
     }
 
-    /// Writes all lines, however long that takes.
-    async fn write(&self, part: &str, lines: &Lines, oldest: Option<Timestamp>) {
+    /// Writes all lines, however long that takes, and says what it learnt of the database.
+    async fn write(&self, part: &str, lines: &Lines, oldest: Option<Timestamp>) -> Taste {
+        let mut taste = Taste::Unknown;
         let name = self.name.as_str();
         let mut from = 0;
         let mut attempt = 0;
         loop {
             let mut rejected = Vec::new();
             let result = self.writer.write(lines, from, &mut rejected).await;
+            if rejected.iter().any(|rejected| rejected.line.starts_with([',', ' '])) {
+                taste = Taste::NothingNameless;
+            }
             if !rejected.is_empty() {
                 self.set_aside(rejected).await;
             }
@@ -96,7 +113,7 @@ impl Export {
                 Ok(()) => {
                     let written = u64::try_from(lines.len() - from).unwrap_or(u64::MAX);
                     self.telemetry.sink_lines.with_label_values(&[name]).inc_by(written);
-                    return;
+                    return taste;
                 }
                 Err((reached, error)) => {
                     let written = u64::try_from(reached - from).unwrap_or(u64::MAX);

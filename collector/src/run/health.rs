@@ -47,6 +47,7 @@ impl Board {
             part: part.clone(),
             ok: *ok,
             text: text.clone(),
+            essential: matches!(part.as_str(), "broker" | "rules" | "store"),
         });
         let all = Arc::new(all.collect());
         drop(parts);

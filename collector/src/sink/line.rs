@@ -54,18 +54,17 @@ impl Lines {
         to
     }
 
-    /// Adds the line of a sample; nothing for a value that the protocol cannot say: a missing one,
-    /// NaN, an infinity. Whether a line was added.
-    pub fn push(&mut self, labels: &Labels, sample: &Sample) -> bool {
-        let (Ok(value), Some(name)) = (sample.value, labels.name()) else { return false };
+    fn push(&mut self, labels: &Labels, sample: &Sample, nameless: Nameless) {
+        let (Ok(value), Some(name)) = (sample.value, labels.name()) else { return };
         if !value.is_finite() || name.is_empty() {
-            return false;
+            return;
         }
-        let (measurement, field) = match name.split_once('_') {
-            Some((measurement, field)) if !measurement.is_empty() && !field.is_empty() => {
+        let (measurement, field) = match (name.split_once('_'), nameless) {
+            (Some((measurement, field)), _) if !measurement.is_empty() && !field.is_empty() => {
                 (measurement, field)
             }
-            _ => ("", name),
+            (_, Nameless::Write) => ("", name),
+            (_, Nameless::LeaveOut) => return,
         };
         escape(&mut self.text, measurement, &[',', ' ']);
         for label in labels.iter().filter(|label| &*label.name != METRIC_NAME) {
@@ -78,15 +77,27 @@ impl Lines {
         escape(&mut self.text, field, &[',', '=', ' ']);
         let _ = writeln!(self.text, "={value:?} {}", sample.time.as_millis());
         self.ends.push(self.text.len());
-        true
     }
 }
 
-/// The lines of all samples that have one.
-pub fn encode<'a>(samples: impl IntoIterator<Item = &'a (Labels, Sample)>) -> Lines {
+/// What to do with names that leave the measurement empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nameless {
+    /// Write them, as VictoriaMetrics takes them.
+    Write,
+    /// Leave them out: this database has refused one.
+    LeaveOut,
+}
+
+/// The lines of all samples that have one: none for values that the protocol cannot say (missing
+/// ones, NaN, infinities).
+pub fn encode<'a>(
+    samples: impl IntoIterator<Item = &'a (Labels, Sample)>,
+    nameless: Nameless,
+) -> Lines {
     let mut lines = Lines::default();
     for (labels, sample) in samples {
-        lines.push(labels, sample);
+        lines.push(labels, sample, nameless);
     }
     lines
 }
@@ -121,12 +132,13 @@ mod tests {
     fn line(name: &str, labels: &[(&str, &str)], value: Value) -> String {
         let labels = Labels::metric(name, labels.iter().copied());
         let sample = Sample { time: Timestamp::from_millis(1_795_276_800_250), value };
-        encode(&[(labels, sample)]).text(0, 1).to_owned()
+        encode(&[(labels, sample)], Nameless::Write).text(0, 1).to_owned()
     }
 
     #[test]
     fn lines() {
-        let cases: [(&str, &[(&str, &str)], Value, &str); 9] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], Value, &'static str);
+        let cases: [Case; 9] = [
             (
                 "ups_load_ratio",
                 &[("tenant", "acme"), ("device", "ups-a")],
@@ -148,10 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn nameless_ones_can_be_left_out() {
+        let sample = Sample { time: Timestamp::from_millis(1), value: Ok(1.0) };
+        let all = ["ALERTS", "a_b"].map(|name| (Labels::metric(name, []), sample));
+        assert_eq!(encode(&all, Nameless::Write).text(0, 2), " ALERTS=1.0 1\na b=1.0 1\n");
+        assert_eq!(encode(&all, Nameless::LeaveOut).text(0, 2), "a b=1.0 1\n");
+    }
+
+    #[test]
     fn requests_are_cut_between_lines() {
         let sample = Sample { time: Timestamp::from_millis(1), value: Ok(1.0) };
         let all = vec![(Labels::metric("a_b", []), sample); 5];
-        let lines = encode(&all);
+        let lines = encode(&all, Nameless::Write);
         assert_eq!((lines.len(), lines.text(0, 5).len()), (5, 5 * "a b=1.0 1\n".len()));
         assert_eq!(lines.text(1, 2), "a b=1.0 1\n");
         assert_eq!(lines.cut(0, 3, 1_000), 3);

@@ -4,4 +4,4 @@
 pub mod influx;
 mod line;
 
-pub use line::{Lines, encode};
+pub use line::{Lines, Nameless, encode};

@@ -22,6 +22,8 @@ pub(super) struct RuleRun {
     query: Arc<str>,
     pub(super) alerts: BTreeMap<Labels, Alert>,
     pub(super) health: Health,
+    /// Which inputs were fresh when the alerts' own were last looked for; `None` after a start.
+    signature: Option<u64>,
     /// The series written at the last evaluation, to end those that are not written again.
     written: BTreeSet<Labels>,
 }
@@ -39,7 +41,7 @@ impl RuleRun {
     pub(super) fn new(rule: Rule, key: Arc<str>) -> Self {
         let query = rule.query.text().into();
         let (alerts, written) = (BTreeMap::new(), BTreeSet::new());
-        Self { rule, key, query, alerts, health: Health::Unknown, written }
+        Self { rule, key, query, alerts, health: Health::Unknown, signature: None, written }
     }
 
     pub(super) fn restore(&mut self, alert: Alert) {
@@ -142,8 +144,7 @@ impl RuleRun {
         let Purpose::Alert(alerting) = &self.rule.purpose else { return Ok(()) };
         let mut raised = BTreeMap::new();
         for found in vector {
-            let result = found.labels.without(|name| name == METRIC_NAME);
-            let facts = (result, found.value, None);
+            let facts = (found.labels, found.value, None);
             let (labels, alert) = raise(&self.rule, alerting, facts, options);
             if raised.insert(labels, alert).is_some() {
                 return Err(SAME_LABELS.into());
@@ -167,8 +168,12 @@ impl RuleRun {
 
         let timing = Timing { hold: alerting.hold, keep_firing: alerting.keep_firing };
         let mut desk = Desk { key: &self.key, query: &self.query, now, evaluation };
+        // As long as the same inputs are fresh, each alert rests on the same ones: many alerts on
+        // many series would cost the product of both.
+        let signature = (!quiet).then(|| evidence.signature());
+        let same_inputs = signature.is_some() && self.signature == signature;
+        self.signature = signature;
         for (labels, found) in &raised {
-            let inputs = evidence.behind(&found.result);
             let (alert, new) = match self.alerts.get_mut(labels) {
                 Some(alert) => (alert, false),
                 None => {
@@ -176,11 +181,14 @@ impl RuleRun {
                     (self.alerts.entry(labels.clone()).or_insert(alert), true)
                 }
             };
-            // No inputs at all: what is read was recorded a moment ago, before they were gone.
-            let known = found.without_data.is_none() && !inputs.is_empty();
-            let remembers = known && alert.inputs != inputs;
-            if remembers {
-                alert.inputs = inputs;
+            let mut remembers = false;
+            if found.without_data.is_none() && (new || !same_inputs) {
+                let inputs = evidence.behind(&found.result);
+                // None at all: what is read was recorded a moment ago, before they were gone.
+                if !inputs.is_empty() && alert.inputs != inputs {
+                    alert.inputs = inputs;
+                    remembers = true;
+                }
             }
             alert.value = found.value;
             alert.annotations.clone_from(&found.annotations);
@@ -258,10 +266,12 @@ fn is_active(alert: &Alert) -> bool {
 fn raise(
     rule: &Rule,
     alerting: &Alerting,
-    (result, value, without_data): (Labels, f64, Option<usize>),
+    (found, value, without_data): (Labels, f64, Option<usize>),
     options: &Options,
 ) -> (Labels, Raised) {
-    let facts = Facts { labels: &result, value, external_url: &options.external_url };
+    // Templates see the metric's name, the alert does not have it.
+    let facts = Facts { labels: &found, value, external_url: &options.external_url };
+    let result = found.without(|name| name == METRIC_NAME);
     let mut labels = result.clone();
     for (name, template) in &rule.labels {
         labels = labels.with(name, &template.expand(facts));
