@@ -15,7 +15,7 @@ pub type Readings = BTreeMap<Labels, BTreeMap<i64, u64>>;
 pub struct Journal(Connection);
 
 impl Journal {
-    /// Opens the journal for reading; the agent may be running.
+    /// Opens the journal for reading. The agent must not be running: it keeps its journal locked.
     pub fn open(path: &Path) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(path, flags)

@@ -49,7 +49,7 @@ impl Mosquitto {
         let config = directory.join("mosquitto.conf");
         let text = format!(
             "listener {} {}\nallow_anonymous true\npersistence false\n\
-             message_size_limit 1100000\nlog_type all\n",
+             message_size_limit 1100000\nlog_type error\nlog_type warning\nlog_type notice\n",
             address.port(),
             address.ip()
         );

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use hallwatch_tests::journal::{Journal, stored};
+use hallwatch_tests::pager::now;
 use hallwatch_tests::prometheus;
 use hallwatch_tests::site::{Options, Site};
-use hallwatch_tests::wait::wait_for;
 use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,18 +29,23 @@ async fn nothing_journalled_is_missing_after_kills_of_every_process() {
         sleep(pause).await;
     }
 
-    let journal = Journal::open(&site.journal());
-    let last = journal.newest();
-    wait_for("every entry to be acknowledged", Duration::from_secs(60), async || {
-        (journal.owed(last) == 0).then_some(())
-    })
-    .await;
+    // The agent keeps its journal to itself while it runs.
+    assert!(site.agent.terminate().await.success(), "{}", site.agent.output());
+    let last = Journal::open(&site.journal()).newest();
+    site.restart_agent();
+
     // The path is alive, not only drained.
     let seen = prometheus::query(&site.api, "agent_watermark_seconds").await[0].last();
     site.reads(&format!("agent_watermark_seconds > {seen}"), Duration::from_secs(30)).await;
+    let started = now().as_seconds();
+    let drained =
+        format!("agent_journal_backlog < 5 and timestamp(agent_journal_backlog) > {started}");
+    site.reads(&drained, Duration::from_secs(60)).await;
     assert!(site.agent.terminate().await.success(), "{}", site.agent.output());
     assert!(site.collector.terminate().await.success(), "{}", site.collector.output());
 
+    let journal = Journal::open(&site.journal());
+    assert_eq!(journal.owed(last), 0, "entries that the collector has not acknowledged");
     let journalled = journal.readings(last, "acme", "fra-1");
     let stored = stored(&site.directory().join("collector"));
     let mut count = 0;
@@ -51,7 +56,7 @@ async fn nothing_journalled_is_missing_after_kills_of_every_process() {
             count += 1;
         }
     }
-    assert_eq!(journal.runs(), 4, "every start of the agent is a run of its own");
+    assert_eq!(journal.runs(), 5, "every start of the agent is a run of its own");
     assert_eq!(journal.gaps(), 0);
     assert!(journalled.len() > 200, "{} series", journalled.len());
     assert!(count > 20_000, "{count} readings are not much of a load");
