@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hallwatch_config::Source;
 use hallwatch_modbus::Data;
+use hallwatch_model::Ack;
 use hallwatch_model::wire::{decode_batch, decode_describe, decode_status, encode_ack};
 
 use super::*;
