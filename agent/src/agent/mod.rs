@@ -28,6 +28,10 @@ use watch::Watch;
 const STATUS: Duration = Duration::from_secs(10);
 /// How often the journal's bounds are enforced.
 const TRIM: Duration = Duration::from_secs(10);
+/// A clock that moves by more than this between two looks was set.
+const STEP: Duration = Duration::from_secs(10 * 60);
+/// How long a clock that was set is not believed in what concerns the age of entries.
+const DOUBT: Duration = Duration::from_secs(60 * 60);
 /// A collector may ask for the dictionary; it is not sent more often than this.
 const DESCRIBE: Duration = Duration::from_secs(5);
 /// Commands that wait for the journal's queue; beyond, the oldest entries become a gap.
@@ -103,6 +107,9 @@ pub struct Agent {
     describe_at: Uptime,
     status_at: Uptime,
     trim_at: Uptime,
+    /// When ages were last judged.
+    judged: Now,
+    doubt_until: Uptime,
     outbox_at: Uptime,
     durable: bool,
     bytes: u64,
@@ -141,6 +148,8 @@ impl Agent {
             describe_at: Uptime::ZERO,
             status_at: now.uptime,
             trim_at: now.uptime,
+            judged: now,
+            doubt_until: Uptime::ZERO,
             outbox_at: now.uptime,
             durable: true,
             bytes: 0,
@@ -220,7 +229,8 @@ impl Agent {
         }
         if now.uptime >= self.trim_at {
             self.trim_at = now.uptime + TRIM;
-            self.commands.push_back(Command::Trim { now: now.time });
+            let now = self.trusted(now);
+            self.commands.push_back(Command::Trim { now });
         }
         if now.uptime >= self.status_at {
             self.status_at = now.uptime + STATUS;
@@ -249,6 +259,20 @@ impl Agent {
         let bytes = Bytes::from(hallwatch_model::wire::encode_readings(&readings));
         let append = crate::io::journal::Append { series, bytes, time: now.time };
         self.commands.push_back(Command::Append(append));
+    }
+
+    /// The time by which ages are judged. A clock that was set by more than [`STEP`] is not
+    /// believed for [`DOUBT`]: a wrong one would make the whole journal too old at once.
+    fn trusted(&mut self, now: Now) -> Timestamp {
+        let (time, uptime) = (self.judged.time, self.judged.uptime);
+        let expected = time + now.uptime.since(uptime);
+        let step = now.time.since(expected).max(expected.since(now.time));
+        if step > STEP {
+            tracing::error!(?step, "the clock was set: ages are not judged for an hour");
+            self.doubt_until = now.uptime + DOUBT;
+        }
+        self.judged = now;
+        if now.uptime < self.doubt_until { Timestamp::MIN } else { now.time }
     }
 
     /// When the journal's thread does not keep up for minutes, the oldest entries go.
