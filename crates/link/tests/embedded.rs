@@ -41,7 +41,7 @@ fn broker() -> u16 {
     };
     let servers = HashMap::from([("v5".to_owned(), server)]);
     let config = Config { id: 0, router, v5: Some(servers), ..Config::default() };
-    std::thread::spawn(move || Broker::new(config).start());
+    std::thread::spawn(move || Broker::new(config).start().unwrap());
     port
 }
 
