@@ -269,6 +269,24 @@ fn a_sum_is_held_by_each_of_its_parts_and_others_are_not_asked() {
 }
 
 #[test]
+fn a_part_that_joins_later_holds_as_well_and_one_that_left_before_does_not() {
+    let mut story = Story::new("expr: sum by (site) (ups_load_ratio) > 1");
+    story.measure(0, "c", 2.0);
+    story.run(0, &[2.0]);
+    // One leaves and one joins while the alert fires.
+    story.measure(1, "c", missing());
+    story.measure(1, "b", 2.0);
+    story.run(1, &[2.0, 2.0]);
+    assert_eq!(story.state(0), Some((AlertState::Firing, false)));
+    story.measure(3, "b", missing());
+    story.run(3, &[0.5]);
+    assert_eq!(story.state(0), Some((AlertState::Firing, true)), "the one that joined is gone");
+    story.measure(4, "b", 0.1);
+    story.run(4, &[0.5]);
+    assert_eq!(story.state(0), None, "the one that left before is not waited for");
+}
+
+#[test]
 fn a_recorded_series_that_ends_is_no_loss_of_data() {
     let mut story = Story::of(
         r#"groups:
