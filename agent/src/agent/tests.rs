@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hallwatch_config::Source;
 use hallwatch_modbus::Data;
+use hallwatch_model::Ack;
 use hallwatch_model::wire::{decode_batch, decode_describe, decode_status, encode_ack};
 
 use super::*;
@@ -219,4 +220,25 @@ fn messages_that_are_no_acknowledgements_of_ours_change_nothing() {
         stage.event(Event::Broker(link::Event::Message(message)));
         assert_eq!(stage.agent.backlog(), 1, "{topic}");
     }
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_empty_the_journal() {
+    let mut stage = Stage::new();
+    let mut trims = |seconds: u64, ahead: u64| {
+        let mut at = now(seconds * 1_000);
+        at.time = at.time + Duration::from_secs(ahead);
+        stage.agent.handle(Event::Tick, at);
+        let command = std::iter::from_fn(|| stage.agent.command()).last();
+        let Some(Command::Trim { now }) = command else { panic!("{command:?}") };
+        (now == at.time, now == Timestamp::MIN)
+    };
+    let year = 365 * 24 * 3600;
+    assert_eq!(trims(0, 0), (true, false));
+    assert_eq!(trims(20, 60), (true, false), "a minute is a correction");
+    assert_eq!(trims(40, year), (false, true));
+    assert_eq!(trims(3_000, year), (false, true));
+    assert_eq!(trims(3_100, 0), (false, true), "set back again: doubted anew");
+    assert_eq!(trims(6_690, 0), (false, true));
+    assert_eq!(trims(6_710, 0), (true, false));
 }

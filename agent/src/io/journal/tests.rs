@@ -188,7 +188,7 @@ fn a_full_disk_is_waited_out_and_what_memory_does_not_hold_becomes_a_gap() {
     let (earlier, _) =
         session(&directory, BOUNDS, (0..20).map(|n| append(n, n.into(), 20_000)).collect());
     let path = directory.path().join("journal.sqlite");
-    let (mut file, _) = file::open(&path).unwrap();
+    let (mut file, _) = super::open::open(&path).unwrap();
     file.fill();
     let (told, mut tells) = mpsc::channel(4_096);
     let writer = writer::Writer::new(file, BOUNDS, told);

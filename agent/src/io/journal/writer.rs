@@ -7,7 +7,8 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 use tokio::sync::mpsc;
 
-use super::file::{File, Gap, is_full};
+use super::file::{File, is_full};
+use super::gap::Gap;
 use super::{Append, Command, Entry, Told};
 use crate::config::JournalBounds;
 use crate::error::Error;
