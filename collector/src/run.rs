@@ -5,7 +5,7 @@
 //! while the store has no room for more, nothing is read from the broker.
 //!
 //! Reading order: `core` (what is decided), `agents`, `writer`, `alerting`, `painter`, `export`,
-//! `health`, `forms`, `archive`.
+//! `setup`, `health`, `forms`, `archive`.
 
 mod agents;
 mod alerting;
@@ -16,6 +16,7 @@ mod export;
 mod forms;
 mod health;
 mod painter;
+mod setup;
 mod writer;
 
 use std::future::Future;
@@ -33,11 +34,11 @@ use crate::api::{Api, Guarded, RulesForm};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::notify::io::{Report, Sender};
-use crate::notify::{self, Channel, Receiver, Router};
+use crate::notify::{self, Receiver, Router};
 use crate::rules::{self, Engine};
 use crate::sink::influx::Writer;
-use crate::state::{self, State};
-use crate::store::{self, Store};
+use crate::state;
+use crate::store;
 use crate::telemetry::Telemetry;
 use alerting::{Alerting, Command};
 use core::{Action, Core, Evaluated, Event};
@@ -53,8 +54,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const RESERVED_JOBS: usize = 16;
 /// Reports of notifications that may wait.
 const MAX_REPORTS: usize = 256;
-/// Who the collector is to databases and people that it writes to.
-const USER_AGENT: &str = concat!("hallwatch-collector/", env!("CARGO_PKG_VERSION"));
 
 /// Runs a collector until `shutdown`, serving HTTP on `listener`.
 ///
@@ -111,9 +110,9 @@ impl Collector {
             telemetry.clone(),
             now,
         );
-        let broker = broker_options(&config)?;
+        let broker = setup::broker(&config)?;
 
-        let (store, state) = open(&config).await?;
+        let (store, state) = setup::open(&config).await?;
         let reader = store.reader();
         let (jobs, job_receiver) = mpsc::channel(writer::MAX_JOBS);
         let (done_sender, done) = mpsc::channel(writer::MAX_JOBS);
@@ -121,7 +120,7 @@ impl Collector {
             writer::work(store, job_receiver, &done_sender);
         });
 
-        let receivers: Vec<Receiver> = config.receivers.iter().map(receiver).collect();
+        let receivers: Vec<Receiver> = config.receivers.iter().map(setup::receiver).collect();
         if receivers.is_empty() {
             board.set("receivers", true, "none: nobody is paged");
         }
@@ -165,7 +164,7 @@ impl Collector {
         let server = tokio::spawn(async { serve.await });
 
         let mut exports = JoinSet::new();
-        let client = client()?;
+        let client = setup::client()?;
         for sink in config.sinks {
             let writer = Writer::new(client.clone(), &sink.influx)
                 .ok_or_else(|| Error::Sink { name: sink.name.clone() })?;
@@ -304,7 +303,7 @@ impl Collector {
         depth("rules", self.commands.max_capacity(), self.commands.capacity());
         depth("reports", self.reports.max_capacity(), self.reports.capacity());
         let room = self.publisher.room();
-        depth("acks", ACK_QUEUE.max(room), room);
+        depth("acks", setup::ACK_QUEUE.max(room), room);
         let stats = self.reader.stats();
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.telemetry.store_series.set(i64::try_from(stats.series).unwrap_or(i64::MAX));
@@ -363,9 +362,6 @@ impl Collector {
     }
 }
 
-/// Acknowledgements that may wait for the broker.
-const ACK_QUEUE: usize = 1024;
-
 fn log_panic(thread: &str, error: Option<tokio::task::JoinError>) {
     if let Some(error) = error {
         tracing::error!(%error, thread, "a thread has failed");
@@ -386,61 +382,4 @@ fn server_ended(
         Ok(result) => result.err(),
         Err(error) => Some(std::io::Error::other(error)),
     }
-}
-
-/// Opens store and state: that reads the disk, and may take seconds.
-async fn open(config: &Config) -> Result<(Store, State), Error> {
-    let folder = config.data.clone();
-    let options = store::Options {
-        retention_age: Some(config.retention.age),
-        retention_bytes: Some(config.retention.size.0),
-        ..store::Options::default()
-    };
-    let opened = tokio::task::spawn_blocking(move || {
-        let store = Store::open(&folder, &options).map_err(Error::Store)?;
-        let state = State::open(&folder).map_err(Error::State)?;
-        if let Some(path) = state.damaged() {
-            tracing::error!(path = %path.display(), "the state was damaged and is put aside");
-        }
-        let damage = store.reader().stats().damage;
-        if !damage.is_empty() {
-            tracing::error!(?damage, "parts of the store are damaged and left out");
-        }
-        Ok((store, state))
-    });
-    opened.await.unwrap_or(Err(Error::WriterGone))
-}
-
-fn broker_options(config: &Config) -> Result<link::Options, Error> {
-    let config::Broker { url, tls, login } = &config.broker;
-    let mut options =
-        link::Options::new(url.host(), url.port(), &format!("hallwatch-collector-{}", config.id));
-    if let Some(files) = tls {
-        let client = files.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
-        options.tls = Some(link::Tls::load(&files.ca, client).map_err(Error::Tls)?);
-    }
-    if let Some(login) = login {
-        options.username = Some(login.username.clone());
-        options.password = Some(login.password.clone());
-    }
-    options.subscriptions = Topic::collector_filters().into();
-    options.queue = ACK_QUEUE;
-    Ok(options)
-}
-
-fn receiver(receiver: &config::Receiver) -> Receiver {
-    let config::Webhook { url, timeout } = &receiver.webhook;
-    Receiver {
-        name: receiver.name.clone(),
-        send_resolved: true,
-        channel: Channel::Webhook { url: url.to_string(), timeout: *timeout },
-    }
-}
-
-fn client() -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(USER_AGENT)
-        .build()
-        .map_err(Error::Client)
 }

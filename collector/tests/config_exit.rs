@@ -88,3 +88,42 @@ fn a_good_configuration_is_0_and_a_taken_port_70() {
     assert_eq!(output.status.code(), Some(70), "{}", shown(&output));
     assert!(shown(&output).contains(&format!("cannot listen on {listen}")), "{}", shown(&output));
 }
+
+#[test]
+fn a_signal_ends_it_in_good_order() {
+    let folder = tempfile::tempdir().unwrap();
+    // A broker that is not there, a sink that is not there: none of that may hinder the end.
+    let path = write(folder.path(), &GOOD.replace("LISTEN", "127.0.0.1:0"));
+    let sink = "influx=http://127.0.0.1:1";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hallwatch-collector"))
+        .args(["run", "--config", &path, "--sink", sink])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let wait = |what: &dyn Fn() -> bool| {
+        for _ in 0..300 {
+            if what() {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        false
+    };
+    let data = folder.path().join("data");
+    assert!(wait(&|| data.join("state.sqlite").exists()), "it starts");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let mut status = None;
+    for _ in 0..300 {
+        status = child.try_wait().unwrap();
+        if status.is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    if status.is_none() {
+        child.kill().unwrap();
+    }
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+}

@@ -16,6 +16,7 @@ mod series;
 mod time;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -37,6 +38,9 @@ use reply::{Refusal, RefusalKind};
 
 /// Queries that run at once; more wait.
 pub const MAX_QUERIES: usize = 8;
+
+/// No request takes longer, its body included: a query may take 2 minutes.
+const MAX_REQUEST_TIME: Duration = Duration::from_secs(140);
 
 /// What the API reads: the store, or series in memory.
 pub trait Archive: Source + Send + Sync + 'static {
@@ -143,13 +147,17 @@ async fn wrong_method() -> Refusal {
     Refusal { kind: RefusalKind::Method, error: "not with this method".into() }
 }
 
-/// What holds for every request: bounded URLs, counted answers, and no guessing of types.
+/// What holds for every request: bounded URLs, bounded time, counted answers, and no guessing of
+/// types. The time is that until the answer begins; `/events` begins at once.
 async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
     let length = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
     let mut response = if length > MAX_URL_BYTES {
         (StatusCode::URI_TOO_LONG, "the URL is too long: send a form\n").into_response()
     } else {
-        next.run(request).await
+        let answered = tokio::time::timeout(MAX_REQUEST_TIME, next.run(request)).await;
+        answered.unwrap_or_else(|_| {
+            (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response()
+        })
     };
     let code = response.status();
     api.telemetry.http_requests.with_label_values(&[code.as_str()]).inc();

@@ -299,7 +299,9 @@ function show(picture) {
   setText(byId("sites-line"), `${sites}: ${picture.sites.map((site) => site.name).join(", ")}`);
   setText(byId("clock-time"), clock(now));
   const alerts = [...picture.alerts].sort(byUrgency);
-  byId("no-alerts").hidden = alerts.length > 0;
+  // Without alerts the devices get the whole wall; the word above says that there are none.
+  byId("alerts-part").hidden = alerts.length === 0;
+  setClass(byId("main"), alerts.length === 0 ? "calm" : "");
   sync(byId("alerts"), alerts, (alert) => alert.key, makeAlert,
     (node, alert) => fillAlert(node, alert, now));
   sync(byId("sites"), picture.sites, (site) => `${site.tenant}/${site.id}`, makeSite,

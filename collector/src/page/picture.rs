@@ -261,6 +261,12 @@ impl Gathered {
         let group = if self.room.is_empty() { "No room".to_owned() } else { self.room.clone() };
         self.values.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
         self.values.dedup_by(|a, b| a.name == b.name);
+        for at in 0..self.values.len() {
+            let same = self.values.iter().filter(|other| other.rank == self.values[at].rank);
+            if same.count() == 1 {
+                self.values[at].name = self.values[at].alone.to_owned();
+            }
+        }
         self.values.truncate(MAX_VALUES);
         let own = |alert: &&Alert| {
             alert.state == "firing"
@@ -340,6 +346,9 @@ mod tests {
             sample("ups_load_ratio", &ups, Ok(0.42)),
             sample("ups_battery_charge_ratio", &ups, Err(Missing::Timeout)),
             sample("ups_on_battery", &ups, Ok(1.0)),
+            sample("pdu_inlet_voltage_volts", &[("device", "pdu-1"), ("inlet", "1")], Ok(230.4)),
+            sample("meter_voltage_volts", &[("device", "m-1"), ("phase", "l1")], Ok(230.4)),
+            sample("meter_voltage_volts", &[("device", "m-1"), ("phase", "l2")], Ok(231.0)),
             sample("device_up", &ups, Ok(1.0)),
             sample("environment_leak", &[("device", "leak-1")], Err(Missing::DeviceOffline)),
             sample("agent_up", &[("agent", "gw-1")], Ok(1.0)),
@@ -352,6 +361,12 @@ mod tests {
         let groups = &picture.sites[0].groups;
         let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
         assert_eq!(names, ["No room", "Power"]);
+        let named = |device: &str| -> Vec<&str> {
+            let found = groups[0].devices.iter().find(|found| found.device == device);
+            found.unwrap().values.iter().map(|value| value.name.as_str()).collect()
+        };
+        assert_eq!(named("pdu-1"), ["Voltage"], "it has only one inlet");
+        assert_eq!(named("m-1"), ["Voltage L1", "Voltage L2"]);
         let leak = &groups[0].devices[0];
         assert_eq!((leak.time, leak.up), (None, None), "it has no value, however fresh that news");
         let ups = &groups[1].devices[0];

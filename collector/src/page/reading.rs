@@ -54,11 +54,9 @@ const FLAGS: &[(&str, bool, &str, bool)] = &[
     ("ups_battery_replace", true, "replace battery", true),
     ("ups_fault", true, "fault", true),
     ("ups_online", true, "online", false),
-    ("ats_source_available", false, "source lost", true),
     ("ats_source_fault", true, "source fault", true),
     ("ats_generator_start", true, "start demanded", false),
     ("ats_alarm", true, "alarm", true),
-    ("ats_source_connected", true, "on source", false),
     ("generator_alarm", true, "alarm", true),
     ("cooling_running", true, "running", false),
     ("cooling_running", false, "stopped", true),
@@ -89,6 +87,9 @@ pub(super) struct Reading {
     pub missing: Option<String>,
     #[serde(skip)]
     pub(super) rank: usize,
+    /// The name when the device has only one such reading.
+    #[serde(skip)]
+    pub(super) alone: &'static str,
 }
 
 /// One word on the wall.
@@ -118,7 +119,7 @@ pub(super) fn reading(labels: &Labels, value: Value) -> Option<Reading> {
         }
         Err(missing) => (String::new(), "", Some(missing.to_string())),
     };
-    Some(Reading { name, text, unit, missing, rank })
+    Some(Reading { name, text, unit, missing, rank, alone: word })
 }
 
 /// The word that a sample of this series makes, if it is one of those worth saying.
@@ -128,6 +129,9 @@ pub(super) fn flag(labels: &Labels, value: Value) -> Option<Flag> {
     if on && vocabulary::find(metric).is_some_and(|metric| metric.kind == Kind::Enum) {
         let mode = labels.get("mode")?;
         return Some(Flag { bad: matches!(mode, "off" | "stop"), text: format!("mode {mode}") });
+    }
+    if let Some(flag) = source(metric, labels, on) {
+        return flag;
     }
     let (_, _, word, bad) = FLAGS.iter().find(|(name, at, ..)| *name == metric && *at == on)?;
     let detail = ["source", "fault", "alarm", "compressor", "door"]
@@ -140,6 +144,21 @@ pub(super) fn flag(labels: &Labels, value: Value) -> Option<Flag> {
         None => (*word).to_owned(),
     };
     Some(Flag { bad: *bad, text })
+}
+
+/// The sources of a transfer switch: `1` is the utility, `2` the generator, which is expected to
+/// have no voltage while it stands by. `None` for other metrics.
+fn source(metric: &str, labels: &Labels, on: bool) -> Option<Option<Flag>> {
+    let utility = labels.get("source") == Some("1");
+    let said = match (metric, on, utility) {
+        ("ats_source_available", false, true) => Some((true, "utility lost")),
+        ("ats_source_available", true, false) => Some((false, "generator ready")),
+        ("ats_source_connected", true, true) => Some((false, "on utility")),
+        ("ats_source_connected", true, false) => Some((true, "on generator")),
+        ("ats_source_available" | "ats_source_connected", ..) => None,
+        _ => return None,
+    };
+    Some(said.map(|(bad, text)| Flag { bad, text: text.to_owned() }))
 }
 
 /// Three digits, and a unit that people say.
@@ -238,7 +257,11 @@ mod tests {
         let cases = [
             ("ups_on_battery", "", "", 1.0, Some((true, "on battery"))),
             ("ups_on_battery", "", "", 0.0, None),
-            ("ats_source_connected", "source", "2", 1.0, Some((false, "on source 2"))),
+            ("ats_source_connected", "source", "2", 1.0, Some((true, "on generator"))),
+            ("ats_source_connected", "source", "1", 1.0, Some((false, "on utility"))),
+            ("ats_source_connected", "source", "1", 0.0, None),
+            ("ats_source_available", "source", "1", 0.0, Some((true, "utility lost"))),
+            ("ats_source_available", "source", "2", 0.0, None),
             ("generator_alarm", "alarm", "fail_to_start", 1.0, Some((true, "fail to start"))),
             ("generator_mode", "mode", "auto", 1.0, Some((false, "mode auto"))),
             ("generator_mode", "mode", "stop", 1.0, Some((true, "mode stop"))),
