@@ -5,12 +5,12 @@ mod answers;
 
 use std::sync::LazyLock;
 
+use answers::{Words, answer, check, profile, read_from, reads, samples};
 use hallwatch_agent::profile::{Profile, shipped};
 use hallwatch_config::Source;
 use hallwatch_modbus::{Data, Table};
 use hallwatch_model::Missing;
 use proptest::prelude::*;
-use answers::{Words, answer, check, profile, read_from, reads, samples};
 
 use Table::{DiscreteInputs as D, HoldingRegisters as H, InputRegisters as I};
 

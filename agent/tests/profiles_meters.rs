@@ -8,11 +8,11 @@ mod answers;
 
 use std::collections::BTreeMap;
 
+use answers::{Words, answer, check, profile, read_from, reads, samples};
 use hallwatch_agent::profile::{Fingerprint, Placement, Profile};
 use hallwatch_modbus::Table::{HoldingRegisters as H, InputRegisters as I};
 use hallwatch_modbus::{Data, Table};
 use hallwatch_model::Missing;
-use answers::{Words, answer, check, profile, read_from, reads, samples};
 
 fn identity<'p>(profile: &'p Profile, words: &Words) -> Vec<(&'p str, String)> {
     let reads = profile.identity_reads();

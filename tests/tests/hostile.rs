@@ -88,8 +88,9 @@ async fn messages_that_must_not_count_are_counted_and_nothing_else() {
     publisher.publish(message).await.expect("an open link");
 
     // Everything goes on, and nothing of it was stored.
-    let seen = prometheus::query(&site.api, "agent_watermark_seconds").await[0].last();
-    site.reads(&format!("agent_watermark_seconds > {seen}"), Duration::from_secs(30)).await;
+    let patience = Duration::from_secs(30);
+    let seen = site.reads("agent_watermark_seconds", patience).await[0].last();
+    site.reads(&format!("agent_watermark_seconds > {seen}"), patience).await;
     assert!(site.collector.is_running());
     let tenants = prometheus::get(&site.api, "/api/v1/label/tenant/values", &[]).await;
     assert_eq!(tenants["data"], serde_json::json!(["acme"]));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hallwatch_tests::journal::{Journal, stored};
 use hallwatch_tests::pager::now;
-use hallwatch_tests::prometheus;
 use hallwatch_tests::site::{Options, Site};
 use tokio::time::sleep;
 
@@ -35,8 +34,9 @@ async fn nothing_journalled_is_missing_after_kills_of_every_process() {
     site.restart_agent();
 
     // The path is alive, not only drained.
-    let seen = prometheus::query(&site.api, "agent_watermark_seconds").await[0].last();
-    site.reads(&format!("agent_watermark_seconds > {seen}"), Duration::from_secs(30)).await;
+    let patience = Duration::from_secs(30);
+    let seen = site.reads("agent_watermark_seconds", patience).await[0].last();
+    site.reads(&format!("agent_watermark_seconds > {seen}"), patience).await;
     let started = now().as_seconds();
     let drained =
         format!("agent_journal_backlog < 5 and timestamp(agent_journal_backlog) > {started}");

@@ -6,10 +6,11 @@ mod locate;
 use std::ops::Range;
 use std::sync::Arc;
 
+use hallwatch_config::suggest;
 use hallwatch_config::{Invalid, Problem, Problems, Source};
 
 use super::rule::RuleSet;
-use super::{inputs, suggest, tree};
+use super::{inputs, tree};
 use tree::{Kind, Node};
 
 /// The longest rule file, in bytes.

@@ -19,7 +19,6 @@ pub mod library;
 mod load;
 mod overlay;
 pub mod rule;
-mod suggest;
 mod template;
 mod tree;
 pub mod view;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_config::Problem;
+use hallwatch_config::suggest;
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::vocabulary;
 use hallwatch_promql::{Error, Query, ValueType};
 
+use super::super::duration;
 use super::super::inputs;
 use super::super::rule::{Alerting, Group, NoData, Purpose, Rule};
 use super::super::template::Template;
 use super::super::tree::{Kind, Node};
-use super::super::{duration, suggest};
 use super::{Desk, Fields, locate, shown};
 
 /// The keys of a rule. `no_data` is Hallwatch's own.

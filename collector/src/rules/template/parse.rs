@@ -318,7 +318,7 @@ fn function(name: &str, span: &Range<usize>) -> Result<Known, TemplateError> {
     if plain && !matches!(name, "true" | "false" | "index") {
         let mut unknown = error(span.clone(), format!("no function named `{name}`"));
         let known: Vec<&str> = FUNCTIONS.iter().map(|(n, ..)| *n).collect();
-        unknown.help = Some(super::super::suggest::help(name, "functions", &known));
+        unknown.help = Some(hallwatch_config::suggest::help(name, "functions", &known));
         return Err(unknown);
     }
     Ok(None)
