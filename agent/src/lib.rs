@@ -1,1 +1,3 @@
-//! .
+//! The edge agent: reads devices, journals every reading, delivers until it is acknowledged.
+
+pub mod uplink;
