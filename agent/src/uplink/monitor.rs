@@ -164,7 +164,8 @@ impl Monitor {
     #[must_use]
     pub fn wake_at(&self) -> Uptime {
         let due = self.tracks.iter().map(|track| track.next);
-        let lost = self.tracks.iter().filter_map(|track| Some(track.open.front()?.1 + self.timeout));
+        let lost =
+            self.tracks.iter().filter_map(|track| Some(track.open.front()?.1 + self.timeout));
         due.chain(lost).fold(self.report_at, Uptime::min)
     }
 

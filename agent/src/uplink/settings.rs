@@ -111,8 +111,8 @@ fn probe(mut section: Section<'_>, shared: &Path) -> Option<(Spanned<String>, Pr
         source: own.source.or(shared.source),
         interface: own.interface.or_else(|| shared.interface.clone()),
     };
-    let unbound = path == Path::default()
-        && !["source", "interface"].iter().any(|key| section.has(key));
+    let unbound =
+        path == Path::default() && !["source", "interface"].iter().any(|key| section.has(key));
     section.known(&KINDS);
     section.known(&["address"]);
     let present: Vec<&str> = KINDS.into_iter().filter(|kind| section.has(kind)).collect();

@@ -151,5 +151,10 @@ async fn status(
 /// that broke.
 fn of_tls(error: &io::Error) -> Trouble {
     let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    if is_tls { Trouble::Failed(Failure::Tls) } else { of_use(error) }
+    if is_tls {
+        tracing::debug!(%error, "no agreement on TLS");
+        Trouble::Failed(Failure::Tls)
+    } else {
+        of_use(error)
+    }
 }

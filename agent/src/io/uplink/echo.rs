@@ -120,8 +120,7 @@ impl Open {
     }
 
     fn send(&self, target: IpAddr, number: u16) -> io::Result<()> {
-        let echo =
-            icmp::Echo { identifier: self.identifier, sequence: number, payload: &self.key };
+        let echo = icmp::Echo { identifier: self.identifier, sequence: number, payload: &self.key };
         let request = icmp::encode_request(family(target), echo);
         let mut sent = lock(&self.sent);
         let before = now();
@@ -179,8 +178,7 @@ impl Reader {
     /// Which sending the bytes are an answer to, and when that was.
     fn answered(&self, bytes: &[u8]) -> Option<(u16, Instant)> {
         let family = family(self.target);
-        let message =
-            if self.raw && family == Family::V4 { icmp::in_ipv4(bytes)? } else { bytes };
+        let message = if self.raw && family == Family::V4 { icmp::in_ipv4(bytes)? } else { bytes };
         let echo = icmp::parse_reply(family, message)?;
         if echo.identifier != self.identifier || echo.payload != self.key {
             return None;

@@ -46,17 +46,13 @@ fn reports(actions: Vec<Action>) -> Vec<Report> {
 }
 
 fn value(report: &Report, series: &str) -> Value {
-    let found: Vec<_> =
-        report.iter().filter(|(labels, _)| labels.to_string() == series).collect();
+    let found: Vec<_> = report.iter().filter(|(labels, _)| labels.to_string() == series).collect();
     assert_eq!(found.len(), 1, "{series} in {report:#?}");
     found[0].1
 }
 
 /// Runs until the first report. `answer` says what becomes of a probe, right when it is sent.
-fn interval(
-    monitor: &mut Monitor,
-    mut answer: impl FnMut(ProbeId) -> Option<Event>,
-) -> Report {
+fn interval(monitor: &mut Monitor, mut answer: impl FnMut(ProbeId) -> Option<Event>) -> Report {
     loop {
         let now = monitor.wake_at();
         let actions = monitor.handle(Event::Tick, now);
