@@ -38,7 +38,8 @@ mod size;
 mod suggest;
 mod url;
 
-mod nesting;
+mod mend;
+mod outline;
 mod read;
 
 pub use duration::{DurationError, DurationOrZero, format_duration, parse_duration};

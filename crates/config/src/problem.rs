@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::render;
 use crate::source::Source;
+use crate::suggest::visible;
 
 /// The most problems kept of one text; more are only counted, so that a hostile text cannot fill
 /// the memory or the terminal.
@@ -39,6 +40,13 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn push(&mut self, problem: Problem) {
+        let Problem { span, message, label, help } = problem;
+        let problem = Problem {
+            span,
+            message: visible(&message, false),
+            label: visible(&label, false),
+            help: help.map(|help| visible(&help, true)),
+        };
         if self.kept.len() >= MAX_PROBLEMS {
             self.left_out += 1;
         } else if !self.kept.contains(&problem) {
@@ -64,7 +72,7 @@ impl<'s> Problems<'s> {
         self.source
     }
 
-    /// One more; a repetition is dropped, and what exceeds [`MAX_PROBLEMS`] is only counted.
+    /// One more. Control characters are escaped, a repetition is dropped, and what exceeds [`MAX_PROBLEMS`] is only counted.
     pub fn push(&mut self, problem: Problem) {
         self.list.push(problem);
     }

@@ -5,13 +5,14 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use crate::desk::Desk;
-use crate::nesting;
+use crate::mend::Mended;
+use crate::outline::{MAX_NESTING, Outline, outline};
 use crate::problem::{Invalid, Problem, Problems};
 use crate::section::Section;
 use crate::source::Source;
 
-/// The longest text that is read; a site of ten thousand devices needs a tenth of it.
-pub const MAX_SOURCE_BYTES: usize = 16 << 20;
+/// The longest text that is read; a site of ten thousand devices needs half of it.
+pub const MAX_SOURCE_BYTES: usize = 4 << 20;
 
 /// Parses `source` as TOML and lets `check` make a value of it.
 ///
@@ -28,13 +29,20 @@ pub fn read<T>(
         let message = format!("more than {} MiB", MAX_SOURCE_BYTES >> 20);
         return Err(refused(source, 0..0, message));
     }
-    if let Some(span) = nesting::too_deep(source.text()) {
-        let message = format!("nested deeper than {} levels", nesting::MAX_NESTING);
+    let Outline { too_deep, flaws, left_out } = outline(source.text());
+    if let Some(span) = too_deep {
+        let message = format!("nested deeper than {MAX_NESTING} levels");
         return Err(refused(source, span, message));
     }
-    let (table, errors) = DeTable::parse_recoverable(source.text());
-    let desk = Desk::new(source, &errors);
-    drop(errors);
+    let mended = Mended::new(source, &flaws);
+    // To close one thing may open another: texts that are broken so badly are not read on.
+    let hopeless = left_out > 0 || (!flaws.is_empty() && outline(&mended.text).too_deep.is_some());
+    let mut desk = Desk::new(source, mended.insertions, flaws);
+    if hopeless {
+        return Err(desk.into_problems().into_invalid());
+    }
+    let (table, errors) = DeTable::parse_recoverable(&mended.text);
+    desk.push_parser_errors(errors);
     let value = {
         let mut root = Section::root(table.get_ref(), &desk);
         let value = check(&mut root);

@@ -23,12 +23,24 @@ pub struct Section<'a> {
     pub(crate) path: String,
     pub(crate) span: Range<usize>,
     pub(crate) known: BTreeSet<String>,
+    /// Keys that should be there, with the help; told at the end, when it is clear which unknown
+    /// keys are these, mistyped.
+    missing: Vec<(String, String)>,
     pub(crate) desk: &'a Desk<'a>,
 }
 
 impl<'a> Section<'a> {
     pub(crate) fn root(table: &'a DeTable<'a>, desk: &'a Desk<'a>) -> Self {
-        Self { table, path: String::new(), span: 0..0, known: BTreeSet::new(), desk }
+        Self::new(table, String::new(), 0..0, desk)
+    }
+
+    pub(crate) fn new(
+        table: &'a DeTable<'a>,
+        path: String,
+        span: Range<usize>,
+        desk: &'a Desk<'a>,
+    ) -> Self {
+        Self { table, path, span, known: BTreeSet::new(), missing: Vec::new(), desk }
     }
 
     /// The value of `key`; that it is missing is a problem, too.
@@ -183,7 +195,7 @@ impl<'a> Section<'a> {
             if let Some(first) = seen.get(&name.value) {
                 let message = format!("two {what}s are named {}", tick(&name.value.to_string()));
                 let at = self.desk.position(first);
-                let help = format!("the first is in line {}, column {}", at.line, at.column);
+                let help = format!("the first is at line {}, column {}", at.line, at.column);
                 self.desk.push(name.span.clone(), message, "used before", Some(help));
             } else {
                 seen.insert(&name.value, &name.span);
@@ -209,8 +221,8 @@ impl<'a> Section<'a> {
     }
 
     /// Records that `key` is missing here.
-    pub(crate) fn missing(&self, key: &str, help: &str) {
-        self.desk.push_missing(self.span(), key, &self.place(), help);
+    pub(crate) fn missing(&mut self, key: &str, help: &str) {
+        self.missing.push((key.to_owned(), help.to_owned()));
     }
 
     /// " in `device.modbus_tcp`", or nothing for the root.
@@ -222,6 +234,7 @@ impl<'a> Section<'a> {
 impl Drop for Section<'_> {
     fn drop(&mut self) {
         let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        let mut mistyped: BTreeSet<&str> = BTreeSet::new();
         for (key, value) in self.table.iter() {
             let name: &str = key.get_ref();
             if self.known.contains(name) {
@@ -241,7 +254,13 @@ impl Drop for Section<'_> {
                 self.place()
             );
             let help = suggest::help(name, "keys", &known);
+            mistyped.extend(suggest::nearest(name, &known));
             self.desk.push(key.span(), message, "not known", Some(help));
+        }
+        for (key, help) in &self.missing {
+            if !mistyped.contains(key.as_str()) {
+                self.desk.push_missing(self.span(), key, &self.place(), help.as_str());
+            }
         }
     }
 }

@@ -25,10 +25,14 @@ pub struct Position {
 }
 
 impl Source {
-    /// The text `text` by the name `name`.
+    /// The text `text` by the name `name`. A byte order mark at its start is left out; all
+    /// offsets are of the text without it.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        let (name, text) = (name.into(), text.into());
+        let (name, mut text) = (name.into(), text.into());
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         let after_breaks =
             text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
         let line_starts = [0].into_iter().chain(after_breaks).collect();

@@ -1,6 +1,5 @@
 //! The tables within a table.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -123,6 +122,6 @@ impl<'a> Section<'a> {
     }
 
     fn child_at(&self, path: String, table: &'a DeTable<'a>, span: Range<usize>) -> Section<'a> {
-        Section { table, path, span, known: BTreeSet::new(), desk: self.desk }
+        Section::new(table, path, span, self.desk)
     }
 }

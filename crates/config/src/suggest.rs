@@ -58,19 +58,30 @@ fn distance(a: &str, b: &str) -> usize {
     last[b.len()]
 }
 
-/// A text from outside as it may stand in a message: cut, without control characters.
+/// A text from outside as it may stand in a message: cut, on one line, nothing invisible.
 pub(crate) fn shown(text: &str) -> String {
-    let mut out: String = text.chars().take(MAX_CHARS).flat_map(printable).collect();
-    if text.chars().nth(MAX_CHARS).is_some() {
+    let cut = text.char_indices().nth(MAX_CHARS).map(|(end, _)| end);
+    let mut out = visible(&text[..cut.unwrap_or(text.len())], false);
+    if cut.is_some() {
         out.push('…');
     }
     out
 }
 
-fn printable(character: char) -> impl Iterator<Item = char> {
-    let escape = character.is_control();
-    let escaped = escape.then(|| character.escape_default());
-    escaped.into_iter().flatten().chain((!escape).then_some(character))
+/// The text with escapes for what would move a terminal's cursor or turn its writing around.
+pub(crate) fn visible(text: &str, line_breaks: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        let invisible = character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if invisible && !(line_breaks && character == '\n') {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -114,6 +125,8 @@ mod tests {
     #[test]
     fn texts_from_outside_are_cut_and_escaped() {
         assert_eq!(shown("a\u{1b}[31m\n"), "a\\u{1b}[31m\\n");
+        assert_eq!(shown("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(visible("a\nb\r", true), "a\nb\\r");
         assert_eq!(shown(&"é".repeat(100)), format!("{}…", "é".repeat(64)));
     }
 }

@@ -29,6 +29,13 @@ impl<T> Deref for Spanned<T> {
     }
 }
 
+impl<T> Spanned<T> {
+    /// What `change` makes of the value, at the same place.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Spanned<U> {
+        Spanned { value: change(self.value), span: self.span }
+    }
+}
+
 impl<T: PartialEq> PartialEq for Spanned<T> {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
@@ -40,6 +47,8 @@ impl<T: Display> Display for Spanned<T> {
         self.value.fmt(f)
     }
 }
+
+impl<T: Eq> Eq for Spanned<T> {}
 
 /// What can be read from one TOML value.
 pub trait FromValue: Sized {
@@ -159,10 +168,6 @@ impl<'a> Value<'a> {
 
     /// Records that it must be `wanted`, such as "a string". Always `None`.
     pub fn wrong_type<T>(&self, wanted: &str, help: &str) -> Option<T> {
-        // An empty span is the parser's stand-in for a value it could not find, and has reported.
-        if self.span().is_empty() {
-            return None;
-        }
         let label = match self.node.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a whole number",
@@ -182,7 +187,10 @@ impl<'a> Value<'a> {
         label: impl Into<String>,
         help: Option<String>,
     ) -> Option<T> {
-        self.desk.push(self.span(), message, label, help);
+        // An empty span is the parser's stand-in for a value it could not find, and has reported.
+        if !self.span().is_empty() {
+            self.desk.push(self.span(), message, label, help);
+        }
         None
     }
 

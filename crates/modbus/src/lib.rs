@@ -19,6 +19,6 @@ pub use decode::Conversion;
 pub use error::{Error, Failure};
 pub use framing::{FrameError, Framing, Tcp};
 pub use io::client::{Client, Counters, Options};
-pub use io::endpoint::TcpEndpoint;
+pub use io::endpoint::{Connect, TcpEndpoint};
 pub use plan::{Limits, Plan, PlanError};
 pub use request::{Read, ReadError, Request, Table};

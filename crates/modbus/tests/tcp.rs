@@ -43,9 +43,20 @@ impl Service for Peer {
             Request::ReadInputRegisters(from, count) => {
                 Ok(Response::ReadInputRegisters(registers(from, count, 0x80)))
             }
+            // Its types for this answer are not public; the bytes are those of the specification.
+            Request::ReadDeviceIdentification(_, 0) if asked.slave == 9 => {
+                Ok(custom(b"\x0e\x01\x01\xff\x01\x01\x00\x04ACME"))
+            }
+            Request::ReadDeviceIdentification(_, 1) if asked.slave == 9 => {
+                Ok(custom(b"\x0e\x01\x01\x00\x00\x02\x01\x03P-1\x02\x04V2.0"))
+            }
             _ => Err(ExceptionCode::IllegalFunction),
         })
     }
+}
+
+fn custom(body: &'static [u8]) -> Response {
+    Response::Custom(0x2b, body.into())
 }
 
 async fn peer() -> Client {
@@ -87,6 +98,11 @@ async fn an_independent_server_is_understood() {
     assert_eq!(error.missing(), Missing::Exception(2));
     let error = client.identify(3, Category::Basic, 0).await.unwrap_err();
     assert_eq!(error.missing(), Missing::Exception(1));
+    let part = client.identify(9, Category::Basic, 0).await.unwrap();
+    assert_eq!((part.objects[0].text.as_str(), part.next), ("ACME", Some(1)));
+    let rest = client.identify(9, Category::Basic, 1).await.unwrap();
+    let texts: Vec<_> = rest.objects.iter().map(|object| (object.id, &*object.text)).collect();
+    assert_eq!((texts, rest.next), (vec![(1, "P-1"), (2, "V2.0")], None));
     // All of that over one connection.
     assert_eq!(client.counters().connections, 1);
 }

@@ -221,22 +221,6 @@ profile = "pdu-v1"
 mqtt.topic = "b"
 "#;
     assert_snapshot!(check(text, site), @r#"
-    error: `journal` is missing
-     --> agent.toml:1:1
-      |
-    1 |
-      | ^
-      |
-      = help: add a section `[journal]`
-
-    error: `collector` is missing
-     --> agent.toml:1:1
-      |
-    1 |
-      | ^
-      |
-      = help: add a section `[collector]`
-
     error: `name` is not valid: only `a-z`, `0-9` and `-`
      --> agent.toml:2:8
       |
@@ -295,6 +279,96 @@ mqtt.topic = "b"
     8 | oops
       |     ^
 
-    10 problems in agent.toml
+    error: `path` is missing in `journal`
+      --> agent.toml:10:1
+       |
+    10 | [journal]
+       | ^^^^^^^^^
+       |
+       = help: add `path = "/var/lib/hallwatch"`
+
+    error: `size`: a size is a whole number with a unit: `B`, `KiB`, `MiB`, `GiB` or `TiB`
+      --> agent.toml:11:8
+       |
+    11 | size = "64 megabytes"
+       |        ^^^^^^^^^^^^^^ not a size
+       |
+       = help: for example `size = "64MiB"`
+
+    error: unknown section `colector`
+      --> agent.toml:13:2
+       |
+    13 | [colector]
+       |  ^^^^^^^^ not known
+       |
+       = help: did you mean `collector`? known keys are `collector`, `device`, `journal`, `labels`, `listen`, `name`, `parity`, `poll`, `profile`, `tenants`
+
+    error: no profile named `pdu-v9`
+      --> agent.toml:20:11
+       |
+    20 | profile = "pdu-v9"
+       |           ^^^^^^^^ not found
+       |
+       = help: did you mean `pdu-v1`? known profiles are `pdu-v1`
+
+    error: an element of `registers` must be from 0 to 65535
+      --> agent.toml:21:20
+       |
+    21 | registers = [0x10, 70000, "x"]
+       |                    ^^^^^ out of range
+
+    error: an element of `registers` must be a whole number from 0 to 65535
+      --> agent.toml:21:27
+       |
+    21 | registers = [0x10, 70000, "x"]
+       |                           ^^^ a string
+       |
+       = help: for example `1`
+
+    error: `unit` must be from 1 to 247
+      --> agent.toml:22:23
+       |
+    22 | modbus_tcp = { unit = 300, adress = "10.0.0.5:502" }
+       |                       ^^^ out of range
+
+    error: unknown key `adress` in `device.modbus_tcp`
+      --> agent.toml:22:28
+       |
+    22 | modbus_tcp = { unit = 300, adress = "10.0.0.5:502" }
+       |                            ^^^^^^ not known
+       |
+       = help: did you mean `address`? known keys are `address`, `unit`
+
+    error: `modbus_tcp` and `mqtt` exclude each other in `device`
+      --> agent.toml:23:1
+       |
+    23 | mqtt = { topic = "x" }
+       | ^^^^ one too many
+       |
+       = help: keep one of `modbus_tcp`, `mqtt`
+
+    error: `offset` must be a finite number
+      --> agent.toml:28:10
+       |
+    28 | offset = inf
+       |          ^^^ not finite
+
+    error: `enabled` must be true or false
+      --> agent.toml:29:11
+       |
+    29 | enabled = "no"
+       |           ^^^^ a string
+       |
+       = help: for example `enabled = true`
+
+    error: two devices are named `pdu-1`
+      --> agent.toml:33:8
+       |
+    33 | name = "pdu-1"
+       |        ^^^^^^^ used before
+       |
+       = help: the first is at line 26, column 8
+
+    20 problems in agent.toml
     "#);
 }

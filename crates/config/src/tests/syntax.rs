@@ -45,13 +45,43 @@ fn last_line_without_break() {
 #[test]
 fn unfinished_last_line() {
     assert_snapshot!(check("poll = ", poll), @r#"
-    error: string values must be quoted, expected literal string
+    error: no value after `=`
      --> agent.toml:1:8
       |
     1 | poll = 
       |        ^
 
     1 problem in agent.toml
+    "#);
+}
+
+#[test]
+fn a_value_that_is_not_there_is_not_judged() {
+    assert_snapshot!(check("a = 1\nunit =\nword =\nid = # none\n", |root| {
+        root.optional::<u8>("a");
+        root.ranged("unit", 1..=247u8, 1);
+        root.choice("word", &[("one", 1)], 1);
+        root.checked("id", |text| Err::<(), _>(text.len()))
+    }), @r#"
+    error: no value after `=`
+     --> agent.toml:2:7
+      |
+    2 | unit =
+      |       ^
+
+    error: no value after `=`
+     --> agent.toml:3:7
+      |
+    3 | word =
+      |       ^
+
+    error: no value after `=`
+     --> agent.toml:4:6
+      |
+    4 | id = # none
+      |      ^
+
+    3 problems in agent.toml
     "#);
 }
 
@@ -118,9 +148,9 @@ fn tabs() {
 fn byte_order_mark() {
     assert_snapshot!(check("\u{feff}poll = 5", poll), @r#"
     error: `poll` must be a duration, in quotes
-     --> agent.toml:1:9
+     --> agent.toml:1:8
       |
-    1 | ﻿poll = 5
+    1 | poll = 5
       |        ^ a whole number
       |
       = help: for example `poll = "10s"`
@@ -146,11 +176,13 @@ fn several_syntax_errors_and_their_neighbours() {
       |
       = help: add `x = true`
 
-    error: string values must be quoted, expected literal string
+    error: not a TOML value
      --> agent.toml:1:8
       |
     1 | poll = 5s
       |        ^^
+      |
+      = help: texts need quotes: `"5s"`
 
     error: unclosed table, expected `]`
      --> agent.toml:2:9
@@ -158,13 +190,186 @@ fn several_syntax_errors_and_their_neighbours() {
     2 | [journal
       |         ^
 
+    error: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\`, `"`, `x`, `u`, `U`
+     --> agent.toml:3:7
+      |
+    3 | q = "\z"
+      |       ^
+
     error: duplicate key
      --> agent.toml:6:2
       |
     6 | [a]
       |  ^
 
-    4 problems in agent.toml
+    5 problems in agent.toml
+    "#);
+}
+
+#[test]
+fn a_slip_does_not_hide_what_follows() {
+    let text = "lone\n[[device\nname = 1\n[a.b # c\npoll = 1\n[journal\npath = 2\nthe end";
+    assert_snapshot!(check(text, |root| {
+        for mut device in root.sections("device") {
+            device.required::<String>("name");
+        }
+        poll(&mut root.section("a")?.section("b")?);
+        root.required_section("journal")?.required::<String>("path");
+        root.required::<u8>("z")
+    }), @r#"
+    error: `z` is missing
+     --> agent.toml:1:1
+      |
+    1 | lone
+      | ^
+      |
+      = help: add `z = 1`
+
+    error: key with no value, expected `=`
+     --> agent.toml:1:5
+      |
+    1 | lone
+      |     ^
+
+    error: unclosed array table, expected `]]`
+     --> agent.toml:2:9
+      |
+    2 | [[device
+      |         ^
+
+    error: `name` must be a string
+     --> agent.toml:3:8
+      |
+    3 | name = 1
+      |        ^ a whole number
+      |
+      = help: for example `name = "…"`
+
+    error: unclosed table, expected `]`
+     --> agent.toml:4:5
+      |
+    4 | [a.b # c
+      |     ^
+
+    error: `poll` must be a duration, in quotes
+     --> agent.toml:5:8
+      |
+    5 | poll = 1
+      |        ^ a whole number
+      |
+      = help: for example `poll = "10s"`
+
+    error: unclosed table, expected `]`
+     --> agent.toml:6:9
+      |
+    6 | [journal
+      |         ^
+
+    error: `path` must be a string
+     --> agent.toml:7:8
+      |
+    7 | path = 2
+      |        ^ a whole number
+      |
+      = help: for example `path = "…"`
+
+    error: key with no value, expected `=`
+     --> agent.toml:8:5
+      |
+    8 | the end
+      |     ^
+
+    9 problems in agent.toml
+    "#);
+}
+
+#[test]
+fn what_is_swallowed_is_not_missing() {
+    let texts = [
+        "a = 'x'\nx = [1, 2\n[journal]\npath = 2\npoll = 3\n",
+        "a = 'x'\nx = { y = 1\n[journal]\npath = 2\npoll = 3\n",
+        "a = 'x'\nx = \"\"\"\n[journal]\npath = 2\npoll = 3\n",
+        "a = 'x'\nx = \"abc\n[journal]\npath = 2\npoll = '3s'\n",
+    ];
+    let reports = texts.map(|text| {
+        check(text, |root| {
+            root.ignore_rest();
+            root.optional::<u8>("a");
+            root.required_section("journal")?.required::<Duration>("poll")
+        })
+    });
+    assert_snapshot!(reports.join("\n\n"), @r#"
+    error: `a` must be a whole number from 0 to 255
+     --> agent.toml:1:5
+      |
+    1 | a = 'x'
+      |     ^^^ a string
+      |
+      = help: for example `a = 1`
+
+    error: unclosed array, expected `]`
+     --> agent.toml:2:5
+      |
+    2 | x = [1, 2
+      |     ^ begins here
+
+    2 problems in agent.toml
+
+    error: `a` must be a whole number from 0 to 255
+     --> agent.toml:1:5
+      |
+    1 | a = 'x'
+      |     ^^^ a string
+      |
+      = help: for example `a = 1`
+
+    error: unclosed inline table, expected `}`
+     --> agent.toml:2:5
+      |
+    2 | x = { y = 1
+      |     ^ begins here
+
+    2 problems in agent.toml
+
+    error: `a` must be a whole number from 0 to 255
+     --> agent.toml:1:5
+      |
+    1 | a = 'x'
+      |     ^^^ a string
+      |
+      = help: for example `a = 1`
+
+    error: invalid multi-line basic string, expected `"`
+     --> agent.toml:6:1
+      |
+    6 |
+      | ^
+
+    2 problems in agent.toml
+
+    error: `a` must be a whole number from 0 to 255
+     --> agent.toml:1:5
+      |
+    1 | a = 'x'
+      |     ^^^ a string
+      |
+      = help: for example `a = 1`
+
+    error: invalid basic string, expected `"`
+     --> agent.toml:2:9
+      |
+    2 | x = "abc
+      |         ^
+
+    error: unknown key `path` in `journal`
+     --> agent.toml:4:1
+      |
+    4 | path = 2
+      | ^^^^ not known
+      |
+      = help: known keys are `poll`
+
+    3 problems in agent.toml
     "#);
 }
 
@@ -210,8 +415,13 @@ fn long_line_is_cut() {
 
 #[test]
 fn escape_sequences_do_not_reach_the_terminal() {
-    let report = check("\"\\u001b[31m\" = 1\npoll = \"\\u001b[31m\"\n# \u{1b}[31m", poll);
-    assert!(!report.contains('\u{1b}'), "{report:?}");
+    let text = "\"\\u001b[31m\" = 1\npoll = \"\\u001b[31m\"\nx = '\u{202e}'\n# \u{1b}[31m";
+    let report = check(text, |root| {
+        root.checked_optional("x", |text| Err::<(), _>(text.to_owned() + "\u{1b}[2J\nerror: ha"));
+        poll(root)
+    });
+    assert!(!report.contains(['\u{1b}', '\u{202e}']), "{report:?}");
+    assert!(!report.contains("\nerror: ha"), "{report:?}");
 }
 
 #[test]

@@ -666,6 +666,32 @@ fn unknown_keys() {
 }
 
 #[test]
+fn a_mistyped_key_is_not_missing_as_well() {
+    assert_snapshot!(check("adress = '[::1]:502'\n[colector]\n", |root| {
+        root.required_section("collector");
+        root.required::<SocketAddr>("address")
+    }), @r#"
+    error: unknown key `adress`
+     --> agent.toml:1:1
+      |
+    1 | adress = '[::1]:502'
+      | ^^^^^^ not known
+      |
+      = help: did you mean `address`? known keys are `address`, `collector`
+
+    error: unknown section `colector`
+     --> agent.toml:2:2
+      |
+    2 | [colector]
+      |  ^^^^^^^^ not known
+      |
+      = help: did you mean `collector`? known keys are `address`, `collector`
+
+    2 problems in agent.toml
+    "#);
+}
+
+#[test]
 fn unknown_and_double_names() {
     let text = "a = 'pdu-v9'\nnames = ['x', 'y', 'x', 'x']\n";
     assert_snapshot!(check(text, |root| {
@@ -718,7 +744,7 @@ fn unknown_and_double_names() {
     2 | names = ['x', 'y', 'x', 'x']
       |                    ^^^ used before
       |
-      = help: the first is in line 2, column 10
+      = help: the first is at line 2, column 10
 
     error: two devices are named `x`
      --> agent.toml:2:25
@@ -726,7 +752,7 @@ fn unknown_and_double_names() {
     2 | names = ['x', 'y', 'x', 'x']
       |                         ^^^ used before
       |
-      = help: the first is in line 2, column 10
+      = help: the first is at line 2, column 10
 
     6 problems in agent.toml
     "#);

@@ -62,3 +62,24 @@ impl Connect for TcpEndpoint {
         Ok(stream)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_sends_at_once_and_notices_a_dead_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stream = TcpEndpoint::new(address)
+            .with_keepalive(Duration::from_secs(7))
+            .connect()
+            .await
+            .unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(stream.nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+    }
+}

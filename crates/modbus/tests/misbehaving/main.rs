@@ -64,6 +64,7 @@ async fn each_fault_has_its_name_and_spares_the_next_question() {
         (Fault::Late, "timeout", 1, 1),
         (Fault::Hang, "timeout", 0, 1),
         (Fault::Trickle, "timeout", 0, 2),
+        (Fault::SlowBytes, "answer", 0, 1),
         (Fault::HalfThenHang, "timeout", 0, 2),
         (Fault::HalfThenClose, "closed", 0, 2),
         (Fault::Close, "closed", 0, 2),

@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Hang,
     /// A byte every 300 ms.
     Trickle,
+    /// A byte every 10 ms, which is slow but in time.
+    SlowBytes,
     HalfThenHang,
     HalfThenClose,
     Close,
@@ -51,6 +53,7 @@ impl Fault {
             Late,
             Hang,
             Trickle,
+            SlowBytes,
             HalfThenHang,
             HalfThenClose,
             Close,
@@ -141,9 +144,10 @@ async fn converse(mut stream: DuplexStream, next: &mut impl FnMut() -> Fault) ->
                 stream.write_all(&right).await?;
             }
             Fault::Hang => {}
-            Fault::Trickle => {
+            fault @ (Fault::Trickle | Fault::SlowBytes) => {
+                let pause = if fault == Fault::Trickle { 300 } else { 10 };
                 for byte in &right {
-                    sleep(Duration::from_millis(300)).await;
+                    sleep(Duration::from_millis(pause)).await;
                     stream.write_all(&[*byte]).await?;
                 }
             }
