@@ -20,9 +20,8 @@
 //! permission, a name never resolved) is no evidence: its readings are missing, and `uplink_up`
 //! does without it.
 //!
-//! Reading order: here what an uplink is, [`settings`] (from TOML), [`icmp`], [`dns`] and [`http`]
-//! (what goes over the wire), [`failure`], [`window`] (one interval), [`monitor`] (all of it over
-//! time).
+//! Reading order: here what an uplink is, [`icmp`], [`dns`] and [`http`] (what goes over the wire),
+//! [`failure`], [`window`] (one interval), [`monitor`] (all of it over time).
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::as_conversions))]
 
 pub mod dns;
@@ -30,7 +29,6 @@ pub mod failure;
 pub mod http;
 pub mod icmp;
 pub mod monitor;
-pub mod settings;
 pub mod window;
 
 use std::fmt;
@@ -38,11 +36,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hallwatch_model::Timestamp;
+
 pub use dns::DnsName;
 pub use failure::{Failure, Unasked};
 pub use http::HttpTarget;
 pub use monitor::{Action, Event, Monitor, ProbeId, Report};
-pub use settings::uplink;
+
+/// What an uplink came to in one interval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Which device, by its index.
+    pub device: usize,
+    /// The readings.
+    pub report: Report,
+    /// The end of the interval.
+    pub time: Timestamp,
+}
 
 /// A way out of the site, and how it is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]

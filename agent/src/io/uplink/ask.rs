@@ -14,7 +14,8 @@ use tokio_rustls::rustls::{self, ClientConfig};
 
 use super::error::{Trouble, UplinkError, of_socket, of_use};
 use super::name::Place;
-use super::{now, random, socket, tls};
+use super::{random, socket, tls};
+use crate::io::clock::Clock;
 use crate::uplink::dns;
 use crate::uplink::http::{self, MAX_STATUS_LINE_BYTES, Status};
 use crate::uplink::{DnsName, Event, Failure, Host, Path, Probe, ProbeId, Target, Unasked};
@@ -65,7 +66,7 @@ impl Ask {
         let Some(address) = self.place.address(self.timeout / 2).await else {
             return Some(Event::Unasked(id, Unasked::Unresolved));
         };
-        let started = now();
+        let started = Clock::stopwatch();
         let asked = async {
             match &self.question {
                 Question::Connect => self.connect(address).await.map(drop),

@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::error::{Trouble, of_socket, of_use};
-use super::{now, random, socket};
+use super::{random, socket};
+use crate::io::clock::Clock;
 use crate::uplink::icmp::{self, Family};
 use crate::uplink::{Event, Failure, Path, ProbeId};
 
@@ -123,7 +124,7 @@ impl Open {
         let echo = icmp::Echo { identifier: self.identifier, sequence: number, payload: &self.key };
         let request = icmp::encode_request(family(target), echo);
         let mut sent = lock(&self.sent);
-        let before = now();
+        let before = Clock::stopwatch();
         // Not through tokio, whose first look at a new socket finds it not writable.
         SockRef::from(&*self.socket).send(&request)?;
         if sent.times.len() == REMEMBERED {
@@ -152,7 +153,7 @@ impl Reader {
         let mut buffer = [0; 512];
         loop {
             let received = self.socket.recv_from(&mut buffer).await;
-            let after = now();
+            let after = Clock::stopwatch();
             let (bytes, from) = match received {
                 Ok((length, from)) => (buffer.get(..length).unwrap_or_default(), from),
                 Err(error) => {

@@ -17,13 +17,55 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::uplink::{Action, Event, Monitor, ProbeId, Report, Target, Unasked, Uplink};
+use super::clock::Clock;
+use crate::config::{Device, DeviceSource};
+use crate::error::Error;
+use crate::uplink::{Action, Event, Measured, Monitor, ProbeId, Report, Target, Unasked, Uplink};
 use ask::Ask;
 use echo::Echo;
 pub use error::UplinkError;
 
 /// Events that may wait to be handled. When there are more, answers wait in their sockets.
 const QUEUE: usize = 64;
+
+/// The uplinks' tasks. They end when this is dropped.
+pub(crate) struct Uplinks {
+    measured: mpsc::Receiver<Measured>,
+    _tasks: JoinSet<()>,
+}
+
+impl Uplinks {
+    /// Starts a task for each uplink among `devices`.
+    pub(crate) fn start(devices: &[Device], clock: Clock) -> Result<Self, Error> {
+        let (sender, measured) = mpsc::channel(QUEUE);
+        let mut tasks = JoinSet::new();
+        for (index, device) in devices.iter().enumerate() {
+            let DeviceSource::Uplink(uplink) = &device.source else { continue };
+            let mut watcher = Watcher::start(device.name.as_str(), uplink)
+                .map_err(|source| Error::Uplink { device: device.name.clone(), source })?;
+            for (probe, error) in check(uplink) {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(device = %device.name, probe, error, "the probe is not possible");
+            }
+            let sender = sender.clone();
+            tasks.spawn(async move {
+                loop {
+                    let report = watcher.next().await;
+                    let time = clock.time();
+                    if sender.send(Measured { device: index, report, time }).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(Self { measured, _tasks: tasks })
+    }
+
+    /// The next interval that is over; `None` when there are no uplinks.
+    pub(crate) async fn next(&mut self) -> Option<Measured> {
+        self.measured.recv().await
+    }
+}
 
 /// Watches one uplink. Its sockets and tasks end when it is dropped.
 pub struct Watcher {
@@ -69,7 +111,7 @@ impl Watcher {
         let monitor = Monitor::new(uplink, slot(name), Uptime::ZERO);
         Ok(Self {
             name: name.to_owned(),
-            started: now(),
+            started: Clock::stopwatch(),
             monitor,
             unasked: vec![None; askers.len()],
             askers,
@@ -205,9 +247,4 @@ fn slot(name: &str) -> u64 {
 /// A number that others cannot guess; for matching answers, not for secrets.
 fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
-}
-
-#[expect(clippy::disallowed_methods, reason = "latencies are measured at the socket")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -25,10 +25,11 @@ use std::time::Duration;
 
 use hallwatch_config::{Section, Spanned, Url, format_duration};
 
-use super::{DnsName, Host, HttpTarget, Path, Probe, Target, Uplink};
+use super::device::label_value;
+use crate::uplink::{DnsName, Host, HttpTarget, Path, Probe, Target, Uplink};
 
 /// How many probes an uplink may have.
-pub const MAX_PROBES: usize = 16;
+const MAX_PROBES: usize = 16;
 /// An interface's name in Linux, without the zero at its end (`IFNAMSIZ`).
 const MAX_INTERFACE_BYTES: usize = 15;
 /// The port of DNS.
@@ -38,8 +39,7 @@ const KINDS: [&str; 4] = ["icmp", "tcp", "dns", "http"];
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Reads `[device.uplink]`.
-pub fn uplink(mut section: Section<'_>) -> Option<Uplink> {
+pub(super) fn uplink(mut section: Section<'_>) -> Option<Uplink> {
     let interval = section.ranged("interval", SECOND..=3600 * SECOND, 10 * SECOND);
     let every = section.ranged("every", SECOND / 10..=3600 * SECOND, SECOND.min(interval));
     let timeout = section.ranged("timeout", SECOND / 100..=60 * SECOND, SECOND.min(interval));
@@ -74,7 +74,8 @@ pub fn uplink(mut section: Section<'_>) -> Option<Uplink> {
         }
         _ => {}
     }
-    let probes: Vec<_> = elements.into_iter().map(|inner| probe(inner, &path)).collect();
+    let bound = says_path(&section);
+    let probes: Vec<_> = elements.into_iter().map(|inner| probe(inner, &path, bound)).collect();
     let probes: Option<Vec<(Spanned<String>, Probe)>> = probes.into_iter().collect();
     let probes = probes?;
     let mut seen = BTreeSet::new();
@@ -102,17 +103,21 @@ fn path(section: &mut Section<'_>) -> Path {
     }
 }
 
+/// Whether a path is written here, valid or not.
+fn says_path(section: &Section<'_>) -> bool {
+    section.has("source") || section.has("interface")
+}
+
 /// A probe and its name, which stands where it is written or where the probe does.
-fn probe(mut section: Section<'_>, shared: &Path) -> Option<(Spanned<String>, Probe)> {
+fn probe(mut section: Section<'_>, shared: &Path, bound: bool) -> Option<(Spanned<String>, Probe)> {
     let span = section.span();
-    let name = section.checked_optional("name", probe_name);
+    let name = section.checked_optional("name", label_value);
     let own = path(&mut section);
     let path = Path {
         source: own.source.or(shared.source),
         interface: own.interface.or_else(|| shared.interface.clone()),
     };
-    let unbound =
-        path == Path::default() && !["source", "interface"].iter().any(|key| section.has(key));
+    let bound = bound || says_path(&section);
     section.known(&KINDS);
     section.known(&["address"]);
     let present: Vec<&str> = KINDS.into_iter().filter(|kind| section.has(kind)).collect();
@@ -146,7 +151,7 @@ fn probe(mut section: Section<'_>, shared: &Path) -> Option<(Spanned<String>, Pr
         _ => http(&mut section),
     };
     let target = target?;
-    if unbound {
+    if !bound {
         let message = "the probe has neither `source` nor `interface`: it would go by any path";
         let help = "add `source = \"192.0.2.2\"` or `interface = \"eth1\"`, here or to the uplink";
         section.problem(span.clone(), message, "", Some(help.to_owned()));
@@ -211,18 +216,6 @@ fn page(url: &Url) -> Result<String, &'static str> {
         return Err("a path has ASCII characters only");
     }
     Ok(if page.starts_with('/') { page.to_owned() } else { format!("/{page}") })
-}
-
-fn probe_name(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() {
-        Err("it is empty")
-    } else if text.len() > 64 {
-        Err("it is longer than 64 bytes")
-    } else if text.chars().any(char::is_control) {
-        Err("it has a control character")
-    } else {
-        Ok(text.to_owned())
-    }
 }
 
 fn source(text: &str) -> Result<IpAddr, &'static str> {
