@@ -303,7 +303,10 @@ async fn an_uplink_is_reported_up_and_down() {
         &broker,
         &format!(
             "[[device]]\nname = \"isp-1\"\nroom = \"meet-me\"\n[device.uplink]\ninterval = \"1s\"\n\
-             every = \"100ms\"\nsource = \"127.0.0.1\"\nprobes = [ {{ tcp = \"{address}\" }} ]\n"
+             every = \"100ms\"\nsource = \"127.0.0.1\"\nprobes = [ {{ tcp = \"{address}\" }}, \
+             {{ name = \"named\", tcp = \"localhost:{}\" }}, \
+             {{ name = \"nowhere\", tcp = \"no-such-name.invalid:1\" }} ]\n",
+            address.port()
         ),
     );
     let agent = Running::start(&site);
@@ -315,6 +318,11 @@ async fn an_uplink_is_reported_up_and_down() {
     collector.until("the uplink to be up", is("uplink_up", &isp, 1.0)).await;
     collector.read(|held| {
         assert_eq!(held.last("uplink_loss_ratio", &probe), Some(Ok(0.0)));
+        let named = [("device", "isp-1"), ("probe", "named")];
+        assert_eq!(held.last("uplink_loss_ratio", &named), Some(Ok(0.0)));
+        let nowhere = [("device", "isp-1"), ("probe", "nowhere")];
+        let missing = Some(Err(Missing::NotAvailable));
+        assert_eq!(held.last("uplink_loss_ratio", &nowhere), missing);
         let median = [("device", "isp-1"), ("probe", "tcp"), ("quantile", "0.5")];
         assert!(held.last("uplink_latency_seconds", &median).unwrap().unwrap() < 1.0);
     });

@@ -58,6 +58,8 @@ pub struct Counters {
     pub stray: u64,
     /// Slots that went by unused, because the process was late.
     pub skipped: u64,
+    /// Probes whose timeout ran out while the process stood still: their answers may have come.
+    pub undecided: u64,
     /// Probes that could not be asked.
     pub unasked: u64,
 }
@@ -171,12 +173,17 @@ impl Monitor {
 
     /// Takes what happened and what time it is.
     pub fn handle(&mut self, event: Event, now: Uptime) -> Vec<Action> {
+        // A process that stood still (stopped, starved, or its machine suspended) for the better
+        // part of a timeout has heard nothing meanwhile; that is not the provider's loss.
+        let stood_still = now.since(self.wake_at()).saturating_mul(2) >= self.timeout;
         match event {
             Event::Tick => {}
             Event::Answered(id, latency) if latency <= self.timeout => self.answered(id, latency),
             Event::Answered(id, _) => {
                 // It came too late even if nobody has noticed yet.
-                self.failed(id, Failure::Timeout);
+                if !stood_still {
+                    self.failed(id, Failure::Timeout);
+                }
                 self.counters.late += 1;
             }
             Event::Failed(id, failure) => self.failed(id, failure),
@@ -186,6 +193,7 @@ impl Monitor {
                 }
             }
         }
+        self.expire(now, stood_still);
         self.pass(now)
     }
 
@@ -216,16 +224,23 @@ impl Monitor {
         }
     }
 
-    fn pass(&mut self, now: Uptime) -> Vec<Action> {
-        let mut actions = Vec::new();
+    fn expire(&mut self, now: Uptime, stood_still: bool) {
         for track in &mut self.tracks {
             while let Some((number, sent)) = track.open.front().copied()
                 && sent + self.timeout <= now
             {
                 track.close(number, Decision::Lost);
-                track.failed(Failure::Timeout);
+                if stood_still {
+                    self.counters.undecided += 1;
+                } else {
+                    track.failed(Failure::Timeout);
+                }
             }
         }
+    }
+
+    fn pass(&mut self, now: Uptime) -> Vec<Action> {
+        let mut actions = Vec::new();
         if self.report_at <= now {
             actions.push(Action::Report(self.report()));
             let missed = whole_times(now.since(self.report_at), self.interval);

@@ -274,6 +274,17 @@ fn percentiles_show_the_slow_tail_and_late_or_second_answers_change_nothing() {
 }
 
 #[test]
+fn a_slow_line_with_many_probes_under_way_loses_nothing() {
+    let site = Site::new();
+    let _peer = Peer::echo(&site.providers[0], TARGET, OTHER, always(Reply::After(200 * MS)));
+    let probes = vec![probe(icmp(TARGET), by_source(0))];
+    let (reports, counters) = watch(&site.site, uplink(1500 * MS, 20 * MS, 600 * MS, probes), 1);
+    assert_eq!(loss(&reports[0], "icmp"), Ok(0.0));
+    assert!(latency(&reports[0], "icmp", "0.5").unwrap() >= 0.2);
+    assert_eq!((counters.late, counters.duplicate, counters.stray), (0, 0, 0));
+}
+
+#[test]
 fn answers_from_a_wrong_host_do_not_count() {
     let site = Site::new();
     let provider = &site.providers[0];
@@ -307,6 +318,8 @@ fn a_provider_that_is_half_dead_is_up_and_its_failures_are_told_apart() {
     let _shell = Peer::tcp(provider, &format!("{TARGET}:22"), "SSH-2.0-other\r\n");
     let named = |name: &str, target| Probe { name: name.into(), ..probe(target, by_source(0)) };
     site.site.ip("route add unreachable 198.51.100.66 table 101");
+    site.site.ip("route add prohibit 198.51.100.67 table 101");
+    let name = DnsName::new("example.com").unwrap();
     let unreachable = Target::Tcp(Host::Address("198.51.100.66".parse().unwrap()), 80);
     site.providers[0].ip("route add blackhole 198.51.100.77");
     let swallowed = Target::Tcp(Host::Address("198.51.100.77".parse().unwrap()), 80);
@@ -320,6 +333,8 @@ fn a_provider_that_is_half_dead_is_up_and_its_failures_are_told_apart() {
         named("http", http(80, false)),
         named("shell", http(22, false)),
         named("nobody", dns()),
+        named("forbidden", icmp("198.51.100.67")),
+        named("hushed", Target::Dns("198.51.100.67:53".parse().unwrap(), name)),
         Probe { name: "gone".into(), ..probe(icmp(TARGET), gone) },
     ];
     let uplink = uplink(1200 * MS, 100 * MS, 300 * MS, probes);
@@ -334,6 +349,8 @@ fn a_provider_that_is_half_dead_is_up_and_its_failures_are_told_apart() {
         ("http", "status_5xx", Missing::NotAvailable),
         ("shell", "malformed", Missing::Malformed),
         ("nobody", "refused", Missing::NotAvailable),
+        ("forbidden", "unreachable", Missing::DeviceOffline),
+        ("hushed", "unreachable", Missing::DeviceOffline),
         ("gone", "path_gone", Missing::DeviceOffline),
     ] {
         assert_eq!(loss(readings, name), Ok(1.0), "{name}: {readings:#?}");

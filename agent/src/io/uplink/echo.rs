@@ -20,8 +20,8 @@ use crate::uplink::{Event, Failure, Path, ProbeId};
 
 /// How many sendings are remembered; answers to older ones are dropped.
 const REMEMBERED: usize = 1024;
-/// After so many sendings without any answer a new socket is opened: the interface may have been
-/// made anew, and a socket stays with the old one.
+/// After so many sendings, and twice the timeout, without any answer a new socket is opened: the
+/// interface may have been made anew, and a socket stays with the old one.
 const REOPEN: u32 = 5;
 /// A pause after an error of the socket, lest a lasting one keeps a processor busy.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -31,6 +31,7 @@ pub(super) struct Echo {
     probe: usize,
     target: IpAddr,
     path: Path,
+    timeout: Duration,
     events: mpsc::Sender<Event>,
     open: Option<Open>,
 }
@@ -48,7 +49,8 @@ struct Open {
 #[derive(Default)]
 struct Sent {
     times: VecDeque<(u16, Instant)>,
-    unanswered: u32,
+    /// Sendings since the last answer, and when the first of them was.
+    unanswered: Option<(u32, Instant)>,
 }
 
 impl Echo {
@@ -56,14 +58,15 @@ impl Echo {
         probe: usize,
         target: IpAddr,
         path: Path,
+        timeout: Duration,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        Self { probe, target, path, events, open: None }
+        Self { probe, target, path, timeout, events, open: None }
     }
 
     /// Sends a request. The answer comes as an event; what fails at once is returned.
     pub(super) fn send(&mut self, id: ProbeId) -> Result<(), Event> {
-        if self.open.as_ref().is_some_and(Open::is_deaf) {
+        if self.open.as_ref().is_some_and(|open| open.is_deaf(self.timeout)) {
             self.open = None;
         }
         let open = match self.open.take() {
@@ -116,8 +119,9 @@ fn event(id: ProbeId, trouble: Trouble) -> Event {
 }
 
 impl Open {
-    fn is_deaf(&self) -> bool {
-        lock(&self.sent).unanswered >= REOPEN
+    fn is_deaf(&self, timeout: Duration) -> bool {
+        let unanswered = lock(&self.sent).unanswered;
+        unanswered.is_some_and(|(count, since)| count >= REOPEN && since.elapsed() > 2 * timeout)
     }
 
     fn send(&self, target: IpAddr, number: u16) -> io::Result<()> {
@@ -131,7 +135,8 @@ impl Open {
             sent.times.pop_front();
         }
         sent.times.push_back((number, before));
-        sent.unanswered = sent.unanswered.saturating_add(1);
+        let (count, since) = sent.unanswered.unwrap_or((0, before));
+        sent.unanswered = Some((count.saturating_add(1), since));
         Ok(())
     }
 }
@@ -187,7 +192,7 @@ impl Reader {
         let mut sent = lock(&self.sent);
         let found = sent.times.iter().rev().find(|(number, _)| *number == echo.sequence).copied();
         if found.is_some() {
-            sent.unanswered = 0;
+            sent.unanswered = None;
         }
         found
     }

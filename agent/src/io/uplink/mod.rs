@@ -102,9 +102,13 @@ impl Watcher {
         let mut askers = Vec::with_capacity(uplink.probes.len());
         for (probe, asked) in uplink.probes.iter().enumerate() {
             askers.push(match &asked.target {
-                Target::Icmp(target) => {
-                    Asker::Echo(Echo::new(probe, *target, asked.path.clone(), sender.clone()))
-                }
+                Target::Icmp(target) => Asker::Echo(Echo::new(
+                    probe,
+                    *target,
+                    asked.path.clone(),
+                    uplink.timeout,
+                    sender.clone(),
+                )),
                 _ => Asker::Ask(Arc::new(Ask::new(asked, uplink.timeout, roots.clone())?)),
             });
         }

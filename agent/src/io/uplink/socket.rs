@@ -28,7 +28,7 @@ pub(super) fn echo(target: IpAddr, path: &Path) -> io::Result<EchoSocket> {
         Err(_) => (Socket::new(domain, Type::RAW, Some(protocol))?, true),
     };
     prepare(&socket, path, target)?;
-    socket.connect(&SocketAddr::new(target, 0).into())?;
+    connect(&socket, SocketAddr::new(target, 0))?;
     // An unprivileged socket's port is the identifier that the kernel writes into its requests.
     let port = socket.local_addr()?.as_socket().map(|address| address.port());
     let identifier = if raw { None } else { port };
@@ -46,7 +46,7 @@ pub(super) fn tcp(target: IpAddr, path: &Path) -> io::Result<TcpSocket> {
 pub(super) fn udp(target: SocketAddr, path: &Path) -> io::Result<UdpSocket> {
     let socket = Socket::new(domain(target.ip()), Type::DGRAM, Some(Protocol::UDP))?;
     prepare(&socket, path, target.ip())?;
-    socket.connect(&target.into())?;
+    connect(&socket, target)?;
     UdpSocket::from_std(socket.into())
 }
 
@@ -55,6 +55,15 @@ pub(super) fn udp(target: SocketAddr, path: &Path) -> io::Result<UdpSocket> {
 pub(super) fn any(target: Option<IpAddr>, path: &Path) -> io::Result<TcpSocket> {
     let some = target.or(path.source).unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
     tcp(some, path)
+}
+
+/// Connects, which sends nothing here but looks for a route. One that forbids says the same as a
+/// missing permission and means something else.
+fn connect(socket: &Socket, target: SocketAddr) -> io::Result<()> {
+    socket.connect(&target.into()).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => io::ErrorKind::HostUnreachable.into(),
+        _ => error,
+    })
 }
 
 fn domain(target: IpAddr) -> Domain {

@@ -174,6 +174,24 @@ fn slots_are_spread_and_those_missed_are_skipped_and_counted() {
 }
 
 #[test]
+fn a_stall_of_our_own_is_not_the_uplinks_loss() {
+    let mut monitor = Monitor::new(&uplink(&["icmp"]), 0, Uptime::ZERO);
+    let first = sends(&monitor.handle(Event::Tick, at(0)))[0];
+    monitor.handle(Event::Answered(first, Duration::ZERO), at(1));
+    let second = sends(&monitor.handle(Event::Tick, at(1000)))[0];
+    // Stopped for four seconds; the answer was there, and is looked at only now.
+    monitor.handle(Event::Answered(second, 5 * SECOND), at(6000));
+    assert_eq!(monitor.counters().undecided, 1);
+    // On time again: what is lost now is lost.
+    let third = sends(&monitor.handle(Event::Tick, at(7000)));
+    assert_eq!(third.len(), 1);
+    monitor.handle(Event::Tick, at(8000));
+    let report = reports(monitor.handle(Event::Tick, at(10_000))).remove(0);
+    assert_eq!(value(&report, r#"uplink_errors_total{probe="icmp", reason="timeout"}"#), Ok(2.0));
+    assert_eq!(value(&report, r#"uplink_loss_ratio{probe="icmp"}"#), Ok(2.0 / 3.0));
+}
+
+#[test]
 fn numbers_return_without_confusion() {
     let mut monitor = Monitor::new(&uplink(&["icmp"]), 0, Uptime::ZERO);
     for second in 0..70_000u64 {
@@ -220,7 +238,7 @@ proptest! {
         let open: usize = monitor.tracks.iter().map(|track| track.open.len()).sum();
         let errors = monitor.tracks.iter().flat_map(|track| &track.series.errors);
         let failed: u64 = errors.map(|(_, _, count)| count).sum();
-        let failed = usize::try_from(failed + monitor.counters.unasked).unwrap();
+        let failed = usize::try_from(failed + monitor.counters.unasked + monitor.counters.undecided).unwrap();
         prop_assert_eq!(sent, good + failed + open);
     }
 }
