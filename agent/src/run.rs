@@ -19,7 +19,7 @@ use crate::io::uplink::Uplinks;
 /// How long the end may take: the last entry to the disk, the goodbye to the broker.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The connection to the sensors' broker, if there are sensors.
+/// The connection to the sensors' own broker, if they have one.
 type Sensors = Option<(Publisher, Events)>;
 
 /// Runs the agent of `config` until `shutdown` is ready. Several can run in one process.
@@ -60,19 +60,15 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     }
 }
 
-/// The connections towards the collectors and, when there are MQTT sensors, to theirs: apart, so
-/// that a flood of sensor messages cannot hold up acknowledgements.
+/// The connection towards the collectors, and one more when the sensors have a broker of their
+/// own. At one broker there is one connection: brokers that make the user name the client id would
+/// have two throw each other off.
 fn connect(
     config: &Config,
     agent: &Agent,
     clock: Clock,
 ) -> Result<(Publisher, Events, Sensors), Error> {
     let client_id = format!("hallwatch-agent-{}", config.path).replace('/', "-");
-    let options = Options {
-        will: Some(agent.status(false, clock.now())),
-        subscriptions: vec![Topic::ack_filter(&config.path)],
-        ..broker::options(&config.broker, &client_id)?
-    };
     let mut topics: Vec<String> = config
         .devices
         .iter()
@@ -85,12 +81,21 @@ fn connect(
         .collect();
     topics.sort_unstable();
     topics.dedup();
-    let sensors = if topics.is_empty() {
-        None
-    } else {
-        let client_id = format!("{client_id}-sensors");
-        let options = broker::options(&config.sensors, &client_id)?;
-        Some(open(Options { subscriptions: topics, ..options }))
+    let mut subscriptions = vec![Topic::ack_filter(&config.path)];
+    let sensors = match &config.sensors {
+        Some(sensors) if !topics.is_empty() => {
+            let options = broker::options(sensors, &format!("{client_id}-sensors"))?;
+            Some(open(Options { subscriptions: topics, ..options }))
+        }
+        _ => {
+            subscriptions.extend(topics);
+            None
+        }
+    };
+    let options = Options {
+        will: Some(agent.status(false, clock.now())),
+        subscriptions,
+        ..broker::options(&config.broker, &client_id)?
     };
     let (publisher, events) = open(options);
     Ok((publisher, events, sensors))

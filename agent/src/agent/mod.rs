@@ -1,7 +1,11 @@
 //! The agent's decisions: events in, actions out, no clock, no socket. Reading order: [`Event`] and
-//! [`Action`], `pending` (readings on their way to the journal), `watch` (devices), here the rest.
+//! [`Action`], `watch` (devices), `pending` (readings on their way to the journal), `deliver`
+//! (towards the collectors), here the rest.
 
+mod deliver;
 mod pending;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::VecDeque;
@@ -9,16 +13,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hallwatch_link::{self as link, Message};
-use hallwatch_model::wire::{decode_ack, encode_describe, encode_journalled, encode_status};
-use hallwatch_model::{
-    Ack, AgentPath, Batch, Id, Readings, Status, Timestamp, Topic, TopicKind, Uptime,
-};
+use hallwatch_model::{AgentPath, Readings, Timestamp, Uptime};
 
 use crate::config::Config;
 use crate::dictionary::Dictionary;
 use crate::error::Error;
 use crate::io::journal::{Command, Gap, Opened, Told};
-use crate::outbox::{Earlier, Order, Outbox, Outgoing, Pace};
+use crate::outbox::{Earlier, Outbox, Pace};
 use crate::poll::Polled;
 use crate::uplink::Measured;
 use pending::Pending;
@@ -28,10 +29,16 @@ use watch::Watch;
 const STATUS: Duration = Duration::from_secs(10);
 /// How often the journal's bounds are enforced.
 const TRIM: Duration = Duration::from_secs(10);
+/// A clock that moves by more than this between two looks was set.
+const STEP: Duration = Duration::from_secs(10 * 60);
+/// How long a clock that was set is not believed in what concerns the age of entries.
+const DOUBT: Duration = Duration::from_secs(60 * 60);
 /// A collector may ask for the dictionary; it is not sent more often than this.
 const DESCRIBE: Duration = Duration::from_secs(5);
 /// Commands that wait for the journal's queue; beyond, the oldest entries become a gap.
 const COMMANDS: usize = 600;
+/// The cause of gaps that a journal makes that does not keep up.
+const OVERLOAD: &str = "overload";
 /// The outbox looks for backlog this often.
 const OUTBOX: Duration = Duration::from_millis(50);
 
@@ -87,6 +94,8 @@ pub struct Agent {
     path: AgentPath,
     boot: u64,
     started: Timestamp,
+    /// The sensors are heard on the connection towards the collectors.
+    one_broker: bool,
     watch: Watch,
     dictionary: Dictionary,
     pending: Pending,
@@ -101,6 +110,9 @@ pub struct Agent {
     describe_at: Uptime,
     status_at: Uptime,
     trim_at: Uptime,
+    /// When ages were last judged.
+    judged: Now,
+    doubt_until: Uptime,
     outbox_at: Uptime,
     durable: bool,
     bytes: u64,
@@ -127,6 +139,7 @@ impl Agent {
             path: config.path.clone(),
             boot: opened.boot,
             started: now.time,
+            one_broker: config.sensors.is_none(),
             watch: Watch::new(&config.devices, now.uptime),
             dictionary: Dictionary::new(opened.dictionary, opened.series),
             pending: Pending::default(),
@@ -138,6 +151,8 @@ impl Agent {
             describe_at: Uptime::ZERO,
             status_at: now.uptime,
             trim_at: now.uptime,
+            judged: now,
+            doubt_until: Uptime::ZERO,
             outbox_at: now.uptime,
             durable: true,
             bytes: 0,
@@ -220,7 +235,8 @@ impl Agent {
         }
         if now.uptime >= self.trim_at {
             self.trim_at = now.uptime + TRIM;
-            self.commands.push_back(Command::Trim { now: now.time });
+            let now = self.trusted(now);
+            self.commands.push_back(Command::Trim { now });
         }
         if now.uptime >= self.status_at {
             self.status_at = now.uptime + STATUS;
@@ -233,7 +249,7 @@ impl Agent {
             let order = self.outbox.tick(now.uptime);
             self.orders(order, actions);
         }
-        self.bound_commands(now);
+        self.bound_commands();
     }
 
     /// Closes the pending entry and hands it to the journal.
@@ -251,15 +267,44 @@ impl Agent {
         self.commands.push_back(Command::Append(append));
     }
 
+    /// The time by which ages are judged. A clock that was set by more than [`STEP`] is not
+    /// believed for [`DOUBT`]: a wrong one would make the whole journal too old at once.
+    fn trusted(&mut self, now: Now) -> Timestamp {
+        let (time, uptime) = (self.judged.time, self.judged.uptime);
+        let expected = time + now.uptime.since(uptime);
+        let step = now.time.since(expected).max(expected.since(now.time));
+        if step > STEP {
+            tracing::error!(?step, "the clock was set: ages are not judged for an hour");
+            self.doubt_until = now.uptime + DOUBT;
+        }
+        self.judged = now;
+        if now.uptime < self.doubt_until { Timestamp::MIN } else { now.time }
+    }
+
     /// When the journal's thread does not keep up for minutes, the oldest entries go.
-    fn bound_commands(&mut self, now: Now) {
-        let mut lost = 0;
+    fn bound_commands(&mut self) {
+        if self.commands.len() <= COMMANDS {
+            return;
+        }
+        // All that was lost so far stands in front, as one gap.
+        let mut lost = match self.commands.front() {
+            Some(Command::Gap(gap)) if gap.cause == OVERLOAD => {
+                let gap = gap.clone();
+                self.commands.pop_front();
+                Some(gap)
+            }
+            _ => None,
+        };
         while self.commands.len() > COMMANDS {
             let entry = self.commands.iter().position(|one| matches!(one, Command::Append(_)));
             let Some(Command::Append(append)) = self.commands.remove(entry.unwrap_or(0)) else {
                 continue;
             };
-            lost += 1;
+            let one = Gap::of(append.time, OVERLOAD);
+            match &mut lost {
+                Some(gap) => gap.extend(&one),
+                None => lost = Some(one),
+            }
             // Its series are needed by what follows.
             if let Some(Command::Append(next)) =
                 self.commands.iter_mut().find(|one| matches!(one, Command::Append(_)))
@@ -267,64 +312,8 @@ impl Agent {
                 next.series.splice(0..0, append.series);
             }
         }
-        if lost > 0 {
-            let gap = Gap {
-                first_time: now.time,
-                last_time: now.time,
-                entries: lost,
-                cause: "overload".to_owned(),
-            };
+        if let Some(gap) = lost {
             self.commands.push_front(Command::Gap(gap));
-        }
-    }
-
-    fn broker(&mut self, event: link::Event, now: Now, actions: &mut Vec<Action>) {
-        match event {
-            link::Event::Connected { .. } => {
-                tracing::info!("connected to the broker");
-                self.connected = true;
-                self.described = 0;
-                self.outbox.connected();
-                self.status_at = now.uptime + STATUS;
-                actions.push(Action::Publish(self.status(true, now)));
-                self.describe(actions);
-            }
-            link::Event::Disconnected { error } => {
-                if std::mem::take(&mut self.connected) {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "broker lost");
-                } else {
-                    self.complain(now, &|count| {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, count, "no connection to the broker");
-                    });
-                }
-                self.outbox.disconnected();
-            }
-            link::Event::Refused { topic, reason_code } => self.complain(now, &|count| {
-                let reason = link::reason::text(reason_code);
-                tracing::error!(topic, reason, count, "refused by the broker");
-            }),
-            link::Event::Message(message) => {
-                let from = Topic::parse(&message.topic).filter(|topic| topic.agent == self.path);
-                let Some(TopicKind::Ack(collector)) = from.map(|topic| topic.kind) else { return };
-                match decode_ack(&message.payload) {
-                    Ok(ack) => self.acknowledged(&collector, &ack, now, actions),
-                    Err(error) => self.complain(now, &|count| {
-                        tracing::warn!(%collector, %error, count, "acknowledgement not understood");
-                    }),
-                }
-            }
-        }
-    }
-
-    fn acknowledged(&mut self, from: &Id, ack: &Ack, now: Now, actions: &mut Vec<Action>) {
-        let orders = self.outbox.acknowledged(from, ack);
-        self.orders(orders, actions);
-        let known = self.outbox.collectors().contains(from);
-        if ack.describe && known && now.uptime >= self.describe_at {
-            self.describe_at = now.uptime + DESCRIBE;
-            self.described = 0;
-            self.describe(actions);
         }
     }
 
@@ -349,100 +338,6 @@ impl Agent {
                 self.watch.message(&message, now, &mut self.dictionary, &mut self.pending);
             }
         }
-    }
-
-    fn journal(&mut self, told: Told, now: Now, actions: &mut Vec<Action>) {
-        match told {
-            Told::Committed(entry) => {
-                let (seq, time, bytes) = (entry.seq, entry.time, entry.bytes);
-                let order = self.outbox.committed(seq, time, bytes, now.time, now.uptime);
-                self.orders(order, actions);
-            }
-            Told::Fetched { boot, first, last, entries } => {
-                let entries = entries.into_iter().map(|e| (e.seq, e.time, e.bytes)).collect();
-                let orders =
-                    self.outbox.fetched(boot, (first, last), entries, now.time, now.uptime);
-                self.orders(orders, actions);
-            }
-            Told::Dropped { boot, upto } => self.outbox.dropped(boot, upto),
-            Told::Health { durable, bytes } => {
-                if durable != self.durable {
-                    self.durable = durable;
-                    if durable {
-                        tracing::info!("the journal's disk takes writes again");
-                    } else {
-                        tracing::error!("the journal's disk is full: readings are held in memory");
-                    }
-                }
-                self.bytes = bytes;
-            }
-            Told::Failed(error) => actions.push(Action::Fail(error)),
-            Told::Stopped => actions.push(Action::Fail(Error::JournalEnded)),
-        }
-    }
-
-    fn orders(&mut self, orders: impl IntoIterator<Item = Order>, actions: &mut Vec<Action>) {
-        for order in orders {
-            match order {
-                Order::Send(outgoing) => {
-                    // Data must not come before the words that it is written in.
-                    self.describe(actions);
-                    actions.push(self.entry(outgoing));
-                }
-                Order::Fetch { boot, first, last } => {
-                    self.commands.push_back(Command::Fetch { boot, first, last });
-                }
-                Order::Remember { collector, boot, ranges } => {
-                    self.commands.push_back(Command::Acked { collector, boot, ranges });
-                }
-                Order::Done { boot, first, last } => {
-                    self.commands.push_back(Command::Done { boot, first, last });
-                }
-            }
-        }
-    }
-
-    fn entry(&self, outgoing: Outgoing) -> Action {
-        let Outgoing { boot, seq, oldest, watermark, backfill, bytes } = outgoing;
-        let readings = Readings::default();
-        let batch = Batch { boot, seq, oldest, watermark, backfill, readings };
-        let payload = encode_journalled(&batch, bytes.to_vec()).into();
-        let topic = self.topic(TopicKind::Data);
-        Action::Send { boot, seq, message: Message { topic, payload, retain: false } }
-    }
-
-    /// Publishes what of the dictionary was not published on this connection.
-    fn describe(&mut self, actions: &mut Vec<Action>) {
-        if !self.connected || self.described >= self.dictionary.len() {
-            return;
-        }
-        for part in self.dictionary.parts(self.described) {
-            let topic = self.topic(TopicKind::Describe(part.part));
-            let payload = encode_describe(&part).into();
-            actions.push(Action::Publish(Message { topic, payload, retain: true }));
-        }
-        self.described = self.dictionary.len();
-    }
-
-    /// How the agent is, as a retained message; the last will with `online: false`.
-    #[must_use]
-    pub fn status(&self, online: bool, now: Now) -> Message {
-        let status = Status {
-            boot: self.boot,
-            online,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: self.started,
-            sent: now.time,
-            backlog: self.outbox.backlog(),
-            journal_bytes: self.bytes,
-            durable: self.durable,
-        };
-        let topic = self.topic(TopicKind::Status);
-        Message { topic, payload: encode_status(&status).into(), retain: true }
-    }
-
-    fn topic(&self, kind: TopicKind) -> String {
-        Topic { agent: self.path.clone(), kind }.to_string()
     }
 
     /// The last entry, before the end.

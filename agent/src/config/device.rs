@@ -76,7 +76,8 @@ impl Device {
     }
 }
 
-pub(super) fn device(mut section: Section<'_>) -> Option<(Spanned<Id>, Device)> {
+/// The device, and its name also where the rest is of no use.
+pub(super) fn device(mut section: Section<'_>) -> (Option<Spanned<Id>>, Option<Device>) {
     let name = section.checked("name", Id::new);
     let place = Place {
         room: text(&mut section, "room"),
@@ -109,9 +110,12 @@ pub(super) fn device(mut section: Section<'_>) -> Option<(Spanned<Id>, Device)> 
         "mqtt" => sensor(inner).map(Source::Mqtt),
         _ => uplink(inner).map(Source::Uplink),
     });
-    let name = name?;
-    let device = Device { name: name.value.clone(), place, source: source? };
-    Some((name, device))
+    let device = name.as_ref().zip(source).map(|(name, source)| Device {
+        name: name.value.clone(),
+        place,
+        source,
+    });
+    (name, device)
 }
 
 /// An optional text that becomes a label's value.

@@ -34,8 +34,8 @@ pub struct Config {
     pub broker: Broker,
     /// The bounds of the journal.
     pub journal: JournalBounds,
-    /// The broker of the MQTT sensors.
-    pub sensors: Broker,
+    /// The broker of the MQTT sensors, when it is another one than `broker`.
+    pub sensors: Option<Broker>,
     /// The devices.
     pub devices: Vec<Device>,
 }
@@ -83,21 +83,21 @@ fn config(root: &mut Section<'_>) -> Option<Config> {
     let broker = root.required_section("broker").map(broker::broker);
     let sensors = root.section("sensors").map(broker::broker);
     let journal = root.section("journal").map_or_else(JournalBounds::default, journal);
-    let devices: Vec<_> = root.sections("device").into_iter().map(device::device).collect();
+    let (names, devices): (Vec<_>, Vec<Option<Device>>) =
+        root.sections("device").into_iter().map(device::device).unzip();
     let whole = devices.len();
-    let devices: Vec<(Spanned<Id>, Device)> = devices.into_iter().flatten().collect();
-    root.unique("device", devices.iter().map(|(name, _)| name));
+    let names: Vec<Spanned<Id>> = names.into_iter().flatten().collect();
+    root.unique("device", &names);
     if whole == 0 && !root.has("device") {
         let help = Some("add `[[device]]`, once for each".to_owned());
         root.problem(0..0, "there is no device to watch", "", help);
     }
-    let complete = devices.len() == whole;
 
     let (path, data, collectors) = agent?;
     let broker = broker?;
     let sensors = match sensors {
-        Some(sensors) => sensors?,
-        None => broker.clone()?,
+        Some(sensors) => Some(sensors?).filter(|sensors| Some(sensors) != broker.as_ref()),
+        None => None,
     };
     Some(Config {
         path: path?,
@@ -106,7 +106,7 @@ fn config(root: &mut Section<'_>) -> Option<Config> {
         broker: broker?,
         journal,
         sensors,
-        devices: complete.then(|| devices.into_iter().map(|(_, device)| device).collect())?,
+        devices: devices.into_iter().collect::<Option<_>>()?,
     })
 }
 

@@ -5,6 +5,8 @@ pub mod badge;
 mod memory;
 pub mod moment;
 pub mod payload;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

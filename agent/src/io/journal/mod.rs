@@ -9,6 +9,8 @@
 //! to be trusted, and a restart recovers what is on the disk.
 
 mod file;
+mod gap;
+mod open;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use crate::config::JournalBounds;
 use crate::error::Error;
 use crate::ranges::Ranges;
 
-pub use file::{Gap, Gaps, read_gaps};
+pub use gap::{Gap, Gaps, read_gaps};
 
 /// Commands that may wait for the disk.
 const QUEUE: usize = 512;
@@ -176,7 +178,7 @@ impl Journal {
     ) -> Result<(Self, mpsc::Receiver<Told>, Opened), Error> {
         std::fs::create_dir_all(data)
             .map_err(|source| Error::Directory { path: data.to_owned(), source })?;
-        let (file, opened) = file::open(&data.join("journal.sqlite"))?;
+        let (file, opened) = open::open(&data.join("journal.sqlite"))?;
         let (commands, receiver) = std::sync::mpsc::sync_channel(QUEUE);
         let (told, tells) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(file, bounds, told);

@@ -7,15 +7,20 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 use tokio::sync::mpsc;
 
-use super::file::{File, Gap, is_full};
+use super::file::{File, is_full};
+use super::gap::Gap;
 use super::{Append, Command, Entry, Told};
 use crate::config::JournalBounds;
 use crate::error::Error;
 
 /// Most commands in one transaction.
 const TURN: usize = 64;
+/// A full disk is tried again after so many commands, however fast they come.
+const UNTRIED: usize = 32;
 /// Entries held in memory while the disk is full: ten minutes of one a second.
 const HELD: usize = 600;
+/// The cause of gaps that a full disk makes.
+const DISK_FULL: &str = "disk_full";
 /// How long to wait before a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 /// Most entries that go at once when a bound is exceeded.
@@ -30,30 +35,44 @@ pub(super) struct Writer {
     /// What a full disk did not take yet, in order.
     waiting: VecDeque<Command>,
     durable: bool,
+    /// Commands that came since a full disk was last tried.
+    untried: usize,
+}
+
+/// Whether a command makes room. Those may go before all others: they concern what is on the disk
+/// already.
+fn frees(command: &Command) -> bool {
+    matches!(command, Command::Done { .. } | Command::Acked { .. } | Command::Trim { .. })
 }
 
 impl Writer {
     pub(super) fn new(file: File, bounds: JournalBounds, told: mpsc::Sender<Told>) -> Self {
-        Self { file, bounds, told, waiting: VecDeque::new(), durable: true }
+        Self { file, bounds, told, waiting: VecDeque::new(), durable: true, untried: 0 }
     }
 
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut stopping = false;
         while !stopping {
             let patience = if self.durable { Duration::from_secs(3600) } else { RETRY };
+            let mut retry = false;
             match commands.recv_timeout(patience) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => stopping = true,
                 Ok(command) => {
-                    self.waiting.push_back(command);
+                    self.take(command);
                     while self.waiting.len() < TURN {
                         match commands.try_recv() {
                             Ok(Command::Stop) => stopping = true,
-                            Ok(command) => self.waiting.push_back(command),
+                            Ok(command) => self.take(command),
                             Err(_) => break,
                         }
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => retry = true,
+            }
+            retry |= self.untried >= UNTRIED || self.waiting.iter().any(frees);
+            if !(self.durable || retry || stopping) {
+                self.make_room();
+                continue;
             }
             if let Err(source) = self.turn() {
                 let path = self.file.path().to_owned();
@@ -64,27 +83,38 @@ impl Writer {
         self.tell(Told::Stopped);
     }
 
+    fn take(&mut self, command: Command) {
+        self.untried += 1;
+        self.waiting.push_back(command);
+    }
+
     /// Fails only when the receiver is gone, and then nobody needs to know.
     fn tell(&self, told: Told) {
         let _ = self.told.blocking_send(told);
     }
 
     fn turn(&mut self) -> Result<(), rusqlite::Error> {
-        match self.transaction() {
+        self.untried = 0;
+        match self.transaction(|_| true) {
             Ok(told) => {
-                let trimmed = |command| matches!(command, &Command::Trim { .. });
+                self.durable = true;
+                let trimmed = |command: &Command| matches!(command, Command::Trim { .. });
                 if self.waiting.iter().any(trimmed) {
                     self.file.shrink()?;
                 }
                 self.waiting.clear();
-                self.durable = true;
-                for told in told {
-                    self.tell(told);
-                }
+                told.into_iter().for_each(|told| self.tell(told));
             }
             Err(error) if is_full(&error) => {
                 self.file.rollback();
                 self.durable = false;
+                match self.transaction(frees) {
+                    Ok(told) => told.into_iter().for_each(|told| self.tell(told)),
+                    Err(error) if is_full(&error) => self.file.rollback(),
+                    Err(error) => return Err(error),
+                }
+                // Even those that failed: what is not let go now is found at the next start.
+                self.waiting.retain(|command| !frees(command));
                 self.make_room();
             }
             Err(error) => {
@@ -97,15 +127,19 @@ impl Writer {
         Ok(())
     }
 
-    /// All that waits, in one transaction. What is told follows from what is then on the disk.
-    fn transaction(&mut self) -> Result<Vec<Told>, rusqlite::Error> {
+    /// What waits and is picked, in one transaction. What is told follows from what is then on the
+    /// disk.
+    fn transaction(
+        &mut self,
+        pick: impl Fn(&Command) -> bool,
+    ) -> Result<Vec<Told>, rusqlite::Error> {
         let mut told = Vec::new();
-        if self.waiting.is_empty() {
+        if !self.waiting.iter().any(&pick) {
             return Ok(told);
         }
         let mut last = self.file.last;
         self.file.begin()?;
-        for command in &self.waiting {
+        for command in self.waiting.iter().filter(|command| pick(command)) {
             match command {
                 Command::Append(Append { series, bytes, time }) => {
                     last += 1;
@@ -165,20 +199,25 @@ impl Writer {
     fn make_room(&mut self) {
         self.waiting
             .retain(|command| !matches!(command, Command::Trim { .. } | Command::Fetch { .. }));
-        let mut lost: Option<Gap> = None;
+        // All that was lost so far stands in front, as one gap.
+        let mut lost = match self.waiting.front() {
+            Some(Command::Gap(gap)) if gap.cause == DISK_FULL => {
+                let gap = gap.clone();
+                self.waiting.pop_front();
+                Some(gap)
+            }
+            _ => None,
+        };
         let mut series = Vec::new();
         while self.waiting.len() > HELD {
             let entry = self.waiting.iter().position(|one| matches!(one, Command::Append(_)));
             if let Some(Command::Append(append)) = self.waiting.remove(entry.unwrap_or(0)) {
                 series.extend(append.series);
-                let gap = lost.get_or_insert_with(|| Gap {
-                    first_time: append.time,
-                    last_time: append.time,
-                    entries: 0,
-                    cause: "disk_full".to_owned(),
-                });
-                gap.last_time = gap.last_time.max(append.time);
-                gap.entries += 1;
+                let one = Gap::of(append.time, DISK_FULL);
+                match &mut lost {
+                    Some(gap) => gap.extend(&one),
+                    None => lost = Some(one),
+                }
             }
         }
         // The series of what is lost are needed by what follows.
