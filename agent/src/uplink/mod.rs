@@ -18,7 +18,7 @@
 //! works) is up, with a loss of 1 for TCP. An answer that comes after the timeout changes nothing:
 //! its probe is lost. A probe that could not be asked for reasons that are not the provider's (no
 //! permission, a name never resolved) is no evidence: its readings are missing, and `uplink_up`
-//! does without it.
+//! does without it. Nor is one whose timeout ran out while this process stood still.
 //!
 //! Reading order: here what an uplink is, [`icmp`], [`dns`] and [`http`] (what goes over the wire),
 //! [`failure`], [`window`] (one interval), [`monitor`] (all of it over time).

@@ -212,7 +212,7 @@ fn v6(which: usize) -> Path {
 /// Drops 30 % of the questions, in an order without a rhythm.
 fn thirty_percent(dropped: Arc<AtomicUsize>) -> Habit {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    Box::new(move |_| {
+    Box::new(move |_, _| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -254,7 +254,7 @@ fn a_loss_of_thirty_percent_is_measured_as_that() {
 fn percentiles_show_the_slow_tail_and_late_or_second_answers_change_nothing() {
     let site = Site::new();
     // Of ten echoes seven are quick, one comes twice, one is slow and one too late.
-    let habit: Habit = Box::new(|number| match number % 10 {
+    let habit: Habit = Box::new(|number, _| match number % 10 {
         3 => Reply::Twice,
         6 => Reply::After(120 * MS),
         9 => Reply::After(400 * MS),
@@ -285,28 +285,45 @@ fn a_slow_line_with_many_probes_under_way_loses_nothing() {
 }
 
 #[test]
-fn answers_from_a_wrong_host_do_not_count() {
+fn answers_from_a_wrong_host_or_to_another_question_do_not_count() {
     let site = Site::new();
     let provider = &site.providers[0];
-    let echo = Peer::echo(provider, TARGET, OTHER, always(Reply::Wrongly));
-    let server = Peer::dns(provider, &format!("{TARGET}:53"), always(Reply::Wrongly));
     let of = || {
         let probes = vec![probe(icmp(TARGET), by_source(0)), probe(dns(), by_source(0))];
         uplink(1000 * MS, 100 * MS, 200 * MS, probes)
     };
-    // Both kinds of ICMP socket: raw ones (nobody's group may ping), then unprivileged ones.
-    for range in ["1 0", "0 2147483647"] {
-        site.site.sysctl("ipv4/ping_group_range", range);
-        let before = (echo.asked(), server.asked());
-        let (reports, counters) = watch(&site.site, of(), 1);
-        assert!(echo.asked() > before.0 + 5 && server.asked() > before.1 + 5);
-        assert_eq!(reports[0]["uplink_up"], Ok(0.0));
-        for name in ["icmp", "dns"] {
-            assert_eq!(loss(&reports[0], name), Ok(1.0), "{name}, {range}");
-            assert_eq!(latency(&reports[0], name, "0.5"), Err(Missing::Timeout));
+    for reply in [Reply::Wrongly, Reply::Garbled] {
+        let echo = Peer::echo(provider, TARGET, OTHER, always(reply));
+        let server = Peer::dns(provider, &format!("{TARGET}:53"), always(reply));
+        // Both kinds of ICMP socket: raw ones (nobody's group may ping), then unprivileged ones.
+        for range in ["1 0", "0 2147483647"] {
+            site.site.sysctl("ipv4/ping_group_range", range);
+            let before = (echo.asked(), server.asked());
+            let (reports, counters) = watch(&site.site, of(), 1);
+            assert!(echo.asked() > before.0 + 5 && server.asked() > before.1 + 5);
+            assert_eq!(reports[0]["uplink_up"], Ok(0.0));
+            for name in ["icmp", "dns"] {
+                assert_eq!(loss(&reports[0], name), Ok(1.0), "{name}, {reply:?}, {range}");
+                assert_eq!(latency(&reports[0], name, "0.5"), Err(Missing::Timeout));
+            }
+            assert_eq!((counters.late, counters.duplicate, counters.stray), (0, 0, 0));
         }
-        assert_eq!((counters.late, counters.duplicate, counters.stray), (0, 0, 0));
     }
+}
+
+#[test]
+fn a_nat_that_forgot_the_way_back_is_left_behind() {
+    let site = Site::new();
+    // Lets no echo of the first identifier through, for as long as it is used.
+    let mut first = None;
+    let habit: Habit = Box::new(move |_, identifier| {
+        if identifier == *first.get_or_insert(identifier) { Reply::None } else { Reply::Good }
+    });
+    let _peer = Peer::echo(&site.providers[0], TARGET, OTHER, habit);
+    let probes = vec![probe(icmp(TARGET), by_source(0))];
+    let (reports, _) = watch(&site.site, uplink(1000 * MS, 50 * MS, 100 * MS, probes), 2);
+    assert!(loss(&reports[0], "icmp").unwrap() > 0.1);
+    assert_eq!(loss(&reports[1], "icmp"), Ok(0.0));
 }
 
 #[test]

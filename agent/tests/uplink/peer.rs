@@ -14,8 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::site::Namespace;
 
-/// What a peer does with the question of this number (from 0).
-pub(crate) type Habit = Box<dyn FnMut(usize) -> Reply + Send>;
+/// What a peer does with the question of this number (from 0) and identifier.
+pub(crate) type Habit = Box<dyn FnMut(usize, u16) -> Reply + Send>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
@@ -25,11 +25,13 @@ pub(crate) enum Reply {
     After(Duration),
     /// From the other host.
     Wrongly,
+    /// With other bytes than those that were asked.
+    Garbled,
 }
 
 /// Always the same.
 pub(crate) fn always(reply: Reply) -> Habit {
-    Box::new(move |_| reply)
+    Box::new(move |_, _| reply)
 }
 
 /// A thread that answers until this is dropped.
@@ -90,8 +92,11 @@ impl Peer {
                 let Ok((length, from)) = good.recv_from(&mut buffer) else { return false };
                 let message = icmp::in_ipv4(&buffer[..length]).unwrap();
                 let Some(echo) = icmp::parse_request(Family::V4, message) else { return false };
-                let reply = icmp::encode_reply(Family::V4, echo);
-                answer(habit(number), &good, &wrong, reply, from);
+                let how = habit(number, echo.identifier);
+                let garbled = echo.payload.iter().map(|byte| !byte).collect::<Vec<u8>>();
+                let payload = if how == Reply::Garbled { &garbled } else { echo.payload };
+                let reply = icmp::encode_reply(Family::V4, icmp::Echo { payload, ..echo });
+                answer(how, &good, &wrong, reply, from);
                 true
             }
         })
@@ -110,7 +115,11 @@ impl Peer {
                 let Ok((length, from)) = good.recv_from(&mut buffer) else { return false };
                 let mut reply = buffer[..length].to_vec();
                 reply[2] |= 0x80;
-                answer(habit(number), &good, &wrong, reply, from);
+                let how = habit(number, u16::from_be_bytes([reply[0], reply[1]]));
+                if how == Reply::Garbled {
+                    reply[1] ^= 1;
+                }
+                answer(how, &good, &wrong, reply, from);
                 true
             }
         })
@@ -154,7 +163,7 @@ fn answer(
     };
     match how {
         Reply::None => {}
-        Reply::Good => send(good),
+        Reply::Good | Reply::Garbled => send(good),
         Reply::Wrongly => send(wrong),
         Reply::Twice => {
             send(good);

@@ -20,8 +20,9 @@ use crate::uplink::{Event, Failure, Path, ProbeId};
 
 /// How many sendings are remembered; answers to older ones are dropped.
 const REMEMBERED: usize = 1024;
-/// After so many sendings, and twice the timeout, without any answer a new socket is opened: the
-/// interface may have been made anew, and a socket stays with the old one.
+/// After so many sendings, and twice the timeout, without any answer a new socket is opened, for its
+/// new identifier: a NAT on the way may remember a path that is gone for as long as it sees the old
+/// one, and never let it through again.
 const REOPEN: u32 = 5;
 /// A pause after an error of the socket, lest a lasting one keeps a processor busy.
 const PAUSE: Duration = Duration::from_millis(20);
