@@ -1,11 +1,11 @@
 //! Names of targets, resolved beside the probes, so that a slow resolver does not count as a slow
 //! provider.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-use tokio::net::lookup_host;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -14,8 +14,6 @@ use crate::uplink::{DnsName, Host};
 /// How often a name is resolved, and how soon again when it could not be.
 const RENEW: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(5);
-/// How long the resolver may take.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where a target is.
 pub(super) enum Place {
@@ -64,18 +62,31 @@ async fn renew(
     known: watch::Sender<Option<SocketAddr>>,
 ) {
     loop {
-        let found = match timeout(PATIENCE, lookup_host((name.as_str(), port))).await {
-            Ok(Ok(mut addresses)) => addresses
+        let found = match resolve(&name, port).await {
+            Ok(addresses) => addresses
+                .into_iter()
                 .find(|found| source.is_none_or(|source| source.is_ipv4() == found.is_ipv4())),
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::debug!(%name, %error, "not resolved");
                 None
             }
-            Err(_) => None,
         };
         if found.is_some() {
             known.send_replace(found);
         }
         sleep(if found.is_some() { RENEW } else { RETRY }).await;
     }
+}
+
+/// Asks the system's resolver, which gives up after its own time. On a thread of its own: one of
+/// tokio's would hold up the end of the process for as long as the resolver takes.
+async fn resolve(name: &DnsName, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let (sender, resolved) = oneshot::channel();
+    let name = name.to_string();
+    std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+        let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        // Nobody waits any more: the uplink is not watched any more.
+        let _ = sender.send(found);
+    })?;
+    resolved.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
