@@ -28,6 +28,7 @@ pub enum Fault {
     DeviceHangs(DeviceId),
     DeviceGone(DeviceId),
     DeviceGarbage(DeviceId),
+    DeviceLate(DeviceId),
 }
 
 /// Those that do not belong to a device's communication.
@@ -65,11 +66,16 @@ const PLAIN: [(Fault, &str, &str); 17] = {
 impl Fault {
     /// Every fault there is, in the order of the lists that people see.
     pub fn all() -> impl Iterator<Item = Self> {
-        PLAIN.iter().map(|(fault, _, _)| *fault).chain(DeviceId::ALL.into_iter().flat_map(
-            |device| {
-                [Self::DeviceHangs(device), Self::DeviceGone(device), Self::DeviceGarbage(device)]
-            },
-        ))
+        let lines = |device| {
+            [
+                Self::DeviceHangs(device),
+                Self::DeviceGone(device),
+                Self::DeviceGarbage(device),
+                Self::DeviceLate(device),
+            ]
+        };
+        let plain = PLAIN.iter().map(|(fault, _, _)| *fault);
+        plain.chain(DeviceId::ALL.into_iter().flat_map(lines))
     }
 
     /// The fault called `name`.
@@ -91,6 +97,7 @@ impl Fault {
             Self::DeviceGarbage(device) => {
                 format!("{device} answers with bytes that make no sense")
             }
+            Self::DeviceLate(device) => format!("{device} answers four seconds late"),
             plain => PLAIN
                 .iter()
                 .find(|(fault, _, _)| *fault == plain)
@@ -106,11 +113,34 @@ impl fmt::Display for Fault {
             Self::DeviceHangs(device) => write!(f, "device-hangs-{device}"),
             Self::DeviceGone(device) => write!(f, "device-gone-{device}"),
             Self::DeviceGarbage(device) => write!(f, "device-garbage-{device}"),
+            Self::DeviceLate(device) => write!(f, "device-late-{device}"),
             plain => {
                 let name =
                     PLAIN.iter().find(|(fault, _, _)| fault == plain).map(|(_, name, _)| *name);
                 f.write_str(name.unwrap_or_default())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Fault;
+
+    #[test]
+    fn every_fault_has_a_name_of_its_own_and_a_description() {
+        let mut names = BTreeSet::new();
+        for fault in Fault::all() {
+            let name = fault.to_string();
+            let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(!name.is_empty() && name.chars().all(kebab), "{fault:?} is called {name:?}");
+            assert_eq!(Fault::named(&name), Some(fault));
+            let description = fault.description();
+            assert!(!description.is_empty() && !description.contains('\n'), "{name}");
+            assert!(names.insert(name), "{fault:?}");
+        }
+        assert_eq!(names.len(), 17 + 4 * 12);
     }
 }

@@ -16,6 +16,7 @@ pub mod fault;
 pub mod noise;
 
 pub mod devices;
+mod encode;
 mod registers;
 
 mod calendar;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
+use crate::encode::{Reading, Shape, encode};
 use crate::physics::Hall;
 
 /// The Modbus tables that a device may have.
@@ -15,32 +16,9 @@ pub(crate) enum Table {
     Input,
 }
 
-/// A value on its way into registers.
-pub(crate) enum Reading {
-    /// In the unit of the map; divided by the point's scale and rounded.
-    Number(f64),
-    /// As it is: bit fields, enumerations, reason codes.
-    Raw(i64),
-}
-
-impl From<f64> for Reading {
-    fn from(number: f64) -> Self {
-        Self::Number(number)
-    }
-}
-
-/// How a point lies in its registers; numbers are big-endian, high word first.
-#[derive(Clone, Copy, Debug)]
-enum Shape {
-    U16(f64),
-    I16(f64),
-    U32(f64),
-    I32(f64),
-    F32,
-}
-
 type Source = Box<dyn Fn(&Hall) -> Reading + Send + Sync>;
 type WordSource = Box<dyn Fn(&Hall) -> u16 + Send + Sync>;
+type BitSource = Box<dyn Fn(&Hall) -> bool + Send + Sync>;
 
 enum Point {
     Scalar { shape: Shape, source: Source },
@@ -56,41 +34,6 @@ impl Point {
             Self::Word(source) => vec![source(hall)],
         }
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "float casts saturate, integers are clamped to the register's range first"
-)]
-fn encode(shape: Shape, reading: &Reading) -> Vec<u16> {
-    if let Shape::F32 = shape {
-        let number = match reading {
-            Reading::Number(number) => *number as f32,
-            Reading::Raw(raw) => *raw as f32,
-        };
-        return halves(number.to_bits());
-    }
-    let whole = |scale: f64| match reading {
-        Reading::Number(number) => (number / scale).round() as i64,
-        Reading::Raw(raw) => *raw,
-    };
-    match shape {
-        Shape::U16(scale) => vec![whole(scale).clamp(0, i64::from(u16::MAX)) as u16],
-        Shape::I16(scale) => {
-            vec![whole(scale).clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16 as u16]
-        }
-        Shape::U32(scale) => halves(whole(scale).clamp(0, i64::from(u32::MAX)) as u32),
-        Shape::I32(scale) => {
-            halves(whole(scale).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32 as u32)
-        }
-        Shape::F32 => Vec::new(),
-    }
-}
-
-fn halves(bits: u32) -> Vec<u16> {
-    let [a, b, c, d] = bits.to_be_bytes();
-    vec![u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
 }
 
 /// How the device answers a read that touches registers it does not have.
@@ -125,7 +68,7 @@ const PROTOCOL_BITS: u16 = 2_000;
 pub(crate) struct RegisterMap {
     words: BTreeMap<(Table, u16), (usize, usize)>,
     points: Vec<Point>,
-    discrete: BTreeMap<u16, Box<dyn Fn(&Hall) -> bool + Send + Sync>>,
+    discrete: BTreeMap<u16, BitSource>,
     holes: Holes,
     max_registers: u16,
     twin: bool,

@@ -204,9 +204,11 @@ impl Station {
     }
 
     fn router(&mut self, hall: &Hall, now: Moment) -> Vec<Message> {
-        let (up, _) = (hall.uplinks[0].is_up(), ());
-        let changed = self.states[0].0 != Some(up);
-        self.states[0].0 = Some(up);
+        let mut changed = false;
+        for (uplink, (told, _)) in hall.uplinks.iter().zip(&mut self.states) {
+            changed |= *told != Some(uplink.is_up());
+            *told = Some(uplink.is_up());
+        }
         if !self.regular.is_due(CLIMATE, now.uptime) && !changed {
             return Vec::new();
         }

@@ -1,8 +1,10 @@
 //! UPS A and B: APC Smart-UPS. Numbers are binary fractions, texts are padded with spaces.
 
+use crate::encode::Reading;
 use crate::physics::Hall;
+use crate::physics::racks::POWER_FACTOR;
 use crate::physics::ups::{Cause, Mode, RATED_WATTS, Ups};
-use crate::registers::{Holes, Reading, RegisterMap, Table};
+use crate::registers::{Holes, RegisterMap, Table};
 
 /// From the vendor's note on its network card.
 const MAX_REGISTERS: u16 = 120;
@@ -33,9 +35,14 @@ fn load_percent(ups: &Ups) -> f64 {
     100.0 * ups.load_watts() / RATED_WATTS
 }
 
+/// The rating is the same in watts and volt-amperes.
+fn apparent_percent(ups: &Ups) -> f64 {
+    load_percent(ups) / POWER_FACTOR
+}
+
 fn amperes(ups: &Ups) -> f64 {
     let volts = ups.output().volts;
-    if volts > 1.0 { ups.load_watts() / volts } else { 0.0 }
+    if volts > 1.0 { ups.load_watts() / POWER_FACTOR / volts } else { 0.0 }
 }
 
 fn group(ups: &Ups) -> [(u32, bool); 3] {
@@ -53,7 +60,7 @@ pub(super) fn registers(index: usize, name: &str, serial: &str) -> RegisterMap {
         .fixed(133, &[10_957]) // 2030-01-01
         .i16(135, 1.0 / 128.0, move |h| ups(h).battery().celsius())
         .u16(136, 1.0 / 256.0, move |h| load_percent(&ups(h)))
-        .u16(138, 1.0 / 256.0, move |h| load_percent(&ups(h)))
+        .u16(138, 1.0 / 256.0, move |h| apparent_percent(&ups(h)))
         .u16(140, 1.0 / 32.0, move |h| amperes(&ups(h)))
         .u16(142, 1.0 / 64.0, move |h| ups(h).output().volts)
         .u16(144, 1.0 / 128.0, move |h| ups(h).output().hertz)

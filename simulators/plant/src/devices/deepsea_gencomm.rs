@@ -1,9 +1,10 @@
 //! The generator's controller: Deep Sea Electronics, GenComm. What a controller does not have is
 //! the sentinel for "unimplemented", not an exception.
 
+use crate::encode::Reading;
 use crate::physics::Hall;
 use crate::physics::generator::{CRANK_ATTEMPTS, Engine};
-use crate::registers::{Holes, Reading, RegisterMap, Table};
+use crate::registers::{Holes, RegisterMap, Table};
 
 /// GenComm lays its registers out in pages of 256; these exist here.
 const PAGES: [u16; 8] = [3, 4, 5, 6, 7, 8, 16, 154];

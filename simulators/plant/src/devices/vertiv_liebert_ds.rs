@@ -1,9 +1,10 @@
 //! The cooling units: Vertiv Liebert DS with iCOM controller behind an IntelliSlot card. Values in
 //! input registers, alarms in discrete inputs (on = alarm).
 
+use crate::encode::Reading;
 use crate::physics::Hall;
 use crate::physics::cooling::{CoolingUnit, SETPOINT_CELSIUS};
-use crate::registers::{Holes, Reading, RegisterMap, Table};
+use crate::registers::{Holes, RegisterMap, Table};
 
 /// A supply warmer than this is an alarm, in degrees Celsius.
 const OVER_TEMPERATURE: f64 = 26.0;

@@ -1,6 +1,6 @@
 //! One Modbus TCP server per device.
 
-use std::future::{Future, Ready, ready};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -25,6 +25,10 @@ use crate::registers::{Refusal, Table};
 const MAX_CONNECTIONS: usize = 16;
 /// Wait after the listener failed, for example for lack of file descriptors.
 const LISTENER_PAUSE: Duration = Duration::from_millis(500);
+/// How late a device answers that is too busy: longer than any client waits by default.
+const LATE: Duration = Duration::from_secs(4);
+/// How long connections may take to end.
+const DRAIN: Duration = Duration::from_secs(2);
 /// What a device with garbage on its line does to every byte.
 const GARBAGE: u8 = 0xa5;
 
@@ -54,7 +58,7 @@ pub(crate) async fn serve(
     let trouble = move |error: io::Error| tracing::debug!(%device, %error, "connection ended");
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
             result = server.serve(&connect, trouble) => {
                 if let Err(error) = result {
                     tracing::warn!(%device, %error, "listener failed, trying again");
@@ -62,6 +66,11 @@ pub(crate) async fn serve(
             }
         }
         tokio::time::sleep(LISTENER_PAUSE).await;
+    }
+    // The connections were told to end; all places free again means that they have.
+    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    if tokio::time::timeout(DRAIN, places.acquire_many(all)).await.is_err() {
+        tracing::warn!(%device, "connections did not end in time");
     }
 }
 
@@ -75,18 +84,23 @@ impl Service for Desk {
     type Request = SlaveRequest<'static>;
     type Response = Option<Response>;
     type Exception = ExceptionCode;
-    type Future = Ready<Result<Self::Response, Self::Exception>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Exception>> + Send>>;
 
     fn call(&self, request: Self::Request) -> Self::Future {
         let mine = self.device.answers_any_unit() || request.slave == self.device.unit();
-        if !mine || self.plant.has(Fault::DeviceHangs(self.device)) {
-            return ready(Ok(None));
-        }
-        ready(self.answer(&request.request).map(Some).map_err(|refusal| match refusal {
-            Refusal::Function => ExceptionCode::IllegalFunction,
-            Refusal::Address => ExceptionCode::IllegalDataAddress,
-            Refusal::Quantity => ExceptionCode::IllegalDataValue,
-        }))
+        let silent = !mine || self.plant.has(Fault::DeviceHangs(self.device));
+        let late = self.plant.has(Fault::DeviceLate(self.device));
+        let answer = if silent { Ok(None) } else { self.answer(&request.request).map(Some) };
+        Box::pin(async move {
+            if late {
+                tokio::time::sleep(LATE).await;
+            }
+            answer.map_err(|refusal| match refusal {
+                Refusal::Function => ExceptionCode::IllegalFunction,
+                Refusal::Address => ExceptionCode::IllegalDataAddress,
+                Refusal::Quantity => ExceptionCode::IllegalDataValue,
+            })
+        })
     }
 }
 

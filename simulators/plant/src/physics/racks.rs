@@ -71,8 +71,8 @@ impl Racks {
     ) {
         // Lowest at four in the morning, highest twelve hours later.
         let day = 1.0 - 0.10 * (TAU * (day_seconds / 86_400.0 - 4.0 / 24.0)).cos();
-        for rack in 0..2 {
-            let demand = RACK_WATTS[rack] * day * (1.0 + self.noise[rack].step(h, dice));
+        for (rack, noise) in self.noise.iter_mut().enumerate() {
+            let demand = RACK_WATTS[rack] * day * (1.0 + noise.step(h, dice));
             let a = if a1_off && rack == 0 { Supply::DEAD } else { feeds[0] };
             let b = feeds[1];
             let (share_a, share_b) = match (a.is_good(), b.is_good()) {
