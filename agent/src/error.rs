@@ -3,7 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use hallwatch_model::Id;
 use thiserror::Error;
+
+use crate::io::uplink::UplinkError;
 
 /// Why the agent ended.
 #[derive(Debug, Error)]
@@ -54,6 +57,15 @@ pub enum Error {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// An uplink cannot be probed at all.
+    #[error("could not prepare the probes of {device}")]
+    Uplink {
+        /// The device.
+        device: Id,
+        /// Why not.
+        #[source]
+        source: UplinkError,
     },
     /// A certificate or key cannot be used.
     #[error("could not prepare the connection to the broker {url}")]

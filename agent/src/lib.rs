@@ -1,14 +1,15 @@
 //! The edge agent: reads devices, journals every reading, delivers until it is acknowledged.
 //!
-//! Reading order: [`config`]; [`poll`], [`profile`] and [`sensor`] (from the field), [`ranges`],
-//! [`dictionary`] and [`outbox`] (towards the collectors), [`agent`] (all decisions), [`io`] and
-//! [`mod@run`] (the world), [`error`].
+//! Reading order: [`config`]; [`poll`], [`profile`], [`sensor`] and [`uplink`] (from the field),
+//! [`ranges`], [`dictionary`] and [`outbox`] (towards the collectors), [`agent`] (all decisions),
+//! [`io`] and [`mod@run`] (the world), [`error`].
 
 pub mod config;
 
 pub mod poll;
 pub mod profile;
 pub mod sensor;
+pub mod uplink;
 
 pub mod dictionary;
 pub mod outbox;

@@ -14,6 +14,7 @@ use crate::io::broker;
 use crate::io::clock::Clock;
 use crate::io::journal::{Command, Journal, Told};
 use crate::io::modbus::Endpoints;
+use crate::io::uplink::Uplinks;
 
 /// How long the end may take: the last entry to the disk, the goodbye to the broker.
 const GRACE: Duration = Duration::from_secs(5);
@@ -47,7 +48,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let (publisher, broker, sensors) = connect(&config, &agent, clock)?;
     let (polled_sender, polled) = mpsc::channel(1024);
     let endpoints = Endpoints::start(&config.devices, clock, &polled_sender);
-    let mut shell = Shell { agent, clock, journal, publisher, endpoints };
+    let uplinks = Uplinks::start(&config.devices, clock)?;
+    let mut shell = Shell { agent, clock, journal, publisher, endpoints, uplinks };
     let result = shell.work(told, broker, sensors, polled, shutdown).await;
     match result {
         Ok((told, broker)) => {
@@ -72,7 +74,7 @@ fn connect(
         .iter()
         .filter_map(|device| match &device.source {
             DeviceSource::Mqtt(sensor) => Some(sensor.topics()),
-            DeviceSource::ModbusTcp(_) => None,
+            DeviceSource::ModbusTcp(_) | DeviceSource::Uplink(_) => None,
         })
         .flatten()
         .map(str::to_owned)
@@ -105,6 +107,7 @@ struct Shell {
     journal: Journal,
     publisher: Publisher,
     endpoints: Endpoints,
+    uplinks: Uplinks,
 }
 
 impl Shell {
@@ -129,6 +132,7 @@ impl Shell {
                 Some(event) = broker.next() => Event::Broker(event),
                 Some(event) = next(&mut sensors) => Event::Sensors(event),
                 Some(polled) = polled.recv() => Event::Polled(polled),
+                Some(measured) = self.uplinks.next() => Event::Measured(measured),
                 () = sleep_until(deadline) => Event::Tick,
             };
         }

@@ -292,3 +292,45 @@ mqtt = { topic = "/rfid", events = "esp-rfid" }
     });
     agent.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uplink_is_reported_up_and_down() {
+    let broker = Broker::start();
+    let collector = Collector::start(&broker, "c-1");
+    let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = provider.local_addr().unwrap();
+    let site = Site::new(
+        &broker,
+        &format!(
+            "[[device]]\nname = \"isp-1\"\nroom = \"meet-me\"\n[device.uplink]\ninterval = \"1s\"\n\
+             every = \"100ms\"\nsource = \"127.0.0.1\"\nprobes = [ {{ tcp = \"{address}\" }}, \
+             {{ name = \"named\", tcp = \"localhost:{}\" }}, \
+             {{ name = \"nowhere\", tcp = \"no-such-name.invalid:1\" }} ]\n",
+            address.port()
+        ),
+    );
+    let agent = Running::start(&site);
+    let isp = [("device", "isp-1"), ("room", "meet-me")];
+    let probe = [("device", "isp-1"), ("probe", "tcp")];
+    let is = |metric, labels, want: f64| {
+        move |held: &support::Held| (held.last(metric, labels) == Some(Ok(want))).then_some(())
+    };
+    collector.until("the uplink to be up", is("uplink_up", &isp, 1.0)).await;
+    collector.read(|held| {
+        assert_eq!(held.last("uplink_loss_ratio", &probe), Some(Ok(0.0)));
+        let named = [("device", "isp-1"), ("probe", "named")];
+        assert_eq!(held.last("uplink_loss_ratio", &named), Some(Ok(0.0)));
+        let nowhere = [("device", "isp-1"), ("probe", "nowhere")];
+        let missing = Some(Err(Missing::NotAvailable));
+        assert_eq!(held.last("uplink_loss_ratio", &nowhere), missing);
+        let median = [("device", "isp-1"), ("probe", "tcp"), ("quantile", "0.5")];
+        assert!(held.last("uplink_latency_seconds", &median).unwrap().unwrap() < 1.0);
+    });
+    drop(provider);
+    collector.until("the uplink to be down", is("uplink_up", &isp, 0.0)).await;
+    let refused = [("device", "isp-1"), ("probe", "tcp"), ("reason", "refused")];
+    collector.read(|held| {
+        assert!(held.last("uplink_errors_total", &refused).unwrap().unwrap() >= 1.0);
+    });
+    agent.stop().await;
+}

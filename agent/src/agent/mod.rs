@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::io::journal::{Command, Gap, Opened, Told};
 use crate::outbox::{Earlier, Outbox, Pace};
 use crate::poll::Polled;
+use crate::uplink::Measured;
 use pending::Pending;
 use watch::Watch;
 
@@ -48,6 +49,8 @@ pub enum Event {
     Tick,
     /// A poll is over.
     Polled(Polled),
+    /// An interval of an uplink is over.
+    Measured(Measured),
     /// The connection towards the collectors.
     Broker(link::Event),
     /// The connection to the sensors' broker.
@@ -212,6 +215,9 @@ impl Agent {
             Event::Tick => {}
             Event::Polled(polled) => {
                 self.watch.polled(&polled, now, &mut self.dictionary, &mut self.pending);
+            }
+            Event::Measured(measured) => {
+                self.watch.measured(measured, now, &mut self.dictionary, &mut self.pending);
             }
             Event::Broker(event) => self.broker(event, now, &mut actions),
             Event::Sensors(event) => self.sensors(event, now),

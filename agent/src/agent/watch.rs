@@ -13,6 +13,7 @@ use crate::dictionary::Dictionary;
 use crate::poll::{PollState, Polled, REASONS, Tell};
 use crate::sensor::badge::RESULTS;
 use crate::sensor::{Heard, SensorState};
+use crate::uplink::Measured;
 
 /// The sensors' broker may be away for so long before its sensors are missing.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,6 +46,8 @@ struct Watched {
 enum State {
     Polled(PollState),
     Heard(SensorState),
+    /// Told from outside, interval by interval.
+    Measured,
 }
 
 /// Where readings go.
@@ -73,6 +76,7 @@ impl Watch {
                     }
                     State::Heard(SensorState::new(sensor, now))
                 }
+                DeviceSource::Uplink(_) => State::Measured,
             };
             Watched { device: device.clone(), state, ids: HashMap::new(), events, errors: 0 }
         });
@@ -83,7 +87,7 @@ impl Watch {
     pub(super) fn deadline(&self) -> Uptime {
         let polls = self.devices.iter().filter_map(|watched| match &watched.state {
             State::Polled(state) => Some(state.deadline()),
-            State::Heard(_) => None,
+            State::Heard(_) | State::Measured => None,
         });
         polls.fold(self.sensors_at, Uptime::min)
     }
@@ -127,7 +131,7 @@ impl Watch {
                     }
                 }
                 State::Heard(_) if sensors => watched.tick_heard(now, away, &mut out),
-                State::Heard(_) => {}
+                State::Heard(_) | State::Measured => {}
             }
         }
         due
@@ -143,6 +147,21 @@ impl Watch {
         let mut out = Out { dictionary, pending, uptime: now.uptime };
         if let Some(watched) = self.devices.get_mut(polled.device) {
             watched.polled(polled, &mut out);
+        }
+    }
+
+    pub(super) fn measured(
+        &mut self,
+        measured: Measured,
+        now: Now,
+        dictionary: &mut Dictionary,
+        pending: &mut Pending,
+    ) {
+        let mut out = Out { dictionary, pending, uptime: now.uptime };
+        if let Some(watched) = self.devices.get_mut(measured.device) {
+            for (labels, value) in measured.report {
+                watched.tell(&labels, measured.time, value, &mut out);
+            }
         }
     }
 

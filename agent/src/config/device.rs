@@ -7,8 +7,10 @@ use hallwatch_config::{Section, Source as Text, Spanned};
 use hallwatch_model::{Id, Labels};
 
 use super::sensor::sensor;
+use super::uplink::uplink;
 use crate::profile::{Profile, shipped};
 use crate::sensor::Sensor;
+use crate::uplink::Uplink;
 
 /// Something that is watched.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub enum Source {
     ModbusTcp(Modbus),
     /// It speaks.
     Mqtt(Sensor),
+    /// It is a way out of the site.
+    Uplink(Uplink),
 }
 
 /// A Modbus TCP device.
@@ -86,17 +90,25 @@ pub(super) fn device(mut section: Section<'_>) -> (Option<Spanned<Id>>, Option<D
         Duration::from_secs(1),
     );
     let written = section.value("interval");
-    let source = section.one_of_sections(&["modbus_tcp", "mqtt"]);
-    if let Some(value) = written
-        && matches!(source, Some(("mqtt", _)))
-    {
-        let message = "an MQTT sensor has no `interval`: it speaks when it likes";
-        let help = Some("`max_age` says when its values are too old".to_owned());
-        section.problem(value.span(), message, "not used", help);
+    let source = section.one_of_sections(&["modbus_tcp", "mqtt", "uplink"]);
+    let other = match &source {
+        Some(("mqtt", _)) => Some((
+            "an MQTT sensor has no `interval`: it speaks when it likes",
+            "`max_age` says when its values are too old",
+        )),
+        Some(("uplink", _)) => Some((
+            "an uplink has its `interval` in its own section",
+            "write it into `[device.uplink]`",
+        )),
+        _ => None,
+    };
+    if let (Some(value), Some((message, help))) = (written, other) {
+        section.problem(value.span(), message, "not used", Some(help.to_owned()));
     }
     let source = source.and_then(|(kind, inner)| match kind {
         "modbus_tcp" => modbus(inner, interval).map(Source::ModbusTcp),
-        _ => sensor(inner).map(Source::Mqtt),
+        "mqtt" => sensor(inner).map(Source::Mqtt),
+        _ => uplink(inner).map(Source::Uplink),
     });
     let device = name.as_ref().zip(source).map(|(name, source)| Device {
         name: name.value.clone(),

@@ -6,6 +6,7 @@
 mod broker;
 mod device;
 mod sensor;
+mod uplink;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -29,6 +29,12 @@ impl Clock {
         Timestamp::from_millis(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// The start of a measurement.
+    #[expect(clippy::disallowed_methods, reason = "latencies are measured where they arise")]
+    pub(crate) fn stopwatch() -> tokio::time::Instant {
+        tokio::time::Instant::now()
+    }
+
     /// When `uptime` is, for tokio's timers.
     pub(crate) fn instant(self, uptime: Uptime) -> tokio::time::Instant {
         (self.started + uptime.elapsed()).into()

@@ -4,3 +4,4 @@ pub(crate) mod broker;
 pub(crate) mod clock;
 pub mod journal;
 pub(crate) mod modbus;
+pub mod uplink;
