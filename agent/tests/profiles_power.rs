@@ -6,42 +6,49 @@
 //! above 2^n follows in steps of 2^(23-n). So 230.5 is 0x4300_0000 + 102.5 × 0x1_0000.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod support;
+mod answers;
 
 use std::collections::BTreeMap;
 
-use hallwatch_agent::profile::Placement;
+use answers::{Words, answer, check, profile, read_from, reads, samples};
+use hallwatch_agent::profile::{Placement, Profile};
 use hallwatch_modbus::Table::{DiscreteInputs as D, HoldingRegisters as H, InputRegisters as I};
 use hallwatch_modbus::{Data, Table};
 use hallwatch_model::{Missing, Value};
-use support::{Words, answer, check, profile, read_from, reads, samples};
 
-/// Of the device whose other registers are `words`, the register at `address` is set to each word
-/// in turn: the series that are then 1 and were not with a zero there, and the other way round.
-fn turned(name: &str, table: Table, address: u16, word: u16, words: &Words) -> Vec<String> {
-    let profile = profile(name);
+/// What changes, and to what, when the register at `address` holds `word` instead of zero; the
+/// device's other registers are `words`.
+fn turned(
+    profile: &Profile,
+    (table, address): (Table, u16),
+    word: u16,
+    words: &Words,
+) -> Vec<(String, Value)> {
     let with = |word: u16| {
         let word: &'static [u16] = Box::leak(Box::new([word]));
         let mut all = vec![(table, address, word)];
         all.extend_from_slice(words);
-        read_from(&profile, &all)
+        read_from(profile, &all)
     };
     let (before, after) = (with(0), with(word));
-    after.into_iter().filter(|(series, value)| before[series] != *value).map(|(s, _)| s).collect()
+    after.into_iter().filter(|(series, value)| before[series] != *value).collect()
 }
 
-/// Every bit turns the series that stands beside it and no other; the bits that are not listed
-/// turn none.
+/// Every bit makes the series that stands beside it 1 (0, when `!` stands before it) and changes
+/// no other; the bits that are not listed change none.
 fn each_bit(name: &str, address: u16, metric: &str, bits: &[(u16, &str)]) {
+    let profile = profile(name);
+    let table = if profile.reads()[0].table() == I { I } else { H };
     for bit in 0..16 {
         let word = 1 << bit;
-        let expected: Vec<String> = bits
-            .iter()
-            .filter(|(listed, _)| *listed == word)
-            .map(|(_, labels)| format!("{metric}{labels}"))
+        let listed = bits.iter().filter(|(listed, _)| *listed == word);
+        let expected: Vec<(String, Value)> = listed
+            .map(|(_, labels)| match labels.strip_prefix('!') {
+                Some(inverted) => (format!("{metric}{inverted}"), Ok(0.0)),
+                None => (format!("{metric}{labels}"), Ok(1.0)),
+            })
             .collect();
-        let table = if profile(name).reads()[0].table() == I { I } else { H };
-        assert_eq!(turned(name, table, address, word, &[]), expected, "{name} {address} {word:#x}");
+        assert_eq!(turned(&profile, (table, address), word, &[]), expected, "{name} {word:#x}");
     }
 }
 
@@ -383,10 +390,9 @@ fn eaton_pxgx_ups() {
     ];
     check("eaton_pxgx_ups", running, values);
     // Utility out of limits.
-    assert_eq!(
-        turned("eaton_pxgx_ups", D, 1057, 1, running),
-        [r#"ups_input_available{input="mains"}"#]
-    );
+    let card = profile("eaton_pxgx_ups");
+    let mains = r#"ups_input_available{input="mains"}"#.to_owned();
+    assert_eq!(turned(&card, (D, 1057), 1, running), [(mains, Ok(0.0))]);
     // A clock that is two hours before UTC.
     let found = with("eaton_pxgx_ups", &[("clock_to_utc_seconds", -7200.0)], running);
     assert_eq!(found["device_clock_seconds"], Ok(1_179_391_520.0));
@@ -499,40 +505,59 @@ fn generex_cs141_ups() {
         ],
     );
     // The four states of the list: normal 4, power failure 12, battery test 68, bypass 5.
-    let at = |word, words| turned("generex_cs141_ups", H, 109, word, words);
-    let mains = r#"ups_input_available{input="mains"}"#;
-    assert_eq!(at(4, &[]), ["ups_output_off"]);
-    assert_eq!(at(12, &[]), [mains, "ups_output_off"]);
-    assert_eq!(at(68, &[]), ["ups_battery_test_running", "ups_output_off"]);
-    assert_eq!(at(5, &[]), ["ups_on_bypass", "ups_output_off"]);
-    let found = read_from(&profile("generex_cs141_ups"), &[(H, 109, &[0x000c])]);
-    assert_eq!(found[mains], Ok(0.0));
-    assert_eq!(found["ups_output_off"], Ok(0.0));
-    each_bit(
-        "generex_cs141_ups",
-        109,
-        "ups_",
-        &[
-            (0x0001, "on_bypass"),
-            (0x0004, "output_off"),
-            (0x0008, r#"input_available{input="mains"}"#),
-            (0x0040, "battery_test_running"),
-        ],
-    );
-    for (address, series) in [
-        (115, "ups_battery_replace"),
-        (116, "ups_on_battery"),
-        (117, "ups_battery_low"),
-        (118, "ups_battery_depleted"),
-        (119, r#"ups_fault{fault="overtemperature"}"#),
-        (120, r#"ups_fault{fault="input"}"#),
-        (121, r#"ups_fault{fault="output"}"#),
-        (122, "ups_overload"),
+    let card = profile("generex_cs141_ups");
+    for (status, bypass, test) in
+        [(0x0004, 0.0, 0.0), (0x000c, 0.0, 0.0), (0x0044, 0.0, 1.0), (0x0005, 1.0, 0.0)]
+    {
+        let word: &'static [u16] = Box::leak(Box::new([status]));
+        let found = read_from(&card, &[(H, 109, word)]);
+        assert_eq!(found["ups_on_bypass"], Ok(bypass), "{status:#x}");
+        assert_eq!(found["ups_battery_test_running"], Ok(test), "{status:#x}");
+        assert_eq!(found["ups_output_off"], Ok(0.0), "{status:#x}");
+    }
+    // Bit by bit, but for the one that makes all others missing.
+    for (bit, change) in [
+        (0, Some(("ups_on_bypass", 1.0))),
+        (1, None),
+        (2, Some(("ups_output_off", 0.0))),
+        (3, None),
+        (4, None),
+        (5, None),
+        (6, Some(("ups_battery_test_running", 1.0))),
+        (7, None),
+        (8, None),
+        (9, Some((r#"ups_fault{fault="inverter"}"#, 1.0))),
+        (10, None),
+        (11, Some(("ups_high_efficiency", 1.0))),
+        (12, Some((r#"ups_fault{fault="inverter_warning"}"#, 1.0))),
+        (13, Some((r#"ups_fault{fault="general"}"#, 1.0))),
+        (15, None),
     ] {
-        let profile = profile("generex_cs141_ups");
-        assert_eq!(turned("generex_cs141_ups", H, address, 1, &[]), [series]);
-        assert_eq!(read_from(&profile, &[(H, address, &[1])])[series], Ok(1.0));
-        assert_eq!(read_from(&profile, &[(H, address, &[2])])[series], Err(Missing::OutOfRange));
+        let expected: Vec<_> =
+            change.into_iter().map(|(series, value)| (series.to_owned(), Ok(value))).collect();
+        assert_eq!(turned(&card, (H, 109), 1 << bit, &[]), expected, "bit {bit}");
+    }
+    // The card has lost the UPS: what it still holds does not count.
+    let mut lost = running.to_vec();
+    lost.insert(0, (H, 109, &[0x4004]));
+    for (series, value) in read_from(&card, &lost) {
+        let is_fault = series == r#"ups_fault{fault="communication_lost"}"#;
+        let expected = if is_fault { Ok(1.0) } else { Err(Missing::NotAvailable) };
+        assert_eq!(value, expected, "{series}");
+    }
+    for (address, series, active) in [
+        (115, "ups_battery_replace", 1.0),
+        (116, "ups_on_battery", 1.0),
+        (117, "ups_battery_low", 1.0),
+        (118, "ups_battery_depleted", 1.0),
+        (119, r#"ups_fault{fault="overtemperature"}"#, 1.0),
+        (120, r#"ups_input_available{input="mains"}"#, 0.0),
+        (121, r#"ups_fault{fault="output"}"#, 1.0),
+        (122, "ups_overload", 1.0),
+    ] {
+        let at = |word| turned(&card, (H, address), word, &[]);
+        assert_eq!(at(1), [(series.to_owned(), Ok(active))]);
+        assert_eq!(at(2), [(series.to_owned(), Err(Missing::OutOfRange))]);
     }
     // 101 %, 121 °C, 301 %.
     let found = read_from(
@@ -547,11 +572,13 @@ fn generex_cs141_ups() {
         114,
         &[
             "ups_input_failures",
+            "ups_input_available",
             "ups_battery_replace",
             "ups_on_battery",
             "ups_battery_low",
             "ups_battery_depleted",
-            "ups_fault",
+            r#"ups_fault{fault="overtemperature"#,
+            r#"ups_fault{fault="output"#,
             "ups_overload",
         ],
     );
