@@ -149,7 +149,7 @@ pub static METRICS: &[Metric] = &[
     metric("ats_mode", Unit::State, Kind::Enum,
         "1 for the mode it is in (`mode`: `off`, `manual`, `auto`, `test`)."),
     metric("ats_generator_start", Unit::State, Kind::State,
-        "1 while the switch asks the generator of a source (`source`) to start."),
+        "1 while the switch asks a generator (`generator`, by the switch's own number) to start."),
     metric("ats_alarm", Unit::State, Kind::State,
         "1 while the switch reports a global alarm."),
     metric("ats_last_alarm", Unit::State, Kind::Enum,
