@@ -1,8 +1,18 @@
 //! Registers to numbers.
 
+mod date;
+mod field;
+mod number;
+mod scale;
+
 use std::ops::RangeInclusive;
 
 use hallwatch_model::{Missing, Value};
+
+pub use date::DateFormat;
+pub use field::Field;
+use number::{from_bcd, from_half, from_mod10k, from_sign_and_size, from_u64, low_half};
+pub use scale::Scale;
 
 /// What a point's registers hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +41,19 @@ pub enum Kind {
     Bcd16,
     /// Eight decimal digits in two registers.
     Bcd32,
+    /// An unsigned integer of three registers.
+    U48,
+    /// One register: a sign and fifteen bits of size.
+    SignAndSize16,
+    /// Two registers: a sign and 31 bits of size.
+    SignAndSize32,
+    /// Four decimal digits in each register, as a binary number from 0 to 9999.
+    Mod10k {
+        /// How many registers, 2 to 4.
+        registers: u16,
+    },
+    /// A date or a date with a time: seconds since 1970.
+    Date(DateFormat),
     /// Text, two characters in a register.
     Text {
         /// How many registers.
@@ -48,10 +71,14 @@ impl Kind {
     #[must_use]
     pub const fn width(self) -> u16 {
         match self {
-            Self::Bool | Self::U16 | Self::I16 | Self::F16 | Self::Bcd16 => 1,
-            Self::U32 | Self::I32 | Self::F32 | Self::Bcd32 => 2,
+            Self::Bool | Self::U16 | Self::I16 | Self::F16 | Self::Bcd16 | Self::SignAndSize16 => 1,
+            Self::U32 | Self::I32 | Self::F32 | Self::Bcd32 | Self::SignAndSize32 => 2,
+            Self::U48 => 3,
             Self::U64 | Self::I64 | Self::F64 => 4,
-            Self::Text { registers } | Self::Words { registers } => registers,
+            Self::Date(format) => format.registers(),
+            Self::Mod10k { registers } | Self::Text { registers } | Self::Words { registers } => {
+                registers
+            }
         }
     }
 }
@@ -76,38 +103,60 @@ pub enum ByteOrder {
     LowFirst,
 }
 
-/// A factor that divides where that is exact: 3 × 0.1 is 0.30000000000000004, 3 ÷ 10 is 0.3.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
-    multiply: f64,
-    divide: f64,
+/// What happens to a number after scaling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its sign is dropped.
+    Absolute,
+    /// It is in degrees Fahrenheit and becomes degrees Celsius.
+    Fahrenheit,
+    /// A power factor of four quadrants in one number from -2 to 2: beyond 1 it is 2 less the
+    /// power factor, below -1 it is -2 less it (a leading current). The result has the sign of the
+    /// active power.
+    FourQuadrantPowerFactor,
 }
 
-impl Scale {
-    /// No change.
-    pub const ONE: Self = Self { multiply: 1.0, divide: 1.0 };
-
-    /// The factor `factor`. When it is the float nearest to 1/n for a whole n, values are divided
-    /// by n.
-    #[must_use]
-    pub fn new(factor: f64) -> Self {
-        let divide = (1.0 / factor).round();
-        #[expect(clippy::float_cmp, reason = "exactly the nearest float, or not")]
-        if factor.abs() < 1.0 && divide.is_finite() && 1.0 / divide == factor {
-            Self { multiply: 1.0, divide }
-        } else {
-            Self { multiply: factor, divide: 1.0 }
+impl Function {
+    fn apply(self, number: f64) -> f64 {
+        match self {
+            Self::None => number,
+            Self::Absolute => number.abs(),
+            Self::Fahrenheit => (number - 32.0) * 5.0 / 9.0,
+            Self::FourQuadrantPowerFactor if number > 1.0 => 2.0 - number,
+            Self::FourQuadrantPowerFactor if number < -1.0 => -2.0 - number,
+            Self::FourQuadrantPowerFactor => number,
         }
     }
-
-    /// `number` times the factor.
-    #[must_use]
-    pub fn apply(self, number: f64) -> f64 {
-        number * self.multiply / self.divide
-    }
 }
 
-/// How a point's registers become its value: raw × scale + offset.
+/// What other points of the device say about a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adjust {
+    /// The number is times ten to this power.
+    pub exponent: i32,
+    /// The number is in degrees Fahrenheit.
+    pub fahrenheit: bool,
+}
+
+/// Largest power of ten that a scale factor can have; devices have up to 10.
+pub const MAX_EXPONENT: i32 = 30;
+
+/// A reading that brought no value, with what the registers held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refusal {
+    /// Why there is no value.
+    pub missing: Missing,
+    /// The registers' bits as one number; none when there are not as many as there should be.
+    pub raw: Option<u64>,
+    /// The value that was not plausible.
+    pub value: Option<f64>,
+}
+
+/// How a point's registers become its value: raw × scale × 10^exponent + offset, then the
+/// function, then the limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conversion {
     /// What the registers hold.
@@ -120,8 +169,14 @@ pub struct Conversion {
     pub scale: Scale,
     /// What is added after scaling.
     pub offset: f64,
+    /// What is done after that.
+    pub function: Function,
     /// Bit patterns that mean "not available", as unsigned numbers of the value's width.
     pub not_available: Vec<RangeInclusive<u64>>,
+    /// Bit patterns that mean "out of range".
+    pub out_of_range: Vec<RangeInclusive<u64>>,
+    /// Bit patterns that stand for a value of their own, which is final.
+    pub means: Vec<(RangeInclusive<u64>, f64)>,
     /// The least plausible value, after scaling.
     pub min: f64,
     /// The largest plausible value, after scaling.
@@ -138,7 +193,10 @@ impl Conversion {
             bytes: ByteOrder::HighFirst,
             scale: Scale::ONE,
             offset: 0.0,
+            function: Function::None,
             not_available: Vec::new(),
+            out_of_range: Vec::new(),
+            means: Vec::new(),
             min: f64::NEG_INFINITY,
             max: f64::INFINITY,
         }
@@ -151,32 +209,90 @@ impl Conversion {
     /// ones the even one), as every sample is an `f64`: at most 1 in 2^53 off.
     ///
     /// # Errors
-    /// `Malformed` for another number of registers, for a nibble above 9 in a BCD number, and for
-    /// kinds that have no number; `NotAvailable` for a sentinel or a NaN; `OutOfRange` outside of
-    /// the limits and for infinities.
+    /// `Malformed` for another number of registers, for digits that are none, for dates that there
+    /// are not, and for kinds that have no number; `NotAvailable` for a sentinel or a NaN;
+    /// `OutOfRange` for such a sentinel, outside of the limits and for infinities.
     pub fn value(&self, registers: &[u16]) -> Value {
-        let pattern = self.available(registers)?;
-        let raw = self.number(pattern)?;
-        if raw.is_nan() {
-            return Err(Missing::NotAvailable);
+        self.checked(registers, Adjust::default()).map_err(|refusal| refusal.missing)
+    }
+
+    /// As [`Conversion::value`], with what other points say about the number; what is refused
+    /// keeps its raw bits.
+    ///
+    /// # Errors
+    /// As [`Conversion::value`], and `OutOfRange` for an exponent beyond [`MAX_EXPONENT`].
+    pub fn checked(&self, registers: &[u16], adjust: Adjust) -> Result<f64, Refusal> {
+        let raw = self.pattern(registers).ok();
+        let refuse = |missing| Refusal { missing, raw, value: None };
+        if let Some(meaning) = raw.and_then(|raw| self.meaning(raw)) {
+            return meaning.map_err(refuse);
         }
-        let value = self.scale.apply(raw) + self.offset;
+        let number = self.number(registers).map_err(refuse)?;
+        if number.is_nan() {
+            return Err(refuse(Missing::NotAvailable));
+        }
+        if adjust.exponent.abs() > MAX_EXPONENT {
+            return Err(refuse(Missing::OutOfRange));
+        }
+        let scaled = self.scale.apply_with(number, adjust.exponent) + self.offset;
+        let mut value = self.function.apply(scaled);
+        if adjust.fahrenheit {
+            value = Function::Fahrenheit.apply(value);
+        }
         if !value.is_finite() || value < self.min || value > self.max {
-            return Err(Missing::OutOfRange);
+            return Err(Refusal { value: Some(value), ..refuse(Missing::OutOfRange) });
         }
         Ok(value)
+    }
+
+    /// What a sentinel says, when it is one.
+    fn meaning(&self, raw: u64) -> Option<Value> {
+        let among = |listed: &[RangeInclusive<u64>]| listed.iter().any(|one| one.contains(&raw));
+        if among(&self.not_available) {
+            return Some(Err(Missing::NotAvailable));
+        }
+        if among(&self.out_of_range) {
+            return Some(Err(Missing::OutOfRange));
+        }
+        self.means.iter().find(|(listed, _)| listed.contains(&raw)).map(|(_, value)| Ok(*value))
     }
 
     /// The value's bits as [`Conversion::pattern`] has them, when the device has them.
     ///
     /// # Errors
-    /// As for [`Conversion::pattern`], and `NotAvailable` for a sentinel.
+    /// As for [`Conversion::pattern`], and the reason that a sentinel gives.
     pub fn available(&self, registers: &[u16]) -> Result<u64, Missing> {
         let pattern = self.pattern(registers)?;
-        if self.not_available.iter().any(|sentinels| sentinels.contains(&pattern)) {
-            return Err(Missing::NotAvailable);
+        match self.meaning(pattern) {
+            Some(Err(missing)) => Err(missing),
+            _ => Ok(pattern),
         }
-        Ok(pattern)
+    }
+
+    /// The bits of one field. In lists of more than four registers bit 0 is the lowest of the last
+    /// register, and there are no sentinels.
+    ///
+    /// # Errors
+    /// As for [`Conversion::available`].
+    pub fn field(&self, registers: &[u16], field: Field) -> Result<u64, Missing> {
+        let width = usize::from(self.kind.width());
+        if width <= 4 {
+            return self.available(registers).map(|pattern| field.of(pattern));
+        }
+        if registers.len() != width {
+            return Err(Missing::Malformed);
+        }
+        Ok(field.of_words(self.ordered(registers)))
+    }
+
+    /// The registers with the highest first and their bytes in order.
+    fn ordered<'a>(&'a self, registers: &'a [u16]) -> impl DoubleEndedIterator<Item = u16> + 'a {
+        let reversed = self.words == WordOrder::LowFirst;
+        let count = registers.len();
+        (0..count).filter_map(move |at| {
+            let at = if reversed { count - 1 - at } else { at };
+            registers.get(at).map(|word| self.word(*word))
+        })
     }
 
     /// The value's bits as one unsigned number, in the right order of words and bytes: what flags,
@@ -188,19 +304,14 @@ impl Conversion {
         if registers.len() != usize::from(self.kind.width()) || registers.len() > 4 {
             return Err(Missing::Malformed);
         }
-        let join = |high: u64, word: &u16| high << 16 | u64::from(self.word(*word));
-        Ok(match self.words {
-            WordOrder::HighFirst => registers.iter().fold(0, join),
-            WordOrder::LowFirst => registers.iter().rev().fold(0, join),
-        })
+        Ok(self.ordered(registers).fold(0, |high, word| high << 16 | u64::from(word)))
     }
 
     /// The text in `registers`, up to the first zero byte, without spaces around it. What is not UTF-8 is
     /// replaced, control characters are dropped.
     #[must_use]
     pub fn text(&self, registers: &[u16]) -> String {
-        let bytes: Vec<u8> =
-            registers.iter().flat_map(|word| self.word(*word).to_be_bytes()).collect();
+        let bytes: Vec<u8> = self.ordered(registers).flat_map(u16::to_be_bytes).collect();
         let text = String::from_utf8_lossy(&bytes);
         let text = text.split('\0').next().unwrap_or_default();
         text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
@@ -213,13 +324,20 @@ impl Conversion {
         }
     }
 
-    fn number(&self, pattern: u64) -> Value {
+    fn number(&self, registers: &[u16]) -> Value {
+        if let Kind::Date(format) = self.kind {
+            if registers.len() != usize::from(format.registers()) {
+                return Err(Missing::Malformed);
+            }
+            return format.seconds(self.ordered(registers).flat_map(u16::to_be_bytes));
+        }
+        let pattern = self.pattern(registers)?;
         let [_, _, _, _, _, _, h, l] = pattern.to_be_bytes();
         let low16 = u16::from_be_bytes([h, l]);
         let low32 = low_half(pattern);
         Ok(match self.kind {
             Kind::Bool => f64::from(u8::from(pattern != 0)),
-            Kind::U16 | Kind::U32 | Kind::U64 => from_u64(pattern),
+            Kind::U16 | Kind::U32 | Kind::U48 | Kind::U64 => from_u64(pattern),
             Kind::I16 => f64::from(low16.cast_signed()),
             Kind::I32 => f64::from(low32.cast_signed()),
             Kind::I64 => {
@@ -232,61 +350,13 @@ impl Conversion {
             Kind::F64 => f64::from_bits(pattern),
             Kind::Bcd16 => from_bcd(pattern, 4)?,
             Kind::Bcd32 => from_bcd(pattern, 8)?,
-            Kind::Text { .. } | Kind::Words { .. } => return Err(Missing::Malformed),
+            Kind::SignAndSize16 => from_sign_and_size(pattern, 16),
+            Kind::SignAndSize32 => from_sign_and_size(pattern, 32),
+            Kind::Mod10k { .. } => from_mod10k(pattern)?,
+            Kind::Date(_) | Kind::Text { .. } | Kind::Words { .. } => {
+                return Err(Missing::Malformed);
+            }
         })
-    }
-}
-
-/// The lower 32 bits.
-fn low_half(pattern: u64) -> u32 {
-    u32::try_from(pattern & 0xffff_ffff).unwrap_or(u32::MAX)
-}
-
-/// The nearest float: both halves are exact, so that only the sum is rounded.
-fn from_u64(number: u64) -> f64 {
-    f64::from(low_half(number >> 32)) * 4_294_967_296.0 + f64::from(low_half(number))
-}
-
-/// IEEE 754 half precision: 1 bit sign, 5 bits exponent, 10 bits fraction. Always exact.
-fn from_half(bits: u16) -> f64 {
-    let fraction = f64::from(bits & 0x3ff);
-    let size = match i32::from(bits >> 10 & 0x1f) {
-        0 => fraction * 2f64.powi(-24),
-        31 if bits & 0x3ff == 0 => f64::INFINITY,
-        31 => f64::NAN,
-        exponent => (fraction + 1024.0) * 2f64.powi(exponent - 25),
-    };
-    if bits & 0x8000 == 0 { size } else { -size }
-}
-
-fn from_bcd(pattern: u64, digits: u32) -> Value {
-    let mut number = 0;
-    for place in (0..digits).rev() {
-        let digit = pattern >> (4 * place) & 0xf;
-        if digit > 9 {
-            return Err(Missing::Malformed);
-        }
-        number = number * 10 + digit;
-    }
-    Ok(from_u64(number))
-}
-
-/// A part of a bit pattern: one flag, or a nibble that holds a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Field {
-    /// Its lowest bit, 0 being the pattern's lowest.
-    pub bit: u8,
-    /// How many bits, 1 to 64.
-    pub width: u8,
-}
-
-impl Field {
-    /// The field's value; bits past the 64th are zero.
-    #[must_use]
-    pub fn of(self, pattern: u64) -> u64 {
-        let shifted = pattern.checked_shr(u32::from(self.bit)).unwrap_or(0);
-        let unused = 64u32.saturating_sub(u32::from(self.width));
-        u64::MAX.checked_shr(unused).unwrap_or(0) & shifted
     }
 }
 
@@ -432,6 +502,84 @@ mod tests {
         assert_eq!(Field { bit: 0, width: 64 }.of(u64::MAX), u64::MAX);
         assert_eq!(Field { bit: 64, width: 1 }.of(u64::MAX), 0);
         assert_eq!(Field { bit: 255, width: 255 }.of(u64::MAX), 0);
+        // Lists longer than 64 bits: 0x8001 is the highest word, its lowest bit is bit 80.
+        let list = conversion(Kind::Words { registers: 6 });
+        let words = [0x8001, 0, 0, 0, 0, 0x1234];
+        assert_eq!(list.field(&words, Field { bit: 95, width: 1 }), Ok(1));
+        assert_eq!(list.field(&words, Field { bit: 80, width: 1 }), Ok(1));
+        assert_eq!(list.field(&words, Field { bit: 81, width: 4 }), Ok(0));
+        assert_eq!(list.field(&words, Field { bit: 4, width: 8 }), Ok(0x23));
+        assert_eq!(list.field(&words, Field { bit: 96, width: 64 }), Ok(0));
+        assert_eq!(list.field(&words[..5], Field { bit: 0, width: 1 }), Err(Missing::Malformed));
+        let swapped = Conversion { words: WordOrder::LowFirst, ..list };
+        assert_eq!(swapped.field(&words, Field { bit: 15, width: 1 }), Ok(1));
+    }
+
+    #[test]
+    fn rarer_kinds() {
+        let date = |text| Kind::Date(DateFormat::new(text).unwrap());
+        let cases: [(&str, Kind, &[u16], Value); 11] = [
+            ("u48", Kind::U48, &[1, 0, 2], Ok(4_294_967_298.0)),
+            ("sign and size", Kind::SignAndSize16, &[0x8005], Ok(-5.0)),
+            ("sign and size +", Kind::SignAndSize16, &[0x7fff], Ok(32767.0)),
+            ("sign and size 32", Kind::SignAndSize32, &[0x8001, 0], Ok(-65536.0)),
+            ("mod10k", Kind::Mod10k { registers: 2 }, &[12, 3456], Ok(123_456.0)),
+            ("mod10k 4", Kind::Mod10k { registers: 4 }, &[1, 0, 0, 9999], Ok(1_000_000_009_999.0)),
+            ("mod10k bad", Kind::Mod10k { registers: 2 }, &[0, 10000], Err(Missing::Malformed)),
+            ("mod10k short", Kind::Mod10k { registers: 3 }, &[0, 1], Err(Missing::Malformed)),
+            // 2001-09-09 01:46:40.
+            ("date", date("YMDhms"), &[0x0109, 0x0901, 0x2e28], Ok(1e9)),
+            ("date none", date("YMDhms"), &[0, 0, 0], Err(Missing::NotAvailable)),
+            ("date short", date("YMDhms"), &[0x0109, 0x0901], Err(Missing::Malformed)),
+        ];
+        for (name, kind, registers, value) in cases {
+            assert_eq!(conversion(kind).value(registers), value, "{name}");
+        }
+        let swapped = Conversion { bytes: ByteOrder::LowFirst, ..conversion(date("YMDhms")) };
+        assert_eq!(swapped.value(&[0x0901, 0x0109, 0x282e]), Ok(1e9));
+    }
+
+    #[test]
+    fn functions_sentinels_and_what_other_points_say() {
+        let with = |function| Conversion { function, ..conversion(Kind::F32) };
+        // 1.25, -1.25, 0.75, -0.75, 1.0 as single floats.
+        let power_factor = with(Function::FourQuadrantPowerFactor);
+        for (word, value) in
+            [(0x3fa0, 0.75), (0xbfa0, -0.75), (0x3f40, 0.75), (0xbf40, -0.75), (0x3f80, 1.0)]
+        {
+            assert_eq!(power_factor.value(&[word, 0]), Ok(value));
+        }
+        assert_eq!(with(Function::Absolute).value(&[0xbf40, 0]), Ok(0.75));
+        // 212 degrees Fahrenheit.
+        assert_eq!(with(Function::Fahrenheit).value(&[0x4354, 0]), Ok(100.0));
+        let degrees = conversion(Kind::I16);
+        let fahrenheit = Adjust { fahrenheit: true, ..Adjust::default() };
+        assert_eq!(degrees.checked(&[212], fahrenheit), Ok(100.0));
+        for (exponent, value) in [(-1, 23.5), (-2, 2.35), (0, 235.0), (3, 235_000.0)] {
+            let adjust = Adjust { exponent, ..Adjust::default() };
+            assert_eq!(degrees.checked(&[235], adjust), Ok(value));
+        }
+        let beyond = degrees.checked(&[1], Adjust { exponent: -0x8000, ..Adjust::default() });
+        assert_eq!(beyond.unwrap_err().missing, Missing::OutOfRange);
+
+        let meaning = Conversion {
+            scale: Scale::new(0.5),
+            max: 100.0,
+            not_available: vec![0xffff..=0xffff],
+            out_of_range: vec![0xfffd..=0xfffe],
+            means: vec![(0xfff0..=0xfff1, -1.0)],
+            ..conversion(Kind::U16)
+        };
+        assert_eq!(meaning.value(&[0xffff]), Err(Missing::NotAvailable));
+        assert_eq!(meaning.value(&[0xfffd]), Err(Missing::OutOfRange));
+        assert_eq!(meaning.value(&[0xfff1]), Ok(-1.0));
+        assert_eq!(meaning.value(&[200]), Ok(100.0));
+        // What is refused keeps what was there.
+        let refused = meaning.checked(&[202], Adjust::default()).unwrap_err();
+        assert_eq!(refused.missing, Missing::OutOfRange);
+        assert_eq!((refused.raw, refused.value), (Some(202), Some(101.0)));
+        let refused = meaning.checked(&[0xfffe], Adjust::default()).unwrap_err();
+        assert_eq!((refused.raw, refused.value), (Some(0xfffe), None));
     }
 
     proptest! {
@@ -439,7 +587,12 @@ mod tests {
         fn no_registers_panic(words in prop::collection::vec(any::<u16>(), 0..6)) {
             use Kind::*;
             let (text, list) = (Text { registers: 4 }, Words { registers: 4 });
-            for kind in [Bool, U16, I16, U32, I32, U64, I64, F16, F32, F64, Bcd16, Bcd32, text, list] {
+            let (digits, date) = (Mod10k { registers: 4 }, Date(DateFormat::new("iec870").unwrap()));
+            let kinds = [
+                Bool, U16, I16, U32, I32, U48, U64, I64, F16, F32, F64, Bcd16, Bcd32,
+                SignAndSize16, SignAndSize32, digits, date, text, list,
+            ];
+            for kind in kinds {
                 if let Ok(value) = conversion(kind).value(&words) {
                     prop_assert!(value.is_finite());
                 }

@@ -3,7 +3,7 @@
 //!
 //! Everything but [`io`] is pure. Reading order: [`request`] and [`answer`] (protocol data units),
 //! [`framing`] (how they travel on a stream), [`plan`] (which reads cover which points),
-//! [`decode`] (registers to numbers), [`io`] (connections and timeouts), [`error`].
+//! [`decode`] (registers to numbers), [`sunspec`] (devices that describe themselves), [`io`] (connections and timeouts), [`error`].
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::as_conversions))]
 
 pub mod answer;
@@ -13,6 +13,7 @@ pub mod framing;
 pub mod io;
 pub mod plan;
 pub mod request;
+pub mod sunspec;
 
 pub use answer::{AnswerError, Data, Identification};
 pub use decode::Conversion;
@@ -20,5 +21,5 @@ pub use error::{Error, Failure};
 pub use framing::{FrameError, Framing, Tcp};
 pub use io::client::{Client, Counters, Options};
 pub use io::endpoint::{Connect, TcpEndpoint};
-pub use plan::{Limits, Plan, PlanError};
+pub use plan::{Hole, Limits, Plan, PlanError};
 pub use request::{Read, ReadError, Request, Table};

@@ -37,13 +37,42 @@ pub struct Limits {
     /// Addresses before which a read has to end: a read that contains `(table, n)` does not
     /// contain `n - 1`.
     pub barriers: Vec<(Table, u16)>,
+    /// Addresses that the device refuses: no read contains one.
+    pub forbidden: Vec<Hole>,
+}
+
+/// Consecutive addresses of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hole {
+    /// The table.
+    pub table: Table,
+    /// The first address, zero-based as on the wire.
+    pub first: u16,
+    /// The last address.
+    pub last: u16,
+}
+
+impl Hole {
+    /// Whether it has an address in common with `span`.
+    #[must_use]
+    pub fn meets(self, span: Span) -> bool {
+        self.table == span.table
+            && span.start() <= u32::from(self.last)
+            && u32::from(self.first) < span.end()
+    }
 }
 
 impl Default for Limits {
     /// What the protocol allows, without holes.
     fn default() -> Self {
         use crate::request::{MAX_BITS, MAX_REGISTERS};
-        Self { registers: MAX_REGISTERS, bits: MAX_BITS, hole: 0, barriers: Vec::new() }
+        Self {
+            registers: MAX_REGISTERS,
+            bits: MAX_BITS,
+            hole: 0,
+            barriers: Vec::new(),
+            forbidden: Vec::new(),
+        }
     }
 }
 
@@ -96,12 +125,18 @@ pub enum PlanError {
         /// The barrier.
         barrier: u16,
     },
+    /// The device refuses some of the point's addresses.
+    #[error("point {index} has addresses that the device refuses")]
+    Forbidden {
+        /// The point's place in the list.
+        index: usize,
+    },
 }
 
 /// Covers every one of `points` with exactly one read, with as few reads as `limits` allow.
 ///
 /// Points are taken by table and address, and a read is closed at the first point that does not
-/// fit. That is the minimum: what keeps a point out (the length, a hole, a barrier) also keeps it
+/// fit. That is the minimum: what keeps a point out (the length, a hole, a barrier, a forbidden address) also keeps it
 /// out of every read that begins earlier, and a read that begins later reaches at least as far.
 ///
 /// # Errors
@@ -147,6 +182,9 @@ fn check(span: Span, index: usize, limits: &Limits) -> Result<(), PlanError> {
     if span.width > limit {
         return Err(PlanError::Width { index, width: span.width, limit });
     }
+    if limits.forbidden.iter().any(|hole| hole.meets(span)) {
+        return Err(PlanError::Forbidden { index });
+    }
     match barrier_within(span.table, span.start(), span.end(), limits) {
         Some(barrier) => Err(PlanError::Barrier { index, barrier }),
         None => Ok(()),
@@ -177,6 +215,11 @@ impl Open {
             && end - self.start <= u32::from(limit(span.table, limits))
             && span.start() <= self.end + u32::from(limits.hole)
             && barrier_within(self.table, self.start, end, limits).is_none()
+            && !limits.forbidden.iter().any(|hole| {
+                hole.table == self.table
+                    && self.start <= u32::from(hole.last)
+                    && u32::from(hole.first) < end
+            })
     }
 
     fn read(&self) -> Result<Read, PlanError> {
@@ -222,6 +265,15 @@ mod tests {
         for (name, limits, expected) in cases {
             assert_eq!(reads(&points, &limits), expected, "{name}");
         }
+        let hole = |first, last| Hole { table: Table::HoldingRegisters, first, last };
+        let coils = Hole { table: Table::Coils, first: 0, last: 99 };
+        let forbidden = |holes| Limits { forbidden: holes, ..limits(125, 9, &[]) };
+        assert_eq!(reads(&points, &forbidden(vec![hole(7, 7)])), [(0, 6), (10, 2)]);
+        assert_eq!(reads(&points, &forbidden(vec![hole(12, 20), coils])), [(0, 12)]);
+        assert_eq!(
+            plan(&points, &forbidden(vec![hole(11, 11)])),
+            Err(PlanError::Forbidden { index: 0 })
+        );
         assert_eq!(reads(&[], &Limits::default()), []);
         assert_eq!(reads(&[span(65534, 2)], &Limits::default()), [(65534, 2)]);
     }
@@ -264,7 +316,8 @@ mod tests {
         for at in low..high {
             hole = if wanted(at) { 0 } else { hole + 1 };
             let barred = limits.barriers.contains(&(Table::HoldingRegisters, at));
-            if hole > limits.hole || (at > low && barred) {
+            let refused = limits.forbidden.iter().any(|no| (no.first..=no.last).contains(&at));
+            if hole > limits.hole || (at > low && barred) || refused {
                 return false;
             }
         }
@@ -294,9 +347,12 @@ mod tests {
             registers in 4..12u16,
             hole in 0..5u16,
             barriers in prop::collection::vec(0..30u16, 0..3),
+            forbidden in prop::collection::vec((0..30u16, 0..4u16), 0..3),
         ) -> Limits {
+            let refused = |(first, more)| Hole { table: Table::HoldingRegisters, first, last: first + more };
+            let forbidden = forbidden.into_iter().map(refused).collect();
             let barriers = barriers.into_iter().map(|at| (Table::HoldingRegisters, at)).collect();
-            Limits { registers, hole, barriers, ..Limits::default() }
+            Limits { registers, hole, barriers, forbidden, ..Limits::default() }
         }
     }
 
@@ -325,7 +381,7 @@ mod tests {
         ) {
             let barriers: Vec<_> =
                 barriers.into_iter().map(|(table, at)| (Table::ALL[table], at)).collect();
-            let limits = Limits { registers, bits: 150, hole, barriers };
+            let limits = Limits { registers, bits: 150, hole, barriers, forbidden: Vec::new() };
             let points: Vec<Span> = points
                 .into_iter()
                 .map(|(table, address, width)| Span { table: Table::ALL[table], address, width })
