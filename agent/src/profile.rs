@@ -10,42 +10,123 @@
 //! confidence = "high"                 # low: shipped as unverified
 //! source = ["where the register map was read"]
 //!
+//! [connection]                        # how it leaves the factory; hints for `scan` and `init`
+//! unit = 1
+//! port = 502
+//! baud = 9600
+//! parity = "even"                     # none, even, odd
+//! data_bits = 8
+//! stop_bits = 1
+//! timeout = "1s"                      # what it needs at least to answer
+//! pause = "100ms"                     # what it needs between an answer and the next question
+//!
+//! [[fingerprint]]                     # how `scan` knows it; one that fits is enough
+//! table = "holding"
+//! address = 35168
+//! length = 2                          # with `text`; `values` have `type = "u16"` or `"u32"`
+//! text = "B23"                        # is contained; or `values = [0x4150]`
+//!
+//! [[fingerprint]]
+//! object = 0                          # of the identification by function 43
+//! text = "Raritan"
+//!
+//! [parameters]                        # numbers that a site may set otherwise
+//! ct_ratio = 1
+//! fahrenheit = 0
+//!
 //! [limits]                            # all optional
 //! max_registers = 40
+//! max_bits = 200
 //! max_hole = 8                        # registers that may be read along between two points
 //! barriers = { holding = [3000] }     # no read contains both 2999 and 3000
+//!
+//! [defaults]                          # of all points that do not say otherwise
+//! table = "input"
+//! words = "low_first"
+//! bytes = "high_first"
 //!
 //! [[point]]
 //! name = "charge"
 //! table = "holding"                   # coil, discrete, holding, input
 //! address = 130                       # zero-based, as on the wire
 //! type = "u16"
-//! scale = 0.01                        # value = raw × scale + offset
+//! scale = 0.01                        # value = raw × scale × 10^exponent + offset
+//! offset = 0
+//! function = "absolute"               # then that
 //! not_available = [0xffff, "0xfff0-0xfff7"]
-//! min = 0
+//! out_of_range = [0xfffe]             # a sentinel of a sensor past its end
+//! means = [{ raw = [0xfffd], value = 0 }]
+//! min = 0                             # the limits of what is plausible
 //! max = 1
 //! metric = "ups_battery_charge_ratio"
 //! labels = { phase = "l1" }
-//! times = "rating"                    # multiplied by another point's value
 //! ```
 //!
-//! A point of flags or states becomes several series: `flags` (one series for each bit), `bits`
-//! (one label for many bits of one metric), `states` (one series for each member, exactly one of
-//! them 1) and `nibbles` (alarms of four bits, the highest first).
+//! **Types.** `bool` is for coils and discrete inputs, all others are for registers: `u16`, `i16`,
+//! `u32`, `i32`, `u48`, `u64`, `i64`, `f16`, `f32`, `f64`; `bcd16` and `bcd32` (decimal digits);
+//! `sm16` and `sm32` (a sign and a size); `mod10k` with `length` (four decimal digits in each of 2
+//! to 4 registers, as a number); `date` with `date = "YMDhms"` (a letter for each byte, see
+//! [`DateFormat`](hallwatch_modbus::decode::DateFormat); or `"iec870"`); its number is seconds
+//! since 1970, `offset` takes a clock from local time to UTC; `text` and `words` with `length`.
+//! `words` and `bytes` (`high_first`, `low_first`) say which register of a value comes first, and
+//! which byte of a register, also of text.
+//!
+//! **Functions.** `absolute`; `fahrenheit` (becomes Celsius); `four_quadrant_power_factor`
+//! (numbers from -2 to 2, beyond 1 is leading).
+//!
+//! **Other points.** Each of these names a point or a parameter; `times` and `plus` take a list,
+//! too. `exponent` is the power of ten (a scale factor register), `fahrenheit` says by a number
+//! other than 0 that the value is in degrees Fahrenheit: both before the limits. `times` are
+//! factors (a rating, a transformer's ratio) and `plus` addends (the part in another unit), after
+//! the limits. `valid = { point = "status", bit = 0, width = 4, values = [0] }`: elsewise there is
+//! no value.
+//!
+//! **Series.** A point becomes as many as it says, and none when it is only named by others.
+//! `metric` takes its number, or with a metric of a state its 0 or 1 (`inverted = true` turns it
+//! round). `flags = [{ bit, metric, inverted }]` is a series for each bit, `bits = [{ metric,
+//! label, names = { overload = 0 } }]` one label for many bits of a metric, `states = [{ metric,
+//! label, bit, width, values = { auto = [1] }, not_available }]` a series for each member of which
+//! exactly one is 1, `nibbles = { metric, label, active = [2], names = ["", "low_oil"],
+//! not_available }` alarms of four bits, the highest first, `fields = [{ metric, bit, width,
+//! signed, scale, offset, not_available }]` a number in some of the bits. All take `labels`. The
+//! metric of a flag or coil may be an enumeration's member when its labels say which. Bit 0 is the
+//! lowest, of long `words` that of the last register.
+//!
+//! **Identity.** `identity = "serial"` makes a point part of what [`Profile::identity`] says;
+//! `show = "hex"` or `"version"` for what is not text. It is read only when asked for.
+//!
+//! **Repetition.** `repeat = { label = "phase", names = ["l1", "l2", "l3"], step = 2 }` or `{ label
+//! = "outlet", count = 36, from = 1, step = 16 }` makes copies, each `step` addresses further, with
+//! the label and a name `charge_l1`. An empty name leaves a copy out. Names of other points in a
+//! copy are those of its own copies, when there are some.
+//!
+//! **SunSpec.** `model = 203` (and `instance = 2` for the second of several) makes `address` count
+//! from the register with the model's number, as in the tables of the models where the first
+//! register behind number and length has offset 2. Such points are there when the device's chain
+//! has been walked and given with [`Profile::placed`], and when it has the model in that length.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::as_conversions))]
 
 mod file;
+mod hints;
+mod identity;
 mod map;
+mod place;
+mod point;
 mod series;
 mod shipped;
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
 
 use hallwatch_config::{Invalid, Source};
-use hallwatch_modbus::plan::{Place, Plan};
-use hallwatch_modbus::{Conversion, Data, Read};
+use hallwatch_modbus::{Data, Read};
 use hallwatch_model::{Missing, Value};
 
+pub use hints::{Connection, Fingerprint, Parity, Wanted};
+use identity::Show;
+use place::{Answers, Map, Placed, Reads};
+pub use place::{Placement, PlacementError, PointProblem};
+use series::Readings;
 pub use series::Series;
 pub use shipped::shipped;
 
@@ -77,17 +158,48 @@ pub struct Profile {
     pub sources: Vec<String>,
     /// What a site engineer should know.
     pub notes: Vec<String>,
-    points: Vec<Point>,
-    series: Vec<Series>,
-    plan: Plan,
+    /// How it leaves the factory.
+    pub connection: Connection,
+    /// How it is recognised.
+    pub fingerprints: Vec<Fingerprint>,
+    map: Map,
+    placed: Placed,
 }
 
-/// A value in the device.
+/// A part of what a device says of itself.
 #[derive(Clone, Debug)]
-struct Point {
-    conversion: Conversion,
-    /// Where it stands in the answers; none when no series depends on it.
-    place: Option<Place>,
+struct Identity {
+    what: String,
+    show: Show,
+    point: usize,
+}
+
+/// A reading that was refused, with what the device sent: for the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused<'p> {
+    /// The point's name.
+    pub point: &'p str,
+    /// The registers' bits as one number; none for what is longer than 64 bits.
+    pub raw: Option<u64>,
+    /// The value that is not plausible; none for a sentinel or an unknown state.
+    pub value: Option<f64>,
+    /// The least plausible value.
+    pub min: f64,
+    /// The largest plausible value.
+    pub max: f64,
+}
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is out of range", self.point)?;
+        if let Some(raw) = self.raw {
+            write!(f, ": the device sent {raw:#x}")?;
+        }
+        if let Some(value) = self.value {
+            write!(f, ", which is {value}, plausible are {} to {}", self.min, self.max)?;
+        }
+        Ok(())
+    }
 }
 
 impl Profile {
@@ -107,17 +219,37 @@ impl Profile {
         self.confidence == Confidence::Low
     }
 
+    /// The same for one device: at its addresses, with its models, without what it refuses.
+    ///
+    /// # Errors
+    /// When a point cannot be read there, or there is no such parameter.
+    pub fn placed(&self, placement: &Placement) -> Result<Self, PlacementError> {
+        Ok(Self { placed: self.map.place(placement)?, ..self.clone() })
+    }
+
+    /// The numbers that a site may set, with what they usually are.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.map.parameters.iter().map(|(name, usual)| (name.as_str(), *usual))
+    }
+
+    /// The SunSpec models that it knows; when there are any, the device's chain has to be walked
+    /// and given with [`Profile::placed`].
+    #[must_use]
+    pub fn models(&self) -> BTreeSet<u16> {
+        self.map.points.iter().filter_map(|point| Some(point.home.model?.0)).collect()
+    }
+
     /// The fewest reads that bring all series.
     #[must_use]
     pub fn reads(&self) -> &[Read] {
-        &self.plan.reads
+        &self.placed.polled.plan.reads
     }
 
     /// What the device becomes, always in the same order. The labels hold the metric's name and
     /// what the profile knows, such as `phase`; device, site and tenant are the agent's.
     #[must_use]
     pub fn series(&self) -> &[Series] {
-        &self.series
+        &self.placed.series
     }
 
     /// All series with their values; `answers` are those to [`Profile::reads`], in that order. A
@@ -125,32 +257,61 @@ impl Profile {
     /// there at all was not asked for.
     #[must_use]
     pub fn samples(&self, answers: &[Result<Data, Missing>]) -> Vec<(&Series, Value)> {
-        self.series.iter().map(|series| (series, self.value(series, answers))).collect()
+        let readings = self.answers(&self.placed.polled, answers);
+        self.series().iter().map(|series| (series, series.value(&readings))).collect()
     }
 
-    fn value(&self, series: &Series, answers: &[Result<Data, Missing>]) -> Value {
-        series.source.value(|point| {
-            let point = self.points.get(point).ok_or(Missing::Malformed)?;
-            Ok((&point.conversion, point.registers(answers)?))
-        })
-    }
-}
-
-impl Point {
-    /// The point's own registers; a coil or input is a register of 0 or 1.
-    fn registers<'a>(
-        &self,
-        answers: &'a [Result<Data, Missing>],
-    ) -> Result<Cow<'a, [u16]>, Missing> {
-        let place = self.place.ok_or(Missing::Malformed)?;
-        let range = place.offset..place.offset + place.width;
-        match answers.get(place.read).ok_or(Missing::DeviceOffline)? {
-            Ok(Data::Registers(all)) => all.get(range).map(Cow::Borrowed),
-            Ok(Data::Bits(all)) => {
-                all.get(range).map(|bits| bits.iter().copied().map(u16::from).collect())
+    /// What the device sent for the points whose values are out of range, each point once.
+    #[must_use]
+    pub fn refused(&self, answers: &[Result<Data, Missing>]) -> Vec<Refused<'_>> {
+        let readings = self.answers(&self.placed.polled, answers);
+        let mut seen = BTreeSet::new();
+        let refused = self.series().iter().filter_map(|series| {
+            if series.value(&readings) != Err(Missing::OutOfRange) || !seen.insert(series.point) {
+                return None;
             }
-            Err(missing) => return Err(*missing),
-        }
-        .ok_or(Missing::Malformed)
+            let point = self.map.points.get(series.point)?;
+            let conversion = &point.conversion;
+            let registers = readings.registers(series.point).ok()?;
+            let value = match series::number(series.point, &readings, 0) {
+                Err(refusal) if series.is_number() => refusal.value,
+                _ => None,
+            };
+            let raw = conversion.pattern(&registers).ok();
+            let (min, max) = (conversion.min, conversion.max);
+            Some(Refused { point: &point.name, raw, value, min, max })
+        });
+        refused.collect()
+    }
+
+    /// The fewest reads that bring the device's identity.
+    #[must_use]
+    pub fn identity_reads(&self) -> &[Read] {
+        &self.placed.identity.plan.reads
+    }
+
+    /// Who the device says it is, such as `("serial", "4711")`; `answers` are those to
+    /// [`Profile::identity_reads`], in that order. What it does not say is left out.
+    #[must_use]
+    pub fn identity(&self, answers: &[Result<Data, Missing>]) -> Vec<(&str, String)> {
+        let readings = self.answers(&self.placed.identity, answers);
+        let mut seen = BTreeSet::new();
+        let parts = self.map.identity.iter().filter_map(|part| {
+            let conversion = &self.map.points.get(part.point)?.conversion;
+            let text = part.show.write(conversion, &readings.registers(part.point).ok()?)?;
+            seen.insert(part.what.as_str()).then_some((part.what.as_str(), text))
+        });
+        parts.collect()
+    }
+
+    fn answers<'a>(
+        &'a self,
+        reads: &'a Reads,
+        answers: &'a [Result<Data, Missing>],
+    ) -> Answers<'a> {
+        Answers { map: &self.map, parameters: &self.placed.parameters, reads, answers }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,14 @@
 //! A profile's TOML to a checked profile, with every problem at its place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use hallwatch_config::{FromValue, Invalid, Section, Source as Text, Spanned, Value, read};
-use hallwatch_modbus::decode::{ByteOrder, Kind, Scale, WordOrder};
-use hallwatch_modbus::plan::{Limits, PlanError, Span, plan};
-use hallwatch_modbus::{Conversion, ReadError, Table};
+use hallwatch_modbus::plan::Limits;
 
-use super::map::{self, Draft};
-use super::series::{Patterns, Series};
-use super::{Confidence, Point, Profile};
+use super::place::{Home, Map, Placement, PlacementError, Point};
+use super::point::{self, Defaults, Entry, TABLES};
+use super::series::{Operand, Patterns, Series, Terms, Valid};
+use super::{Confidence, Identity, Profile, hints};
 
 /// What a device can be.
 const KINDS: [&str; 11] = [
@@ -26,27 +24,6 @@ const KINDS: [&str; 11] = [
     "rack_power_supply",
     "ups",
 ];
-
-/// The most registers of a text or list.
-const MAX_LENGTH: u16 = hallwatch_modbus::request::MAX_REGISTERS;
-
-const TABLES: [(&str, Table); 4] = [
-    ("coil", Table::Coils),
-    ("discrete", Table::DiscreteInputs),
-    ("holding", Table::HoldingRegisters),
-    ("input", Table::InputRegisters),
-];
-
-/// A point as it stands in the file.
-struct Entry {
-    name: Spanned<String>,
-    /// Its header, for problems of the point as a whole.
-    span: Range<usize>,
-    place: Span,
-    conversion: Conversion,
-    drafts: Vec<Draft>,
-    times: Option<Spanned<String>>,
-}
 
 impl Profile {
     /// Reads the profile `text`, which configurations call `name`.
@@ -68,20 +45,44 @@ fn profile(name: &str, root: &mut Section<'_>) -> Option<Profile> {
     );
     let sources = root.or("source", Vec::new());
     let notes = root.or("notes", Vec::new());
+    let connection = root.section("connection").map(hints::connection).unwrap_or_default();
+    let fingerprints = root.sections("fingerprint").into_iter().filter_map(hints::fingerprint);
+    let fingerprints = fingerprints.collect();
+    let parameters = root.or("parameters", BTreeMap::new());
     let limits = root.section("limits").map_or_else(Limits::default, limits);
+    let defaults = root.section("defaults").map(Defaults::read).unwrap_or_default();
 
-    let count = root.sections("point");
-    let whole = count.len();
-    let entries: Vec<Entry> = count.into_iter().filter_map(entry).collect();
+    let sections = root.sections("point");
+    let whole = sections.len();
+    let entries: Vec<Entry> =
+        sections.into_iter().flat_map(|section| point::entries(section, defaults)).collect();
     root.unique("point", entries.iter().map(|entry| &entry.name));
     if whole == 0 {
         let help = "add `[[point]]`, once for each value".to_owned();
         root.problem(0..0, "the profile has no points", "", Some(help));
     }
-
+    let names = Names::new(&entries, &parameters);
+    let terms: Vec<Terms> = entries.iter().map(|entry| terms(root, entry, &names)).collect();
+    circles(root, &entries, &terms);
     let series = series(root, &entries);
-    let points = planned(root, &entries, &series, &limits);
-    let (points, plan) = points?;
+    let identity = identity(&entries);
+    let home = |entry: &Entry| Home { model: entry.model, span: entry.place };
+    let points = entries.iter().zip(terms).map(|(entry, terms)| {
+        Point::new(entry.name.value.clone(), entry.conversion.clone(), home(entry), terms)
+    });
+    let points: Vec<Point> = points.collect();
+    let parameters = parameters.into_iter().collect();
+    let map = Map { points, series, identity, parameters, limits };
+    let placed = match map.check().and_then(|()| map.place(&Placement::default())) {
+        Ok(placed) => Some(placed),
+        Err(PlacementError::Point { index, problem, .. }) => {
+            let span = entries.get(index).map_or(0..0, |entry| entry.span.clone());
+            root.problem(span, format!("the point {problem}"), "", None);
+            None
+        }
+        // The default placement sets no parameters.
+        Err(PlacementError::Parameter { .. }) => None,
+    };
     Some(Profile {
         name: name.to_owned(),
         manufacturer: manufacturer?,
@@ -90,10 +91,93 @@ fn profile(name: &str, root: &mut Section<'_>) -> Option<Profile> {
         confidence: confidence?,
         sources,
         notes,
-        points,
-        series,
-        plan,
+        connection,
+        fingerprints,
+        map,
+        placed: placed?,
     })
+}
+
+/// What can be named.
+struct Names<'e> {
+    points: BTreeMap<&'e str, usize>,
+    parameters: BTreeMap<&'e str, usize>,
+}
+
+impl<'e> Names<'e> {
+    fn new(entries: &'e [Entry], parameters: &'e BTreeMap<String, f64>) -> Self {
+        let points = entries.iter().map(|entry| entry.name.value.as_str()).zip(0..).collect();
+        Self { points, parameters: parameters.keys().map(String::as_str).zip(0..).collect() }
+    }
+
+    /// The point `name`; for a copy of a repeated point its own copy of the other comes first.
+    fn point(&self, name: &str, suffix: &str) -> Option<usize> {
+        let own = self.points.get(format!("{name}{suffix}").as_str());
+        own.or_else(|| self.points.get(name)).copied()
+    }
+
+    fn operand(&self, name: &str, suffix: &str) -> Option<Operand> {
+        let parameter = || self.parameters.get(name).copied().map(Operand::Parameter);
+        self.point(name, suffix).map(Operand::Point).or_else(parameter)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'e str> {
+        self.points.keys().chain(self.parameters.keys()).copied()
+    }
+}
+
+/// The relations of a point, with indices in place of names.
+fn terms(root: &mut Section<'_>, entry: &Entry, names: &Names<'_>) -> Terms {
+    let mut operand = |name: &Spanned<String>| {
+        let found = names.operand(&name.value, &entry.suffix);
+        if found.is_none() {
+            root.no_such("point", name, names.all());
+        }
+        found
+    };
+    let relations = &entry.relations;
+    let exponent = relations.exponent.as_ref().and_then(&mut operand);
+    let fahrenheit = relations.fahrenheit.as_ref().and_then(&mut operand);
+    let times = relations.times.iter().filter_map(&mut operand).collect();
+    let plus = relations.plus.iter().filter_map(&mut operand).collect();
+    let valid = relations.valid.as_ref().and_then(|condition| {
+        let found = names.point(&condition.point.value, &entry.suffix);
+        if found.is_none() {
+            root.no_such("point", &condition.point, names.points.keys().copied());
+        }
+        Some(Valid { point: found?, field: condition.field, values: condition.values.clone() })
+    });
+    Terms { exponent, fahrenheit, times, plus, valid }
+}
+
+/// Reports points whose value would depend on itself.
+fn circles(root: &mut Section<'_>, entries: &[Entry], terms: &[Terms]) {
+    for (entry, start) in entries.iter().zip(0..) {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![start];
+        while let Some(point) = open.pop() {
+            for other in terms.get(point).into_iter().flat_map(Terms::points) {
+                if other == start {
+                    let message = format!("the value of `{}` depends on itself", entry.name);
+                    root.problem(entry.span.clone(), message, "", None);
+                    open.clear();
+                    break;
+                }
+                if seen.insert(other) {
+                    open.push(other);
+                }
+            }
+        }
+    }
+}
+
+/// What the device says of itself; of points with one name the first that has a value counts.
+fn identity(entries: &[Entry]) -> Vec<Identity> {
+    let named = entries.iter().zip(0..).filter_map(|(entry, point)| {
+        let (what, show) = entry.identity.clone()?;
+        Some(Identity { what, show, point })
+    });
+    named.collect()
 }
 
 fn limits(mut section: Section<'_>) -> Limits {
@@ -108,75 +192,7 @@ fn limits(mut section: Section<'_>) -> Limits {
             barriers.extend(addresses.into_iter().map(|at| (table, at)));
         }
     }
-    Limits { registers, bits, hole, barriers }
-}
-
-fn entry(mut section: Section<'_>) -> Option<Entry> {
-    let span = section.span();
-    let name = section.checked("name", |text| Ok::<_, String>(text.to_owned()));
-    let table = section.required_choice("table", &TABLES);
-    let address = section.required::<u16>("address");
-    let conversion = conversion(&mut section, table);
-    let times = section.checked_optional("times", |text| Ok::<_, String>(text.to_owned()));
-    let drafts = map::drafts(&mut section, conversion.as_ref().map(|found| found.kind));
-    let (table, address, conversion) = (table?, address?, conversion?);
-    let place = Span { table, address, width: conversion.kind.width() };
-    Some(Entry { name: name?, span, place, conversion, drafts, times })
-}
-
-fn conversion(section: &mut Section<'_>, table: Option<Table>) -> Option<Conversion> {
-    let length = section.optional_ranged("length", 1..=MAX_LENGTH);
-    let is_bits = table.map(Table::is_bits);
-    let kind = section.required_choice(
-        "type",
-        &[
-            ("bool", Kind::Bool),
-            ("u16", Kind::U16),
-            ("i16", Kind::I16),
-            ("u32", Kind::U32),
-            ("i32", Kind::I32),
-            ("u64", Kind::U64),
-            ("i64", Kind::I64),
-            ("f16", Kind::F16),
-            ("f32", Kind::F32),
-            ("f64", Kind::F64),
-            ("bcd16", Kind::Bcd16),
-            ("bcd32", Kind::Bcd32),
-            ("text", Kind::Text { registers: length.unwrap_or(1) }),
-            ("words", Kind::Words { registers: length.unwrap_or(1) }),
-        ],
-    );
-    if is_bits.is_some_and(|bits| kind.is_some_and(|kind| bits != (kind == Kind::Bool))) {
-        let span = section.value("type").map_or(0..0, |value| value.span());
-        let help = "`bool` is for coils and discrete inputs, all others are for registers";
-        section.problem(span, "the type does not fit the table", "", Some(help.to_owned()));
-    }
-    let is_long = matches!(kind, Some(Kind::Text { .. } | Kind::Words { .. }));
-    if kind.is_some() && is_long != section.has("length") {
-        let help = "`length`, in registers, is for `text` and `words` and only for them";
-        let span = section.value("length").map_or_else(|| section.span(), |value| value.span());
-        section.problem(span, "the type has no such length", "", Some(help.to_owned()));
-    }
-    let words = section.choice(
-        "words",
-        &[("high_first", WordOrder::HighFirst), ("low_first", WordOrder::LowFirst)],
-        WordOrder::HighFirst,
-    );
-    let bytes = section.choice(
-        "bytes",
-        &[("high_first", ByteOrder::HighFirst), ("low_first", ByteOrder::LowFirst)],
-        ByteOrder::HighFirst,
-    );
-    let scale = Scale::new(section.or("scale", 1.0));
-    let offset = section.or("offset", 0.0);
-    let not_available = patterns(section, "not_available");
-    let min = section.or("min", f64::NEG_INFINITY);
-    let max = section.or("max", f64::INFINITY);
-    if min > max {
-        let span = section.value("min").map_or(0..0, |value| value.span());
-        section.problem(span, "`min` is above `max`", "no value can be plausible", None);
-    }
-    Some(Conversion { kind: kind?, words, bytes, scale, offset, not_available, min, max })
+    Limits { registers, bits, hole, barriers, forbidden: Vec::new() }
 }
 
 /// The list of numbers and ranges of numbers at `key`.
@@ -218,69 +234,17 @@ fn number(text: &str) -> Option<u64> {
 
 /// All series of all points; two may not be the same.
 fn series(root: &mut Section<'_>, entries: &[Entry]) -> Vec<Series> {
-    let names: BTreeMap<&str, usize> =
-        entries.iter().zip(0..).map(|(entry, index)| (entry.name.value.as_str(), index)).collect();
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
     for (entry, point) in entries.iter().zip(0..) {
-        let times = entry.times.as_ref().and_then(|name| {
-            let found = names.get(name.value.as_str()).copied();
-            if found.is_none() {
-                root.no_such("point", name, names.keys().copied());
-            }
-            found
-        });
         for draft in &entry.drafts {
             if !seen.insert(draft.labels.clone()) {
                 let message = format!("two points become {}", draft.labels);
                 let help = "give one of them a label that tells them apart".to_owned();
                 root.problem(draft.span.clone(), message, "used before", Some(help));
             }
-            all.push(draft.series(point, times));
+            all.push(draft.series(point));
         }
     }
     all
-}
-
-/// Plans the reads of the points that series depend on.
-fn planned(
-    root: &mut Section<'_>,
-    entries: &[Entry],
-    series: &[Series],
-    limits: &Limits,
-) -> Option<(Vec<Point>, hallwatch_modbus::Plan)> {
-    let used: BTreeSet<usize> = series.iter().flat_map(|one| one.source.points()).collect();
-    let spans: Vec<Span> =
-        used.iter().filter_map(|index| Some(entries.get(*index)?.place)).collect();
-    let plan = match plan(&spans, limits) {
-        Ok(plan) => plan,
-        Err(error) => {
-            let (index, message) = refused(&error);
-            let entry = used.iter().nth(index).and_then(|index| entries.get(*index));
-            root.problem(entry.map_or(0..0, |entry| entry.span.clone()), message, "", None);
-            return None;
-        }
-    };
-    let places: BTreeMap<usize, _> = used.into_iter().zip(plan.places.iter().copied()).collect();
-    let points = entries.iter().zip(0..).map(|(entry, index)| Point {
-        conversion: entry.conversion.clone(),
-        place: places.get(&index).copied(),
-    });
-    Some((points.collect(), plan))
-}
-
-/// Which of the planned points cannot be read, and why.
-fn refused(error: &PlanError) -> (usize, String) {
-    match error {
-        PlanError::Span { index, source: ReadError::End { .. } } => {
-            (*index, "the point ends past address 65535".to_owned())
-        }
-        PlanError::Span { index, source } => (*index, source.to_string()),
-        PlanError::Width { index, width, limit } => {
-            (*index, format!("the point has {width} registers, `limits` allows {limit}"))
-        }
-        PlanError::Barrier { index, barrier } => {
-            (*index, format!("the point lies across the barrier at {barrier}"))
-        }
-    }
 }

@@ -5,44 +5,36 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hallwatch_config::Section;
-use hallwatch_modbus::decode::{Field, Kind as Type};
+use hallwatch_modbus::decode::{Field, Kind as Type, Scale};
 use hallwatch_model::Labels;
 use hallwatch_model::vocabulary::{self, Kind, Metric};
 
 use super::file::{Pattern, patterns};
-use super::series::{Patterns, Series, Source};
+use super::series::{Part, Patterns, Series, Source};
 
 /// Labels that the agent gives.
 const RESERVED: [&str; 8] =
     ["__name__", "agent", "device", "feed", "rack", "room", "site", "tenant"];
 
 /// A series before its point has an index.
+#[derive(Clone)]
 pub(super) struct Draft {
     metric: &'static Metric,
     pub(super) labels: Labels,
     pub(super) span: Range<usize>,
-    kind: DraftKind,
-}
-
-enum DraftKind {
-    Number,
-    State { field: Field, active: Patterns, known: Arc<Patterns>, not_available: Patterns },
+    source: Source,
 }
 
 impl Draft {
-    pub(super) fn series(&self, point: usize, times: Option<usize>) -> Series {
-        let source = match &self.kind {
-            DraftKind::Number => Source::Number { point, times },
-            DraftKind::State { field, active, known, not_available } => Source::State {
-                point,
-                field: *field,
-                active: active.clone(),
-                known: Arc::clone(known),
-                not_available: not_available.clone(),
-            },
-        };
-        Series { metric: self.metric, labels: self.labels.clone(), source }
+    pub(super) fn series(&self, point: usize) -> Series {
+        let (labels, source) = (self.labels.clone(), self.source.clone());
+        Series { metric: self.metric, labels, point, source }
     }
+}
+
+/// Whether a profile may give this label.
+pub(super) fn may_give(name: &str) -> bool {
+    !RESERVED.contains(&name) && is_label(name)
 }
 
 /// All series that the point in `section` becomes.
@@ -51,7 +43,7 @@ pub(super) fn drafts(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft
     let last = last_bit(kind);
     if section.has("metric") {
         let wanted: &[Kind] = match kind {
-            Some(Type::Bool) => &[Kind::State],
+            Some(Type::Bool) => &[Kind::State, Kind::Enum],
             _ => &[Kind::Gauge, Kind::Counter, Kind::State],
         };
         let inverted = section.optional::<bool>("inverted");
@@ -65,15 +57,15 @@ pub(super) fn drafts(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft
     for mut flag in section.sections("flags") {
         let field = flag.required_ranged("bit", 0..=last).map(bit);
         let inverted = flag.or("inverted", false);
-        let target = Target::read(&mut flag, &[Kind::State], None);
+        let target = Target::read(&mut flag, &[Kind::State, Kind::Enum], None);
         if let (Some(field), Some(target)) = (field, target) {
             drafts.push(target.state(None, field, [one(u64::from(!inverted))]));
         }
     }
     for mut group in section.sections("bits") {
         let label = group.required::<String>("label");
-        let names: Option<BTreeMap<String, u8>> = group.required("names");
-        let target = Target::read(&mut group, &[Kind::State], label.as_deref());
+        let names: Option<BTreeMap<String, u16>> = group.required("names");
+        let target = Target::read(&mut group, &[Kind::State, Kind::Enum], label.as_deref());
         let (Some(label), Some(names), Some(target)) = (label, names, target) else { continue };
         for (name, at) in names {
             if at > last {
@@ -84,6 +76,9 @@ pub(super) fn drafts(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft
             drafts.push(target.state(Some((&label, &name)), bit(at), [one(1)]));
         }
     }
+    for mut field in section.sections("fields") {
+        drafts.extend(part(&mut field, last));
+    }
     for mut group in section.sections("states") {
         drafts.extend(states(&mut group, last));
     }
@@ -93,11 +88,32 @@ pub(super) fn drafts(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft
     drafts
 }
 
-/// One series for each member of an enumeration.
-fn states(section: &mut Section<'_>, last: u8) -> Vec<Draft> {
+/// `bit` and `width` of a field; to the highest bit, when there is no width.
+pub(super) fn field(section: &mut Section<'_>, last: u16) -> Field {
     let bit = section.ranged("bit", 0..=last, 0);
-    let rest = last.saturating_sub(bit) + 1;
+    let rest = u8::try_from(last.saturating_sub(bit) + 1).unwrap_or(64).min(64);
     let width = section.ranged("width", 1..=rest, rest);
+    Field { bit, width }
+}
+
+/// A number in a field of the point's bits.
+fn part(section: &mut Section<'_>, last: u16) -> Option<Draft> {
+    let bit = section.required_ranged("bit", 0..=last);
+    let width = section.required_ranged("width", 1..=32);
+    let part = Part {
+        field: Field { bit: bit.unwrap_or(0), width: width.unwrap_or(1) },
+        signed: section.or("signed", false),
+        scale: Scale::new(section.or("scale", 1.0)),
+        offset: section.or("offset", 0.0),
+        not_available: patterns(section, "not_available"),
+    };
+    let target = Target::read(section, &[Kind::Gauge, Kind::Counter], None)?;
+    bit.and(width).map(|_| target.draft(None, Source::Part(part)))
+}
+
+/// One series for each member of an enumeration.
+fn states(section: &mut Section<'_>, last: u16) -> Vec<Draft> {
+    let field = field(section, last);
     let label = section.required::<String>("label");
     let values: Option<BTreeMap<String, Vec<Pattern>>> = section.required("values");
     let not_available = patterns(section, "not_available");
@@ -112,13 +128,13 @@ fn states(section: &mut Section<'_>, last: u8) -> Vec<Draft> {
     let known: Arc<Patterns> =
         Arc::new(values.iter().flat_map(|(_, active)| active.iter().cloned()).collect());
     let series = values.into_iter().map(|(name, active)| {
-        let kind = DraftKind::State {
-            field: Field { bit, width },
+        let source = Source::State {
+            field,
             active,
             known: Arc::clone(&known),
             not_available: not_available.clone(),
         };
-        target.draft(Some((&label, &name)), kind)
+        target.draft(Some((&label, &name)), source)
     });
     series.collect()
 }
@@ -133,34 +149,34 @@ fn nibbles(section: &mut Section<'_>, kind: Option<Type>) -> Vec<Draft> {
     let (Some(label), Some(names), Some(target), Some(kind)) = (label, names, target, kind) else {
         return Vec::new();
     };
-    let places = (0..kind.width().min(4) * 4).rev();
+    let places = (0..kind.width() * 4).rev();
     if names.len() > places.len() {
         let message = format!("there are {} names for {} nibbles", names.len(), places.len());
         section.problem(section.span(), message, "", None);
     }
     let named = places.zip(names).filter(|(_, name)| !name.is_empty());
     let series = named.map(|(place, name)| {
-        let kind = DraftKind::State {
-            field: Field { bit: u8::try_from(place * 4).unwrap_or(u8::MAX), width: 4 },
+        let source = Source::State {
+            field: Field { bit: place * 4, width: 4 },
             active: active.clone(),
             known: Arc::default(),
             not_available: not_available.clone(),
         };
-        target.draft(Some((&label, &name)), kind)
+        target.draft(Some((&label, &name)), source)
     });
     series.collect()
 }
 
 /// The highest bit that a value of this type has; 63, when the type is not known.
-fn last_bit(kind: Option<Type>) -> u8 {
+pub(super) fn last_bit(kind: Option<Type>) -> u16 {
     match kind {
         Some(Type::Bool) => 0,
-        Some(kind) => u8::try_from(kind.width().min(4) * 16 - 1).unwrap_or(63),
+        Some(kind) => kind.width() * 16 - 1,
         None => 63,
     }
 }
 
-fn bit(bit: u8) -> Field {
+fn bit(bit: u16) -> Field {
     Field { bit, width: 1 }
 }
 
@@ -182,7 +198,7 @@ impl Target {
         let name = section.checked("metric", |text| Ok::<_, String>(text.to_owned()));
         let labels: BTreeMap<String, String> = section.or("labels", BTreeMap::new());
         for name in labels.keys().map(String::as_str).chain(label) {
-            if RESERVED.contains(&name) || !is_label(name) {
+            if !may_give(name) {
                 let key = if labels.contains_key(name) { "labels" } else { "label" };
                 let span = section.value(key).map_or(0..0, |value| value.span());
                 let help = "labels are of `a-z`, `0-9` and `_`; where a device stands is the \
@@ -196,7 +212,9 @@ impl Target {
             section.no_such("metric", &name, of_the_same_theme(&name.value));
             return None;
         };
-        if !wanted.contains(&metric.kind) {
+        // A member of an enumeration is told from the others by a label.
+        let unnamed = metric.kind == Kind::Enum && labels.is_empty() && label.is_none();
+        if !wanted.contains(&metric.kind) || unnamed {
             let message = format!("`{}` is a metric of another kind", metric.name);
             let help = "numbers become gauges and counters; flags, bits and nibbles become states";
             section.problem(name.span, message, word(metric.kind), Some(help.to_owned()));
@@ -205,28 +223,28 @@ impl Target {
         Some(Self { metric, labels, span: name.span })
     }
 
-    fn draft(&self, label: Option<(&str, &str)>, kind: DraftKind) -> Draft {
+    fn draft(&self, label: Option<(&str, &str)>, source: Source) -> Draft {
         let fixed = self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let labels = Labels::metric(self.metric.name, fixed.chain(label));
-        Draft { metric: self.metric, labels, span: self.span.clone(), kind }
+        Draft { metric: self.metric, labels, span: self.span.clone(), source }
     }
 
     /// The series of a point as a whole: its number, or a state that is 0 or 1.
     fn whole(&self, section: &mut Section<'_>, inverted: Option<bool>) -> Draft {
-        if self.metric.kind == Kind::State {
-            let kind = DraftKind::State {
+        if matches!(self.metric.kind, Kind::State | Kind::Enum) {
+            let source = Source::State {
                 field: Field { bit: 0, width: 64 },
                 active: vec![one(u64::from(!inverted.unwrap_or(false)))],
                 known: Arc::new(vec![0..=1]),
                 not_available: Patterns::new(),
             };
-            return self.draft(None, kind);
+            return self.draft(None, source);
         }
         if inverted.is_some() {
             let span = section.value("inverted").map_or(0..0, |value| value.span());
             section.problem(span, "only a state can be inverted", word(self.metric.kind), None);
         }
-        self.draft(None, DraftKind::Number)
+        self.draft(None, Source::Number)
     }
 
     fn state(
@@ -237,7 +255,7 @@ impl Target {
     ) -> Draft {
         let (known, not_available) = (Arc::default(), Patterns::new());
         let active = active.into();
-        self.draft(label, DraftKind::State { field, active, known, not_available })
+        self.draft(label, Source::State { field, active, known, not_available })
     }
 }
 

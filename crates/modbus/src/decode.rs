@@ -311,10 +311,16 @@ impl Conversion {
     /// replaced, control characters are dropped.
     #[must_use]
     pub fn text(&self, registers: &[u16]) -> String {
-        let bytes: Vec<u8> = self.ordered(registers).flat_map(u16::to_be_bytes).collect();
+        let bytes = self.bytes(registers);
         let text = String::from_utf8_lossy(&bytes);
         let text = text.split('\0').next().unwrap_or_default();
         text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
+    }
+
+    /// The bytes of `registers` in order, the highest first.
+    #[must_use]
+    pub fn bytes(&self, registers: &[u16]) -> Vec<u8> {
+        self.ordered(registers).flat_map(u16::to_be_bytes).collect()
     }
 
     fn word(&self, word: u16) -> u16 {

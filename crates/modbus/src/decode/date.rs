@@ -34,6 +34,16 @@ pub struct DateFormat {
     masked: bool,
 }
 
+impl Default for DateFormat {
+    /// Six bytes: year, month, day, hour, minute, second.
+    fn default() -> Self {
+        use Part::{Day, Hour, Minute, Month, Second, Skip, Year};
+        let [a, b, c, d, e, f] = [Year, Month, Day, Hour, Minute, Second];
+        let parts = [a, b, c, d, e, f, Skip, Skip, Skip, Skip, Skip, Skip, Skip, Skip, Skip, Skip];
+        Self { parts, registers: 3, bcd: false, masked: false }
+    }
+}
+
 impl DateFormat {
     /// The format `text`: a letter for each byte, of `Y` (two for a year such as 2026, one for
     /// the years since 2000), `M`, `D`, `h`, `m`, `s`, `i` (two: milliseconds with the seconds)
@@ -223,7 +233,8 @@ mod tests {
         {
             assert!(DateFormat::new(text).is_err(), "{text}");
         }
-        assert_eq!(DateFormat::new("YMDhms").unwrap().registers(), 3);
+        assert_eq!(DateFormat::new("YMDhms"), Ok(DateFormat::default()));
+        assert_eq!(DateFormat::default().registers(), 3);
         assert_eq!(DateFormat::new("iec870").unwrap().registers(), 4);
     }
 }

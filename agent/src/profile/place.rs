@@ -1,0 +1,319 @@
+//! A profile's map of points, placed in one device: with its addresses, its SunSpec models and the
+//! addresses that it refuses.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use hallwatch_modbus::plan::{self, Hole, Limits, Plan, PlanError, Span};
+use hallwatch_modbus::sunspec::Chain;
+use hallwatch_modbus::{Conversion, Data, ReadError, Table};
+use hallwatch_model::Missing;
+use thiserror::Error;
+
+use super::Identity;
+use super::series::{Readings, Series, Source, Terms};
+
+/// The exception of a point whose addresses the device refuses.
+const ILLEGAL_ADDRESS: u8 = 2;
+
+/// What one device has otherwise than the profile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Placement {
+    /// Added to every address: cards that count from one, unit numbers of a bank.
+    pub offset: i32,
+    /// The table to read all registers from: devices exist that answer only one of functions 3
+    /// and 4.
+    pub registers: Option<Table>,
+    /// Addresses that the device refuses.
+    pub forbidden: Vec<Hole>,
+    /// Its SunSpec models. Without them nothing of a model is read.
+    pub chain: Option<Chain>,
+    /// The profile's parameters that are otherwise here.
+    pub parameters: BTreeMap<String, f64>,
+}
+
+/// Why a profile cannot be placed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlacementError {
+    /// A point cannot be read.
+    #[error("the point `{name}` {problem}")]
+    Point {
+        /// Its index.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// What is the matter with it.
+        problem: PointProblem,
+    },
+    /// The profile has no such parameter.
+    #[error("the profile has no parameter `{name}`")]
+    Parameter {
+        /// The name.
+        name: String,
+    },
+}
+
+/// What is the matter with a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PointProblem {
+    /// Past the last address.
+    #[error("ends past address 65535")]
+    End,
+    /// Before the first.
+    #[error("begins before address 0")]
+    Begin,
+    /// Otherwise no possible read.
+    #[error("cannot be read")]
+    Read(#[source] ReadError),
+    /// Wider than what the device gives.
+    #[error("has {width} registers, `limits` allows {limit}")]
+    Width {
+        /// Its registers.
+        width: u16,
+        /// The most in one read.
+        limit: u16,
+    },
+    /// Across a barrier.
+    #[error("lies across the barrier at {0}")]
+    Barrier(u16),
+    /// At addresses that the device refuses; such points are not planned.
+    #[error("has addresses that the device refuses")]
+    Forbidden,
+}
+
+/// A value in the device.
+#[derive(Clone, Debug)]
+pub(super) struct Point {
+    pub(super) name: String,
+    pub(super) conversion: Conversion,
+    pub(super) home: Home,
+    pub(super) terms: Terms,
+}
+
+impl Point {
+    pub(super) const fn new(
+        name: String,
+        conversion: Conversion,
+        home: Home,
+        terms: Terms,
+    ) -> Self {
+        Self { name, conversion, home, terms }
+    }
+}
+
+/// Where a point is in every device of the kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home {
+    /// The SunSpec model that the address counts from: its number and which of several.
+    pub(super) model: Option<(u16, u16)>,
+    pub(super) span: Span,
+}
+
+/// All that a profile says of a device's points.
+#[derive(Clone, Debug)]
+pub(super) struct Map {
+    pub(super) points: Vec<Point>,
+    pub(super) series: Vec<Series>,
+    pub(super) identity: Vec<Identity>,
+    pub(super) parameters: Vec<(String, f64)>,
+    pub(super) limits: Limits,
+}
+
+/// The same for one device.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Placed {
+    /// Those of the device.
+    pub(super) series: Vec<Series>,
+    pub(super) parameters: Vec<f64>,
+    /// The reads of the series.
+    pub(super) polled: Reads,
+    /// The reads of the identity.
+    pub(super) identity: Reads,
+}
+
+/// Reads, and where the points stand in them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reads {
+    pub(super) plan: Plan,
+    places: BTreeMap<usize, plan::Place>,
+    /// Points at addresses that the device refuses.
+    refused: BTreeSet<usize>,
+}
+
+impl Map {
+    /// Whether each point alone can be read, also those of SunSpec models.
+    pub(super) fn check(&self) -> Result<(), PlacementError> {
+        for (point, index) in self.points.iter().zip(0..) {
+            if point.home.model.is_some() {
+                let alone = plan::plan(&[point.home.span], &self.limits);
+                alone.map_err(|error| self.problem(&[index], error))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self, placement: &Placement) -> Result<Placed, PlacementError> {
+        let shift = |at: u16| u16::try_from(i32::from(at).saturating_add(placement.offset)).ok();
+        let mut limits = self.limits.clone();
+        limits.forbidden.extend(&placement.forbidden);
+        limits.barriers.retain_mut(|(table, at)| {
+            *table = placed_table(*table, placement);
+            shift(*at).map(|shifted| *at = shifted).is_some()
+        });
+        let mut spans = Vec::with_capacity(self.points.len());
+        for (point, index) in self.points.iter().zip(0..) {
+            spans.push(self.span(point, placement).map_err(|problem| PlacementError::Point {
+                index,
+                name: point.name.clone(),
+                problem,
+            })?);
+        }
+        let there = |point: &usize| spans.get(*point).is_some_and(Option::is_some);
+        let series: Vec<Series> = self
+            .series
+            .iter()
+            .filter(|series| self.needed([series.point]).iter().all(there))
+            .cloned()
+            .collect();
+        let polled = self.needed(series.iter().map(|series| series.point));
+        let identity = self.needed(self.identity.iter().map(|identity| identity.point));
+        let identity = identity.into_iter().filter(there).collect();
+        Ok(Placed {
+            parameters: self.parameters(&placement.parameters)?,
+            polled: self.reads(polled, &spans, &limits)?,
+            identity: self.reads(identity, &spans, &limits)?,
+            series,
+        })
+    }
+
+    fn parameters(&self, set: &BTreeMap<String, f64>) -> Result<Vec<f64>, PlacementError> {
+        let known = |name: &String| self.parameters.iter().any(|(known, _)| known == name);
+        if let Some(name) = set.keys().find(|name| !known(name)) {
+            return Err(PlacementError::Parameter { name: name.clone() });
+        }
+        let value = |(name, usual): &(String, f64)| set.get(name).copied().unwrap_or(*usual);
+        Ok(self.parameters.iter().map(value).collect())
+    }
+
+    /// Where the point is in the device; none for a model that the device does not have, or not
+    /// as long.
+    fn span(&self, point: &Point, placement: &Placement) -> Result<Option<Span>, PointProblem> {
+        let home = point.home;
+        let table = placed_table(home.span.table, placement);
+        let start = match home.model {
+            None => i32::from(home.span.address).saturating_add(placement.offset),
+            Some((id, instance)) => {
+                let Some(chain) = &placement.chain else { return Ok(None) };
+                let Some(model) = chain.model(id, instance) else { return Ok(None) };
+                let end = u32::from(home.span.address) + u32::from(home.span.width);
+                if end > u32::from(model.length) + 2 {
+                    return Ok(None);
+                }
+                let address = i32::from(model.address) + i32::from(home.span.address);
+                let address = u16::try_from(address).map_err(|_| PointProblem::End)?;
+                return Ok(Some(Span { table: chain.table, address, ..home.span }));
+            }
+        };
+        if start < 0 {
+            return Err(PointProblem::Begin);
+        }
+        let address = u16::try_from(start).map_err(|_| PointProblem::End)?;
+        Ok(Some(Span { table, address, ..home.span }))
+    }
+
+    /// The points with all that their values depend on.
+    fn needed(&self, points: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<usize> = points.into_iter().collect();
+        while let Some(point) = open.pop() {
+            if all.insert(point) {
+                let terms = self.points.get(point).map(|point| &point.terms);
+                open.extend(terms.into_iter().flat_map(Terms::points));
+            }
+        }
+        all
+    }
+
+    fn reads(
+        &self,
+        points: BTreeSet<usize>,
+        spans: &[Option<Span>],
+        limits: &Limits,
+    ) -> Result<Reads, PlacementError> {
+        let located = |point: &usize| Some((*point, (*spans.get(*point)?)?));
+        let (refused, planned): (Vec<_>, Vec<_>) = points
+            .iter()
+            .filter_map(located)
+            .partition(|(_, span)| limits.forbidden.iter().any(|hole| hole.meets(*span)));
+        let (indices, spans): (Vec<usize>, Vec<Span>) = planned.into_iter().unzip();
+        let plan = plan::plan(&spans, limits).map_err(|error| self.problem(&indices, error))?;
+        let places = indices.into_iter().zip(plan.places.iter().copied()).collect();
+        let refused = refused.into_iter().map(|(point, _)| point).collect();
+        Ok(Reads { plan, places, refused })
+    }
+
+    /// Which of the planned points cannot be read, and why.
+    fn problem(&self, planned: &[usize], error: PlanError) -> PlacementError {
+        let (at, problem) = match error {
+            PlanError::Span { index, source: ReadError::End { .. } } => (index, PointProblem::End),
+            PlanError::Span { index, source } => (index, PointProblem::Read(source)),
+            PlanError::Width { index, width, limit } => {
+                (index, PointProblem::Width { width, limit })
+            }
+            PlanError::Barrier { index, barrier } => (index, PointProblem::Barrier(barrier)),
+            PlanError::Forbidden { index } => (index, PointProblem::Forbidden),
+        };
+        let index = planned.get(at).copied().unwrap_or(0);
+        let name = self.points.get(index).map_or_else(String::new, |point| point.name.clone());
+        PlacementError::Point { index, name, problem }
+    }
+}
+
+fn placed_table(table: Table, placement: &Placement) -> Table {
+    match placement.registers {
+        Some(other) if !table.is_bits() && !other.is_bits() => other,
+        _ => table,
+    }
+}
+
+/// The answers of one device.
+pub(super) struct Answers<'a> {
+    pub(super) map: &'a Map,
+    pub(super) parameters: &'a [f64],
+    pub(super) reads: &'a Reads,
+    pub(super) answers: &'a [Result<Data, Missing>],
+}
+
+impl Readings for Answers<'_> {
+    fn point(&self, point: usize) -> Option<(&Conversion, &Terms)> {
+        self.map.points.get(point).map(|point| (&point.conversion, &point.terms))
+    }
+
+    /// A coil or input is a register of 0 or 1.
+    fn registers(&self, point: usize) -> Result<Cow<'_, [u16]>, Missing> {
+        if self.reads.refused.contains(&point) {
+            return Err(Missing::Exception(ILLEGAL_ADDRESS));
+        }
+        let place = self.reads.places.get(&point).ok_or(Missing::Malformed)?;
+        let range = place.offset..place.offset + place.width;
+        match self.answers.get(place.read).ok_or(Missing::DeviceOffline)? {
+            Ok(Data::Registers(all)) => all.get(range).map(Cow::Borrowed),
+            Ok(Data::Bits(all)) => {
+                all.get(range).map(|bits| bits.iter().copied().map(u16::from).collect())
+            }
+            Err(missing) => return Err(*missing),
+        }
+        .ok_or(Missing::Malformed)
+    }
+
+    fn parameter(&self, parameter: usize) -> f64 {
+        self.parameters.get(parameter).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl Series {
+    /// Whether it is a number, and not a state.
+    pub(super) const fn is_number(&self) -> bool {
+        matches!(self.source, Source::Number)
+    }
+}
