@@ -126,10 +126,10 @@ fn belimo_energy_valve() {
             (H, 8, &[1024]),
             (H, 11, &[2500]),
             (H, 13, &[0xff6a]),
-            // Half of it; 12.25 °C; 18.5 °C; 30 %; 10 % and 90 %.
+            // Half of it; -12.25 °C; -0.5 °C; 30 %; 10 % and 90 %.
             (H, 16, &[512]),
-            (H, 19, &[1225]),
-            (H, 21, &[1850]),
+            (H, 19, &[0xfb37]),
+            (H, 21, &[0xffce]),
             (H, 25, &[3000]),
             (H, 105, &[1000, 9000]),
             // Bits 0, 2, 4, 6 and bits 0, 2, each with all that have no name.
@@ -144,8 +144,8 @@ fn belimo_energy_valve() {
             (r#"cooling_valve_setpoint_ratio{input="analog"}"#, Ok(0.25)),
             (r#"cooling_remote_temperature_celsius{probe="sensor"}"#, Ok(-1.5)),
             ("cooling_flow_setpoint_cubic_meters_per_second", Ok(0.003_230_218_055_68)),
-            (r#"cooling_remote_temperature_celsius{probe="remote"}"#, Ok(12.25)),
-            (r#"cooling_liquid_temperature_celsius{place="valve"}"#, Ok(18.5)),
+            (r#"cooling_remote_temperature_celsius{probe="remote"}"#, Ok(-12.25)),
+            (r#"cooling_liquid_temperature_celsius{place="valve"}"#, Ok(-0.5)),
             ("cooling_glycol_ratio", Ok(0.3)),
             (r#"cooling_flow_limit_ratio{limit="min"}"#, Ok(0.1)),
             (r#"cooling_flow_limit_ratio{limit="max"}"#, Ok(0.9)),
@@ -183,6 +183,32 @@ fn belimo_energy_valve() {
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="sensor"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="remote"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_liquid_temperature_celsius{place="valve"}"#], OUT_OF_RANGE);
+    // Numbers without a sign: 2^15 everywhere.
+    let found = read_from(
+        &profile("belimo_energy_valve"),
+        &[
+            (H, 0, &[0x8000]),
+            (H, 4, &[0x8000; 5]),
+            (H, 11, &[0x8000]),
+            (H, 16, &[0x8000]),
+            (H, 25, &[0x8000]),
+            (H, 105, &[0x8000; 2]),
+        ],
+    );
+    for (series, value) in [
+        ("cooling_valve_setpoint_ratio", OUT_OF_RANGE),
+        ("cooling_valve_ratio", OUT_OF_RANGE),
+        ("cooling_valve_angle_degrees", Ok(327.68)),
+        ("cooling_flow_ratio", Ok(3.2768)),
+        ("cooling_flow_cubic_meters_per_second", Ok(0.206_733_955_563_52)),
+        (r#"cooling_valve_setpoint_ratio{input="analog"}"#, OUT_OF_RANGE),
+        ("cooling_flow_setpoint_cubic_meters_per_second", Ok(0.206_733_955_563_52)),
+        ("cooling_glycol_ratio", OUT_OF_RANGE),
+        (r#"cooling_flow_limit_ratio{limit="min"}"#, OUT_OF_RANGE),
+        (r#"cooling_flow_limit_ratio{limit="max"}"#, OUT_OF_RANGE),
+    ] {
+        assert_eq!(found[series], value, "{series}");
+    }
     assert_eq!(identity("belimo_energy_valve", &[(H, 3, &[4])]), owned(&[("device_type", "4")]));
 }
 
@@ -225,8 +251,8 @@ fn danfoss_003z8540() {
             (r#"cooling_alarm{alarm="temperature_out_of_range"}"#, Ok(1.0)),
             (r#"cooling_alarm{alarm="supply_voltage_low"}"#, Ok(1.0)),
             (r#"cooling_alarm{alarm="invalid_address"}"#, Ok(1.0)),
-            (r#"cooling_alarm{alarm="movement"}"#, Ok(1.0)),
-            (r#"cooling_alarm{alarm="internal"}"#, Ok(1.0)),
+            (r#"cooling_alarm{alarm="movement_fault"}"#, Ok(1.0)),
+            (r#"cooling_alarm{alarm="internal_fault"}"#, Ok(1.0)),
             ("cooling_valve_closed_seconds", Ok(6_000_000.0)),
             ("cooling_valve_open_seconds", Ok(5400.0)),
             ("cooling_flow_ratio", Ok(0.625)),
@@ -241,22 +267,22 @@ fn danfoss_003z8540() {
             (33536, &[0x0001], r#"alarm="temperature_out_of_range""#),
             (33536, &[0x0004], r#"alarm="supply_voltage_high""#),
             (33536, &[0x0008], r#"alarm="supply_voltage_low""#),
-            (33536, &[0x0020], r#"alarm="communication""#),
+            (33536, &[0x0020], r#"alarm="communication_fault""#),
             (33536, &[0x0040], r#"alarm="invalid_address""#),
             (33537, &[0x0001], r#"alarm="no_control_signal""#),
-            (33537, &[0x0002], r#"alarm="movement""#),
-            (33537, &[0x0004], r#"alarm="calibration""#),
-            (33537, &[0x0008], r#"alarm="internal""#),
+            (33537, &[0x0002], r#"alarm="movement_fault""#),
+            (33537, &[0x0004], r#"alarm="calibration_fault""#),
+            (33537, &[0x0008], r#"alarm="internal_fault""#),
         ],
     );
-    // Not a number; infinity; 200 °C; -1 minute; -6 %.
+    // Not a number; infinity; 200 °C; -1 and -2 minutes; -6 %.
     let found = read_from(
         &profile("danfoss_003z8540"),
         &[
             (H, 32798, &[0x7fc0, 0]),
             (H, 33028, &[0x7f80, 0]),
             (H, 33218, &[0x4348, 0]),
-            (H, 33812, &[0xffff, 0xffff]),
+            (H, 33812, &[0xffff, 0xffff, 0xffff, 0xfffe]),
             (H, 34318, &[0xc0c0, 0]),
         ],
     );
@@ -264,12 +290,13 @@ fn danfoss_003z8540() {
     assert_eq!(found[r#"cooling_flow_limit_ratio{limit="max"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_liquid_temperature_celsius{place="supply"}"#], OUT_OF_RANGE);
     assert_eq!(found["cooling_valve_closed_seconds"], OUT_OF_RANGE);
+    assert_eq!(found["cooling_valve_open_seconds"], OUT_OF_RANGE);
     assert_eq!(found["cooling_valve_ratio"], OUT_OF_RANGE);
     // "NovoCon", "003Z8540", "Danfoss" and "D1" in ASCII.
     let found = identity(
         "danfoss_003z8540",
         &[
-            (H, 33035, &[321]),
+            (H, 33035, &[0x8001]),
             (H, 33056, &[0x4e6f, 0x766f, 0x436f, 0x6e00]),
             (H, 33088, &[0x3030, 0x335a, 0x3835, 0x3430]),
             (H, 33120, &[0x4461, 0x6e66, 0x6f73, 0x7300]),
@@ -279,7 +306,7 @@ fn danfoss_003z8540() {
     assert_eq!(
         found,
         owned(&[
-            ("spare_part", "321"),
+            ("spare_part", "32769"),
             ("model", "NovoCon"),
             ("part_number", "003Z8540"),
             ("manufacturer", "Danfoss"),
@@ -316,8 +343,8 @@ fn delta_rdf040_rpu() {
     let outlet = r#"cooling_liquid_temperature_celsius{place="outlet"}"#;
     let inlet = r#"cooling_liquid_temperature_celsius{place="inlet"}"#;
     let unit = profile("delta_rdf040_rpu");
-    let found = read_from(&unit, &[(H, 36865, &[415, 250]), (H, 37376, &[1])]);
-    assert_eq!((found[outlet], found[inlet]), (Ok(41.5), NOT_AVAILABLE));
+    let found = read_from(&unit, &[(H, 36865, &[0xfff6, 250]), (H, 37376, &[1])]);
+    assert_eq!((found[outlet], found[inlet]), (Ok(-1.0), NOT_AVAILABLE));
     let found = read_from(&unit, &[(H, 36865, &[415, 250]), (H, 37376, &[2])]);
     assert_eq!((found[outlet], found[inlet]), (NOT_AVAILABLE, Ok(25.0)));
     // 327.67 °C and -327.68 °C.
@@ -493,17 +520,41 @@ fn stulz_air_booster2() {
             (532, &[1], r#"alarm="motor_block""#),
         ],
     );
-    // 23.5 °C in tenths is no temperature as long as nobody said that they are tenths; 101 %.
-    let found = read_from(&profile("stulz_air_booster2"), &[(H, 256, &[235]), (H, 262, &[101])]);
+    // 23.5 °C in tenths, 75 °F and -21 °C are no temperatures as long as nobody said what they are
+    // in; -2 and -1 °C are; 101 %.
+    let found = read_from(
+        &profile("stulz_air_booster2"),
+        &[(H, 256, &[235, 75, 0xffeb, 0xfffe, 0xffff]), (H, 262, &[101])],
+    );
+    assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="2"}"#], OUT_OF_RANGE);
+    assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="3"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="1"}"#], OUT_OF_RANGE);
     assert_eq!(found["cooling_fan_speed_ratio"], OUT_OF_RANGE);
+    assert_eq!(found["cooling_average_temperature_celsius"], Ok(-2.0));
+    assert_eq!(found["cooling_highest_temperature_celsius"], Ok(-1.0));
+    // Numbers without a sign: 2^15 everywhere.
+    let found = read_from(
+        &profile("stulz_air_booster2"),
+        &[(H, 262, &[0x8000; 2]), (H, 272, &[0x8000; 5])],
+    );
+    for (series, value) in [
+        ("cooling_fan_speed_ratio", OUT_OF_RANGE),
+        ("cooling_damper_ratio", OUT_OF_RANGE),
+        (r#"cooling_fan_speed_limit_ratio{limit="min"}"#, OUT_OF_RANGE),
+        (r#"cooling_fan_speed_limit_ratio{limit="max"}"#, OUT_OF_RANGE),
+        (r#"cooling_damper_limit_ratio{limit="min"}"#, OUT_OF_RANGE),
+        (r#"cooling_damper_limit_ratio{limit="max"}"#, OUT_OF_RANGE),
+        ("cooling_run_seconds_total", Ok(117_964_800.0)),
+    ] {
+        assert_eq!(found[series], value, "{series}");
+    }
     // Tenths of a degree Fahrenheit: 77.0, -4.0 (0xffd8), 32.0, 212.0; hundredths of a bar.
     let found = read_from(
         &with(
             "stulz_air_booster2",
             &[("temperature_exponent", -1.0), ("fahrenheit", 1.0), ("pressure_exponent", 3.0)],
         ),
-        &[(H, 256, &[770, 0xffd8, 320, 2120, 500, 2]), (H, 768, &[680, 0xffff])],
+        &[(H, 256, &[770, 0xffd8, 320, 2120, 500, 2]), (H, 768, &[0xffd8, 0xffff])],
     );
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="1"}"#], Ok(25.0));
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="2"}"#], Ok(-20.0));
@@ -511,7 +562,7 @@ fn stulz_air_booster2() {
     assert_eq!(found["cooling_average_temperature_celsius"], OUT_OF_RANGE);
     assert_eq!(found["cooling_highest_temperature_celsius"], Ok(10.0));
     assert_eq!(found["cooling_pressure_pascals"], Ok(2000.0));
-    assert_eq!(found["cooling_setpoint_celsius"], Ok(20.0));
+    assert_eq!(found["cooling_setpoint_celsius"], Ok(-20.0));
     assert_eq!(found["cooling_pressure_setpoint_pascals"], Ok(-1000.0));
 }
 
@@ -523,8 +574,8 @@ fn vertiv_liebert_crv() {
         &[
             // 24.5, -1.5 (0xfff1), 23.7, 18.0, 19.1, 20.2, 21.3 °C; 77.0 °F.
             (I, 426, &[245, 0xfff1, 237, 180, 191, 202, 213, 770]),
-            // 7.2 °C, again as 45.0 °F; 15.0 °C.
-            (I, 443, &[72, 450, 150]),
+            // -0.5 °C (0xfffb), again as 31.1 °F; -2.0 °C.
+            (I, 443, &[0xfffb, 311, 0xffec]),
             // 85, 60; 70, 10, 20, 30 %; November 2026; 45 %; remote.
             (I, 449, &[85, 60, 70, 10, 20, 30, 11, 2026, 45]),
             (I, 459, &[1]),
@@ -538,8 +589,8 @@ fn vertiv_liebert_crv() {
             (r#"cooling_remote_temperature_celsius{probe="9"}"#, Ok(20.2)),
             (r#"cooling_remote_temperature_celsius{probe="10"}"#, Ok(21.3)),
             (r#"cooling_remote_temperature_celsius{probe="1"}"#, Ok(25.0)),
-            (r#"cooling_liquid_temperature_celsius{place="supply"}"#, Ok(7.2)),
-            (r#"cooling_threshold_celsius{limit="high", place="supply_water"}"#, Ok(15.0)),
+            (r#"cooling_liquid_temperature_celsius{place="supply"}"#, Ok(-0.5)),
+            (r#"cooling_threshold_celsius{limit="high", place="supply_water"}"#, Ok(-2.0)),
             ("cooling_efficiency_ratio", Ok(0.85)),
             ("cooling_fan_speed_ratio", Ok(0.6)),
             (r#"cooling_utilization_ratio{part="compressor"}"#, Ok(0.7)),
@@ -573,6 +624,21 @@ fn vertiv_liebert_crv() {
     assert_eq!(found["cooling_next_maintenance_month"], OUT_OF_RANGE);
     assert_eq!(found["cooling_next_maintenance_year"], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_control_sensor{sensor="supply"}"#], OUT_OF_RANGE);
+    // Numbers without a sign: 2^15 everywhere.
+    let found = read_from(&profile("vertiv_liebert_crv"), &[(I, 449, &[0x8000; 9])]);
+    for series in [
+        "cooling_efficiency_ratio",
+        "cooling_fan_speed_ratio",
+        r#"cooling_utilization_ratio{part="compressor"}"#,
+        r#"cooling_utilization_ratio{part="dehumidifier"}"#,
+        r#"cooling_utilization_ratio{part="reheat"}"#,
+        r#"cooling_utilization_ratio{part="humidifier"}"#,
+        "cooling_next_maintenance_month",
+        "cooling_next_maintenance_year",
+        "cooling_maintenance_ratio",
+    ] {
+        assert_eq!(found[series], OUT_OF_RANGE, "{series}");
+    }
     let found = identity("vertiv_liebert_crv", &[(I, 458, &[2])]);
     assert_eq!(found, owned(&[("equipment_class", "2")]));
 }
@@ -640,7 +706,8 @@ fn vertiv_liebert_dcd_active() {
             (142, &[2], r#"mode="slight_overpressure""#),
         ],
     );
-    // Not a number, infinity, a pressure and a mode that cannot be, 101 %.
+    // Not a number, infinity, a pressure and a mode that cannot be; fans
+    // and valve far beyond what they can.
     let found = read_from(
         &profile("vertiv_liebert_dcd_active"),
         &[
@@ -648,9 +715,13 @@ fn vertiv_liebert_dcd_active() {
             (I, 114, &[0, 0x7f80]),
             (I, 138, &[0, 0x447d]),
             (I, 142, &[3]),
-            (I, 162, &[101]),
+            (I, 146, &[0x8000]),
+            (I, 150, &[20_001]),
+            (I, 162, &[0x8000]),
         ],
     );
+    assert_eq!(found[r#"cooling_fan_speed_rpm{fan="1"}"#], OUT_OF_RANGE);
+    assert_eq!(found[r#"cooling_fan_speed_rpm{fan="2"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="cabinet_2"}"#], NOT_AVAILABLE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="cabinet_3"}"#], OUT_OF_RANGE);
     assert_eq!(found["cooling_pressure_pascals"], OUT_OF_RANGE);
@@ -670,6 +741,11 @@ fn xy_md02() {
     check(
         "xy_md02",
         &[(I, 1, &[1251, 1001])],
+        &[(temperature, OUT_OF_RANGE), (humidity, OUT_OF_RANGE)],
+    );
+    check(
+        "xy_md02",
+        &[(I, 1, &[0x8000, 0x8000])],
         &[(temperature, OUT_OF_RANGE), (humidity, OUT_OF_RANGE)],
     );
     let fits = |word: u16| {
