@@ -548,18 +548,19 @@ fn stulz_air_booster2() {
     ] {
         assert_eq!(found[series], value, "{series}");
     }
-    // Tenths of a degree Fahrenheit: 77.0, -4.0 (0xffd8), 32.0, 212.0; hundredths of a bar.
+    // Tenths of a degree Fahrenheit: 77.0, -4.0 (0xffd8), 32.0, 41.0, 50.0;
+    // hundredths of a bar.
     let found = read_from(
         &with(
             "stulz_air_booster2",
             &[("temperature_exponent", -1.0), ("fahrenheit", 1.0), ("pressure_exponent", 3.0)],
         ),
-        &[(H, 256, &[770, 0xffd8, 320, 2120, 500, 2]), (H, 768, &[0xffd8, 0xffff])],
+        &[(H, 256, &[770, 0xffd8, 320, 410, 500, 2]), (H, 768, &[0xffd8, 0xffff])],
     );
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="1"}"#], Ok(25.0));
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="2"}"#], Ok(-20.0));
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="3"}"#], Ok(0.0));
-    assert_eq!(found["cooling_average_temperature_celsius"], OUT_OF_RANGE);
+    assert_eq!(found["cooling_average_temperature_celsius"], Ok(5.0));
     assert_eq!(found["cooling_highest_temperature_celsius"], Ok(10.0));
     assert_eq!(found["cooling_pressure_pascals"], Ok(2000.0));
     assert_eq!(found["cooling_setpoint_celsius"], Ok(-20.0));
@@ -753,6 +754,160 @@ fn xy_md02() {
         profile("xy_md02").fingerprints.iter().all(|one| one.fits_data(&data))
     };
     assert!(fits(9600) && fits(14_400) && fits(19_200) && !fits(1));
+}
+
+/// Profile, table, address, words that are each too much or too little there, series.
+type Implausible = (&'static str, Table, u16, &'static [&'static [u16]], &'static str);
+
+#[test]
+fn what_cannot_be_is_refused() {
+    const WATER: &str = r#"cooling_liquid_temperature_celsius{place="supply"}"#;
+    let cases: &[Implausible] = &[
+        // 360.01 degrees; 150.01 °C; -50.01 °C is -5001.
+        ("belimo_energy_valve", H, 5, &[&[36_001]], "cooling_valve_angle_degrees"),
+        (
+            "belimo_energy_valve",
+            H,
+            13,
+            &[&[15_001], &[0xec77]],
+            r#"cooling_remote_temperature_celsius{probe="sensor"}"#,
+        ),
+        (
+            "belimo_energy_valve",
+            H,
+            19,
+            &[&[15_001], &[0xec77]],
+            r#"cooling_remote_temperature_celsius{probe="remote"}"#,
+        ),
+        (
+            "belimo_energy_valve",
+            H,
+            21,
+            &[&[15_001], &[0xec77]],
+            r#"cooling_liquid_temperature_celsius{place="valve"}"#,
+        ),
+        // -1.0; -50.5 °C and 150.5 °C; -1.0 V and 30.5 V; -6 %, 106 %.
+        (
+            "danfoss_003z8540",
+            H,
+            32798,
+            &[&[0xbf80, 0]],
+            "cooling_design_flow_cubic_meters_per_second",
+        ),
+        ("danfoss_003z8540", H, 33028, &[&[0xbf80, 0]], r#"cooling_flow_limit_ratio{limit="max"}"#),
+        ("danfoss_003z8540", H, 33218, &[&[0xc24a, 0], &[0x4316, 0x8000]], WATER),
+        ("danfoss_003z8540", H, 33286, &[&[0xbf80, 0], &[0x41f4, 0]], "cooling_valve_output_volts"),
+        ("danfoss_003z8540", H, 34312, &[&[0xc0c0, 0]], "cooling_flow_ratio"),
+        ("danfoss_003z8540", H, 34318, &[&[0xc0c0, 0], &[0x42d4, 0]], "cooling_valve_ratio"),
+        // -50.1 °C is -501.
+        (
+            "delta_rdf040_rpu",
+            H,
+            36865,
+            &[&[1501], &[0xfe0b]],
+            r#"cooling_liquid_temperature_celsius{place="outlet"}"#,
+        ),
+        (
+            "delta_rdf040_rpu",
+            H,
+            36866,
+            &[&[1501], &[0xfe0b]],
+            r#"cooling_liquid_temperature_celsius{place="inlet"}"#,
+        ),
+        ("papouch_tme", I, 0, &[&[126], &[0xffc8]], "environment_temperature_celsius"),
+        // 125.5, -55.5; 100.5, -1.0; 125.5, -100.5; 299, 1501; 180.5, -180.5; 100.5, -100.5.
+        (
+            "scion_thp_probe",
+            H,
+            10,
+            &[&[0x42fb, 0], &[0xc25e, 0]],
+            "environment_temperature_celsius",
+        ),
+        ("scion_thp_probe", H, 12, &[&[0x42c9, 0], &[0xbf80, 0]], "environment_humidity_ratio"),
+        ("scion_thp_probe", H, 14, &[&[0x42fb, 0], &[0xc2c9, 0]], "environment_dew_point_celsius"),
+        (
+            "scion_thp_probe",
+            H,
+            16,
+            &[&[0x4395, 0x8000], &[0x44bb, 0xa000]],
+            "environment_pressure_pascals",
+        ),
+        (
+            "scion_thp_probe",
+            H,
+            18,
+            &[&[0x4334, 0x8000], &[0xc334, 0x8000]],
+            "environment_temperature_difference_celsius",
+        ),
+        (
+            "scion_thp_probe",
+            H,
+            20,
+            &[&[0x42c9, 0], &[0xc2c9, 0]],
+            "environment_humidity_difference_ratio",
+        ),
+        // 61 °C and -21 °C.
+        (
+            "stulz_air_booster2",
+            H,
+            256,
+            &[&[61], &[0xffeb]],
+            r#"cooling_remote_temperature_celsius{probe="1"}"#,
+        ),
+        ("stulz_air_booster2", H, 259, &[&[61], &[0xffeb]], "cooling_average_temperature_celsius"),
+        ("stulz_air_booster2", H, 260, &[&[61], &[0xffeb]], "cooling_highest_temperature_celsius"),
+        ("stulz_air_booster2", H, 768, &[&[61], &[0xffeb]], "cooling_setpoint_celsius"),
+        // 100.1 °C; -40.1 is -401 in both units; 212.1 °F.
+        (
+            "vertiv_liebert_crv",
+            I,
+            432,
+            &[&[1001], &[0xfe6f]],
+            r#"cooling_remote_temperature_celsius{probe="10"}"#,
+        ),
+        (
+            "vertiv_liebert_crv",
+            I,
+            433,
+            &[&[2121], &[0xfe6f]],
+            r#"cooling_remote_temperature_celsius{probe="1"}"#,
+        ),
+        ("vertiv_liebert_crv", I, 443, &[&[1001], &[0xfe6f]], WATER),
+        (
+            "vertiv_liebert_crv",
+            I,
+            445,
+            &[&[1001], &[0xfe6f]],
+            r#"cooling_threshold_celsius{limit="high", place="supply_water"}"#,
+        ),
+        ("vertiv_liebert_crv", I, 455, &[&[0], &[13]], "cooling_next_maintenance_month"),
+        ("vertiv_liebert_crv", I, 456, &[&[1999], &[2101]], "cooling_next_maintenance_year"),
+        // 1000.5 and -1000.5 Pa.
+        (
+            "vertiv_liebert_dcd_active",
+            I,
+            138,
+            &[&[0x2000, 0x447a], &[0x2000, 0xc47a]],
+            "cooling_pressure_pascals",
+        ),
+    ];
+    for (name, table, address, words, series) in cases {
+        let profile = profile(name);
+        for words in *words {
+            let found = read_from(&profile, &[(*table, *address, *words)]);
+            assert_eq!(found[*series], OUT_OF_RANGE, "{name} {series} {words:x?}");
+        }
+    }
+    // All temperatures of the rear door end at -40 and 100 °C: -40.5 and 100.5.
+    let door = profile("vertiv_liebert_dcd_active");
+    let addresses = [110, 114, 118, 122, 126, 130, 134, 166, 170, 174, 178, 182];
+    for beyond in [&[0, 0xc222], &[0, 0x42c9]] {
+        let words = addresses.map(|address| (I, address, beyond.as_slice()));
+        let found = read_from(&door, &words);
+        let refused: Vec<_> = found.iter().filter(|(_, value)| **value == OUT_OF_RANGE).collect();
+        assert_eq!(refused.len(), addresses.len(), "{refused:?}");
+        assert!(refused.iter().all(|(series, _)| series.contains("celsius")), "{refused:?}");
+    }
 }
 
 const FAMILY: [&str; 10] = [
