@@ -4,14 +4,28 @@
 //! A number of single precision between 2^n and 2^(n+1) begins with 0x3f80 + n × 0x80; what it is
 //! above 2^n follows in steps of 2^(23-n). So 229.5 is 0x4300_0000 + 101.5 × 0x1_0000.
 
-mod support;
+mod answers;
 
 use std::collections::BTreeMap;
 
+use answers::{Words, answer, check, profile, read_from, reads, samples};
+use hallwatch_agent::profile::{Fingerprint, Placement, Profile};
 use hallwatch_modbus::Table::{HoldingRegisters as H, InputRegisters as I};
 use hallwatch_modbus::{Data, Table};
 use hallwatch_model::Missing;
-use support::{Words, answer, check, profile, read_from, reads, samples};
+
+fn identity<'p>(profile: &'p Profile, words: &Words) -> Vec<(&'p str, String)> {
+    let reads = profile.identity_reads();
+    let answers: Vec<_> = reads.iter().map(|read| Ok(answer(words, read))).collect();
+    profile.identity(&answers)
+}
+
+/// The profile at a site that sets these parameters.
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn placed(name: &str, parameters: &[(&str, f64)]) -> Profile {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    profile(name).placed(&Placement { parameters, ..Placement::default() }).unwrap()
+}
 
 #[test]
 fn abb_b23() {
@@ -121,8 +135,39 @@ fn abb_b23() {
 }
 
 #[test]
+fn an_abb_b23_says_who_it_is() {
+    let profile = profile("abb_b23");
+    // 0x000f_4240 = 1000000; "B2.10.0"; "B23 ".
+    let words: &Words = &[
+        (H, 35072, &[0x000f, 0x4240]),
+        (H, 35080, &[0x4232, 0x2e31, 0x302e, 0x3000]),
+        (H, 35168, &[0x4232, 0x3320]),
+    ];
+    assert_eq!(
+        identity(&profile, words),
+        [("serial", "1000000"), ("firmware", "B2.10.0"), ("model", "B23")]
+            .map(|(what, text)| (what, text.to_owned()))
+    );
+    // The type in four characters: "B21 ", "B23 ", "B24 "; "B22 " is another meter.
+    let cases = [(0x3120, true), (0x3320, true), (0x3420, true), (0x3220, false)];
+    for (word, fits) in cases {
+        let data = Data::Registers(Box::new([0x4232, word]));
+        let found = profile.fingerprints.iter().any(|fingerprint| fingerprint.fits_data(&data));
+        assert_eq!(found, fits, "{word:#x}");
+    }
+    for fingerprint in &profile.fingerprints {
+        let Fingerprint::Registers { read, .. } = fingerprint else { panic!("no registers") };
+        assert_eq!((read.table(), read.address(), read.count()), (H, 35168, 2));
+    }
+}
+
+#[test]
 fn abb_otm_c21d() {
     assert_eq!(profile("abb_otm_c21d").reads().len(), 2);
+    // The high byte is the major version: 26.170.
+    let words: &Words = &[(I, 26, &[0x1aaa])];
+    let firmware = ("firmware", "26.170".to_owned());
+    assert_eq!(identity(&profile("abb_otm_c21d"), words), [firmware]);
     let alarms = [
         "none",
         "switch_1_transfer_failed",
@@ -189,6 +234,20 @@ fn acrel_adw300() {
     ] {
         assert_eq!(found[series], Err(Missing::OutOfRange), "{series}");
     }
+}
+
+#[test]
+fn an_acrel_adw300_behind_transformers() {
+    // 40 : 1 and 100 : 1.
+    let profile = placed("acrel_adw300", &[("ct_ratio", 40.0), ("vt_ratio", 100.0)]);
+    let found = read_from(
+        &profile,
+        &[(H, 20, &[577]), (H, 26, &[250]), (H, 36, &[0xffff, 0xfff6]), (H, 62, &[0, 2])],
+    );
+    assert_eq!(found[r#"meter_voltage_volts{phase="l1"}"#], Ok(5770.0));
+    assert_eq!(found[r#"meter_current_amperes{phase="l1"}"#], Ok(100.0));
+    assert_eq!(found["meter_active_power_watts"], Ok(-40_000.0));
+    assert_eq!(found[r#"meter_energy_joules_total{direction="delivered"}"#], Ok(288_000_000.0));
 }
 
 #[test]
@@ -569,6 +628,51 @@ fn schneider_iem3000() {
 }
 
 #[test]
+fn a_smartlink_meter_may_count_watts() {
+    // 3500 W, 7279.5 W, 1687 var, 7725 VA; the energy is in Wh in any case.
+    let found = read_from(
+        &placed("schneider_iem3000", &[("power_unit", 1.0)]),
+        &[
+            (H, 3053, &[0x455a, 0xc000]),
+            (H, 3059, &[0x45e3, 0x7c00]),
+            (H, 3067, &[0x44d2, 0xe000]),
+            (H, 3075, &[0x45f1, 0x6800]),
+            (H, 3203, &[0, 0, 0, 1500]),
+        ],
+    );
+    assert_eq!(found[r#"meter_active_power_watts{phase="l1"}"#], Ok(3500.0));
+    assert_eq!(found["meter_active_power_watts"], Ok(7279.5));
+    assert_eq!(found["meter_reactive_power_vars"], Ok(1687.0));
+    assert_eq!(found["meter_apparent_power_voltamperes"], Ok(7725.0));
+    assert_eq!(found[r#"meter_energy_joules_total{direction="delivered"}"#], Ok(5_400_000.0));
+}
+
+#[test]
+fn shelly_gen2_info() {
+    let profile = profile("shelly_gen2_info");
+    assert_eq!(profile.connection.port, Some(502));
+    assert!(profile.series().is_empty());
+    assert!(profile.reads().is_empty());
+    let asked: Vec<_> =
+        profile.identity_reads().iter().map(|r| (r.table(), r.address(), r.count())).collect();
+    assert_eq!(asked, [(I, 0, 48)]);
+    // "A8032ABE54DC"; "SPEM-003"; "Hall 2", padded with zeros.
+    let words: &Words = &[
+        (I, 0, &[0x4138, 0x3033, 0x3241, 0x4245, 0x3534, 0x4443]),
+        (I, 6, &[0x5350, 0x454d, 0x2d30, 0x3033]),
+        (I, 16, &[0x4861, 0x6c6c, 0x2032]),
+    ];
+    assert_eq!(
+        identity(&profile, words),
+        [("mac", "A8032ABE54DC"), ("model", "SPEM-003"), ("name", "Hall 2")]
+            .map(|(what, text)| (what, text.to_owned()))
+    );
+    // A device without a name has none.
+    let silent = identity(&profile, &[(I, 0, &[0x4138])]);
+    assert_eq!(silent, [("mac", "A8".to_owned())]);
+}
+
+#[test]
 fn siemens_7kt_pac1600() {
     // Not one register more than needed: what lies between is answered with an exception.
     assert_eq!(
@@ -885,7 +989,7 @@ fn asco_group_g() {
     }
 }
 
-const FAMILY: [&str; 18] = [
+const FAMILY: [&str; 19] = [
     "abb_b23",
     "abb_otm_c21d",
     "acrel_adw300",
@@ -897,6 +1001,7 @@ const FAMILY: [&str; 18] = [
     "janitza_umg96rm",
     "phoenix_contact_eem",
     "schneider_iem3000",
+    "shelly_gen2_info",
     "siemens_7kt_pac1600",
     "siemens_sentron_pac2200",
     "socomec_countis_e23",

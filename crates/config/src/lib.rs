@@ -35,7 +35,7 @@ mod value;
 
 mod duration;
 mod size;
-mod suggest;
+pub mod suggest;
 mod url;
 
 mod mend;

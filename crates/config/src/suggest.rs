@@ -2,21 +2,32 @@
 
 /// Longer words are not compared: no known word is that long.
 const MAX_CHARS: usize = 64;
-/// So many words are listed; of more, only the nearest is named.
+/// So many words are listed; of more, only those that come closest.
 const MAX_LISTED: usize = 30;
+const CLOSEST: usize = 5;
 
-/// "did you mean `a`? known keys are `a`, `b`". `what` is the plural noun, such as `keys`.
-pub(crate) fn help(word: &str, what: &str, known: &[&str]) -> String {
-    let mean = nearest(word, known).map(|near| format!("did you mean `{near}`? "));
-    let list = match known {
-        [] => format!("no {what} are known here"),
+/// What to say to someone who wrote `word` where one of `known` belongs, such as "did you mean
+/// `a`? known keys are `a`, `b`". `what` is the plural noun, such as `keys`. Of a long list, only
+/// the words that come closest are named.
+#[must_use]
+pub fn help(word: &str, what: &str, known: &[&str]) -> String {
+    let mean = nearest(word, known).map(|near| format!("did you mean `{near}`?"));
+    let list = match (known, &mean) {
+        ([], _) => format!("no {what} are known here"),
+        (_, Some(mean)) if known.len() > MAX_LISTED => return mean.clone(),
         _ if known.len() > MAX_LISTED => {
-            let listed = list(&known[..MAX_LISTED]);
-            format!("known {what} are {listed} and {} more", known.len() - MAX_LISTED)
+            let mut closest = known.to_vec();
+            closest.sort_by_cached_key(|candidate| distance(&plain(word), &plain(candidate)));
+            closest.truncate(CLOSEST);
+            format!("of {} known {what}, the closest are {}", known.len(), list(&closest))
         }
         _ => format!("known {what} are {}", list(known)),
     };
-    format!("{}{list}", mean.unwrap_or_default())
+    mean.map_or(list.clone(), |mean| format!("{mean} {list}"))
+}
+
+fn plain(text: &str) -> String {
+    text.chars().take(MAX_CHARS).collect::<String>().to_lowercase().replace('-', "_")
 }
 
 /// "`a`, `b`".
@@ -26,8 +37,8 @@ pub(crate) fn list(words: &[&str]) -> String {
 }
 
 /// The word of `known` that `word` was probably meant to be: at most a third of it differs.
-pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+#[must_use]
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if word.chars().count() > MAX_CHARS {
         return None;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use hallwatch_config::Source;
 use hallwatch_plant::{Options, Plant, ServeOptions};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -86,23 +87,23 @@ pub async fn run(arguments: Arguments, stop: watch::Receiver<bool>) -> Result<()
             unit: status.device.unit(),
         })
     });
-    let agent =
-        data.write("agent.toml", &site::agent_toml(&configuration, &devices.collect::<Vec<_>>()))?;
-    let collector = data.write("collector.toml", &site::collector_toml(&configuration))?;
-    let agent = hallwatch_agent::config::load(&agent).map_err(|e| Error::Agent(e.into()))?;
-    let collector =
-        hallwatch_collector::config::load(&collector).map_err(|e| Error::Collector(e.into()))?;
+    let devices: Vec<Device> = devices.collect();
+    let agent = data.write("agent.toml", site::agent_toml(&configuration, &devices))?;
+    let agent = hallwatch_agent::Config::parse(&agent)?;
+    let collector = data.write("collector.toml", site::collector_toml(&configuration))?;
+    let collector = hallwatch_collector::config::load(Path::new(collector.name()))
+        .map_err(|error| Error::Collector(error.into()))?;
 
     let mut parts = JoinSet::new();
     parts.spawn(serve_pages(pages, pager, stop.clone()));
     let until = plant::stopped(stop.clone());
     parts.spawn(async move {
         let ended = hallwatch_collector::run(collector, http, until).await;
-        ended.map_err(|e| Error::Collector(e.into()))
+        ended.map_err(|error| Error::Collector(error.into()))
     });
     let until = plant::stopped(stop.clone());
     parts.spawn(async move {
-        hallwatch_agent::run(agent, until).await.map_err(|e| Error::Agent(e.into()))
+        hallwatch_agent::run(agent, until).await.map_err(|error| Error::Agent(error.into()))
     });
     parts.spawn(async move {
         running.finished().await;
@@ -190,12 +191,11 @@ impl Data {
         }
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+    fn write(&self, name: &str, text: String) -> Result<Source, Error> {
         let path = self.path().join(name);
-        let written = std::fs::write(&path, text);
         let failed = |source| Error::File { attempt: "write", path: path.clone(), source };
-        written.map_err(failed)?;
-        Ok(path)
+        std::fs::write(&path, &text).map_err(failed)?;
+        Ok(Source::new(path.display().to_string(), text))
     }
 }
 

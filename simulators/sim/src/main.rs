@@ -1,6 +1,7 @@
 //! `hallwatch-sim`: a simulated data hall, alone or with everything that watches it.
 
 use std::error::Error as _;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -36,7 +37,12 @@ async fn main() -> ExitCode {
     };
     let level =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,rumqttd=off"));
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
+    let colored = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_ansi(colored)
+        .with_writer(std::io::stderr)
+        .init();
     let ended = match stop() {
         Ok(stop) => match command {
             Command::Demo(arguments) => demo::run(arguments, stop).await,

@@ -28,7 +28,7 @@ struct Record {
 impl Pager {
     /// A pager that appends to the file `record`.
     pub(crate) fn new(record: Option<&Path>) -> Result<Self, Error> {
-        let open = |path: &Path| {
+        let open = |path: &Path| -> Result<_, Error> {
             let file = File::options().create(true).append(true).open(path).map_err(|source| {
                 Error::File { attempt: "open the record", path: path.to_owned(), source }
             })?;

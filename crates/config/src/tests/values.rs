@@ -736,7 +736,7 @@ fn unknown_and_double_names() {
     1 | a = 'pdu-v9'
       |     ^^^^^^^^ not found
       |
-      = help: known meters are `ups-0`, `ups-1`, `ups-2`, `ups-3`, `ups-4`, `ups-5`, `ups-6`, `ups-7`, `ups-8`, `ups-9`, `ups-10`, `ups-11`, `ups-12`, `ups-13`, `ups-14`, `ups-15`, `ups-16`, `ups-17`, `ups-18`, `ups-19`, `ups-20`, `ups-21`, `ups-22`, `ups-23`, `ups-24`, `ups-25`, `ups-26`, `ups-27`, `ups-28`, `ups-29` and 20 more
+      = help: of 50 known meters, the closest are `ups-9`, `ups-19`, `ups-29`, `ups-39`, `ups-49`
 
     error: two devices are named `x`
      --> agent.toml:2:20

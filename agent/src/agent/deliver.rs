@@ -1,0 +1,172 @@
+//! Towards the collectors: connection, acknowledgements, dictionary, entries, status.
+
+use std::error::Error as StdError;
+
+use hallwatch_link::{self as link, Message};
+use hallwatch_model::wire::{decode_ack, encode_describe, encode_journalled, encode_status};
+use hallwatch_model::{Ack, Batch, Id, Readings, Status, Topic, TopicKind};
+
+use super::{Action, Agent, DESCRIBE, Now, STATUS};
+use crate::error::Error;
+use crate::io::journal::{Command, Told};
+use crate::outbox::{Order, Outgoing};
+
+impl Agent {
+    pub(super) fn broker(&mut self, event: link::Event, now: Now, actions: &mut Vec<Action>) {
+        match event {
+            link::Event::Connected { .. } => {
+                tracing::info!("connected to the broker");
+                self.connected = true;
+                self.described = 0;
+                if self.one_broker {
+                    self.watch.sensors_connected();
+                }
+                self.outbox.connected();
+                self.status_at = now.uptime + STATUS;
+                actions.push(Action::Publish(self.status(true, now)));
+                self.describe(actions);
+            }
+            link::Event::Disconnected { error } => {
+                if std::mem::take(&mut self.connected) {
+                    tracing::warn!(error = &error as &dyn StdError, "broker lost");
+                } else {
+                    self.complain(now, &|count| {
+                        let error: &dyn StdError = &error;
+                        tracing::warn!(error, count, "no connection to the broker");
+                    });
+                }
+                self.outbox.disconnected();
+                if self.one_broker {
+                    self.watch.sensors_disconnected(now.uptime);
+                }
+            }
+            link::Event::Refused { topic, reason_code } => self.complain(now, &|count| {
+                let reason = link::reason::text(reason_code);
+                tracing::error!(topic, reason, count, "refused by the broker");
+            }),
+            link::Event::Message(message) => {
+                let from = Topic::parse(&message.topic).filter(|topic| topic.agent == self.path);
+                let Some(TopicKind::Ack(collector)) = from.map(|topic| topic.kind) else {
+                    let (dictionary, pending) = (&mut self.dictionary, &mut self.pending);
+                    self.watch.message(&message, now, dictionary, pending);
+                    return;
+                };
+                match decode_ack(&message.payload) {
+                    Ok(ack) => self.acknowledged(&collector, &ack, now, actions),
+                    Err(error) => self.complain(now, &|count| {
+                        tracing::warn!(%collector, %error, count, "acknowledgement not understood");
+                    }),
+                }
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, from: &Id, ack: &Ack, now: Now, actions: &mut Vec<Action>) {
+        let orders = self.outbox.acknowledged(from, ack);
+        self.orders(orders, actions);
+        let known = self.outbox.collectors().contains(from);
+        if ack.describe && known && now.uptime >= self.describe_at {
+            self.describe_at = now.uptime + DESCRIBE;
+            self.described = 0;
+            self.describe(actions);
+        }
+    }
+
+    pub(super) fn journal(&mut self, told: Told, now: Now, actions: &mut Vec<Action>) {
+        match told {
+            Told::Committed(entry) => {
+                let (seq, time, bytes) = (entry.seq, entry.time, entry.bytes);
+                let order = self.outbox.committed(seq, time, bytes, now.time, now.uptime);
+                self.orders(order, actions);
+            }
+            Told::Fetched { boot, first, last, entries } => {
+                let entries = entries.into_iter().map(|e| (e.seq, e.time, e.bytes)).collect();
+                let orders =
+                    self.outbox.fetched(boot, (first, last), entries, now.time, now.uptime);
+                self.orders(orders, actions);
+            }
+            Told::Dropped { boot, upto } => self.outbox.dropped(boot, upto),
+            Told::Health { durable, bytes } => {
+                if durable != self.durable {
+                    self.durable = durable;
+                    if durable {
+                        tracing::info!("the journal's disk takes writes again");
+                    } else {
+                        tracing::error!("the journal's disk is full: readings are held in memory");
+                    }
+                }
+                self.bytes = bytes;
+            }
+            Told::Failed(error) => actions.push(Action::Fail(error)),
+            Told::Stopped => actions.push(Action::Fail(Error::JournalEnded)),
+        }
+    }
+
+    pub(super) fn orders(
+        &mut self,
+        orders: impl IntoIterator<Item = Order>,
+        actions: &mut Vec<Action>,
+    ) {
+        for order in orders {
+            match order {
+                Order::Send(outgoing) => {
+                    // Data must not come before the words that it is written in.
+                    self.describe(actions);
+                    actions.push(self.entry(outgoing));
+                }
+                Order::Fetch { boot, first, last } => {
+                    self.commands.push_back(Command::Fetch { boot, first, last });
+                }
+                Order::Remember { collector, boot, ranges } => {
+                    self.commands.push_back(Command::Acked { collector, boot, ranges });
+                }
+                Order::Done { boot, first, last } => {
+                    self.commands.push_back(Command::Done { boot, first, last });
+                }
+            }
+        }
+    }
+
+    fn entry(&self, outgoing: Outgoing) -> Action {
+        let Outgoing { boot, seq, oldest, watermark, backfill, bytes } = outgoing;
+        let readings = Readings::default();
+        let batch = Batch { boot, seq, oldest, watermark, backfill, readings };
+        let payload = encode_journalled(&batch, bytes.to_vec()).into();
+        let topic = self.topic(TopicKind::Data);
+        Action::Send { boot, seq, message: Message { topic, payload, retain: false } }
+    }
+
+    /// Publishes what of the dictionary was not published on this connection.
+    fn describe(&mut self, actions: &mut Vec<Action>) {
+        if !self.connected || self.described >= self.dictionary.len() {
+            return;
+        }
+        for part in self.dictionary.parts(self.described) {
+            let topic = self.topic(TopicKind::Describe(part.part));
+            let payload = encode_describe(&part).into();
+            actions.push(Action::Publish(Message { topic, payload, retain: true }));
+        }
+        self.described = self.dictionary.len();
+    }
+
+    /// How the agent is, as a retained message; the last will with `online: false`.
+    #[must_use]
+    pub fn status(&self, online: bool, now: Now) -> Message {
+        let status = Status {
+            boot: self.boot,
+            online,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            sent: now.time,
+            backlog: self.outbox.backlog(),
+            journal_bytes: self.bytes,
+            durable: self.durable,
+        };
+        let topic = self.topic(TopicKind::Status);
+        Message { topic, payload: encode_status(&status).into(), retain: true }
+    }
+
+    fn topic(&self, kind: TopicKind) -> String {
+        Topic { agent: self.path.clone(), kind }.to_string()
+    }
+}

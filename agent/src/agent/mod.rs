@@ -1,0 +1,357 @@
+//! The agent's decisions: events in, actions out, no clock, no socket. Reading order: [`Event`] and
+//! [`Action`], `watch` (devices), `pending` (readings on their way to the journal), `deliver`
+//! (towards the collectors), here the rest.
+
+mod deliver;
+mod pending;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hallwatch_link::{self as link, Message};
+use hallwatch_model::{AgentPath, Readings, Timestamp, Uptime};
+
+use crate::config::Config;
+use crate::dictionary::Dictionary;
+use crate::error::Error;
+use crate::io::journal::{Command, Gap, Opened, Told};
+use crate::outbox::{Earlier, Outbox, Pace};
+use crate::poll::Polled;
+use crate::uplink::Measured;
+use pending::Pending;
+use watch::Watch;
+
+/// How often the broker is told how the agent is.
+const STATUS: Duration = Duration::from_secs(10);
+/// How often the journal's bounds are enforced.
+const TRIM: Duration = Duration::from_secs(10);
+/// A clock that moves by more than this between two looks was set.
+const STEP: Duration = Duration::from_secs(10 * 60);
+/// How long a clock that was set is not believed in what concerns the age of entries.
+const DOUBT: Duration = Duration::from_secs(60 * 60);
+/// A collector may ask for the dictionary; it is not sent more often than this.
+const DESCRIBE: Duration = Duration::from_secs(5);
+/// Commands that wait for the journal's queue; beyond, the oldest entries become a gap.
+const COMMANDS: usize = 600;
+/// The cause of gaps that a journal makes that does not keep up.
+const OVERLOAD: &str = "overload";
+/// The outbox looks for backlog this often.
+const OUTBOX: Duration = Duration::from_millis(50);
+
+/// What can happen.
+#[derive(Debug)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// A poll is over.
+    Polled(Polled),
+    /// An interval of an uplink is over.
+    Measured(Measured),
+    /// The connection towards the collectors.
+    Broker(link::Event),
+    /// The connection to the sensors' broker.
+    Sensors(link::Event),
+    /// The journal.
+    Journal(Told),
+}
+
+/// What is to be done about it.
+#[derive(Debug)]
+pub enum Action {
+    /// Read this device, by its index.
+    Poll(usize),
+    /// Publish this towards the collectors.
+    Publish(Message),
+    /// Publish this entry; when it cannot be queued, say so by [`Agent::unsent`].
+    Send {
+        /// Its boot.
+        boot: u64,
+        /// Its number.
+        seq: u64,
+        /// The message.
+        message: Message,
+    },
+    /// End with this error.
+    Fail(Error),
+}
+
+/// The moment of an event, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For data.
+    pub time: Timestamp,
+    /// For timeouts.
+    pub uptime: Uptime,
+}
+
+/// The agent.
+#[derive(Debug)]
+pub struct Agent {
+    path: AgentPath,
+    boot: u64,
+    started: Timestamp,
+    /// The sensors are heard on the connection towards the collectors.
+    one_broker: bool,
+    watch: Watch,
+    dictionary: Dictionary,
+    pending: Pending,
+    outbox: Outbox,
+    /// For the journal, in order.
+    commands: VecDeque<Command>,
+    connected: bool,
+    /// So many series have been handed to the journal.
+    journalled: usize,
+    /// So many series have been published on this connection.
+    described: usize,
+    describe_at: Uptime,
+    status_at: Uptime,
+    trim_at: Uptime,
+    /// When ages were last judged.
+    judged: Now,
+    doubt_until: Uptime,
+    outbox_at: Uptime,
+    durable: bool,
+    bytes: u64,
+    /// Complaints that were swallowed since the last one that was logged.
+    complaints: u64,
+    complain_at: Uptime,
+}
+
+impl Agent {
+    /// The agent of `config`, on a journal that was just opened.
+    #[must_use]
+    pub fn new(config: &Config, opened: Opened, now: Now) -> Self {
+        let journalled = opened.series.len();
+        let earlier = opened.runs.into_iter().map(|run| Earlier {
+            boot: run.boot,
+            first: run.first,
+            last: run.last,
+            done: run.done,
+            acked: run.acked,
+        });
+        let collectors = config.collectors.clone();
+        let outbox = Outbox::new(Pace::default(), collectors, opened.boot, earlier.collect());
+        let mut agent = Self {
+            path: config.path.clone(),
+            boot: opened.boot,
+            started: now.time,
+            one_broker: config.sensors.is_none(),
+            watch: Watch::new(&config.devices, now.uptime),
+            dictionary: Dictionary::new(opened.dictionary, opened.series),
+            pending: Pending::default(),
+            outbox,
+            commands: VecDeque::new(),
+            connected: false,
+            journalled,
+            described: 0,
+            describe_at: Uptime::ZERO,
+            status_at: now.uptime,
+            trim_at: now.uptime,
+            judged: now,
+            doubt_until: Uptime::ZERO,
+            outbox_at: now.uptime,
+            durable: true,
+            bytes: 0,
+            complaints: 0,
+            complain_at: now.uptime,
+        };
+        let orders = agent.outbox.recovered();
+        agent.orders(orders, &mut Vec::new());
+        agent
+    }
+
+    /// Entries that not every collector has yet.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.outbox.backlog()
+    }
+
+    /// The next command for the journal.
+    pub fn command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// The journal's queue is full: `command` comes back.
+    pub fn command_back(&mut self, command: Command) {
+        self.commands.push_front(command);
+    }
+
+    /// A device could not be asked.
+    pub fn unpolled(&mut self, device: usize) {
+        self.watch.unpolled(device);
+    }
+
+    /// An entry could not be queued for the broker.
+    pub fn unsent(&mut self, boot: u64, seq: u64) {
+        self.outbox.unsent(boot, seq);
+    }
+
+    /// A message other than an entry could not be queued: all of them again, later.
+    pub fn unpublished(&mut self) {
+        self.described = 0;
+    }
+
+    /// When [`Event::Tick`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Uptime {
+        let mut deadline = self.watch.deadline().min(self.trim_at).min(self.status_at);
+        if let Some(due) = self.pending.due() {
+            deadline = deadline.min(due);
+        }
+        if self.connected && self.outbox.backlog() > 0 {
+            deadline = deadline.min(self.outbox_at);
+        }
+        deadline
+    }
+
+    /// Decides.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Tick => {}
+            Event::Polled(polled) => {
+                self.watch.polled(&polled, now, &mut self.dictionary, &mut self.pending);
+            }
+            Event::Measured(measured) => {
+                self.watch.measured(measured, now, &mut self.dictionary, &mut self.pending);
+            }
+            Event::Broker(event) => self.broker(event, now, &mut actions),
+            Event::Sensors(event) => self.sensors(event, now),
+            Event::Journal(told) => self.journal(told, now, &mut actions),
+        }
+        self.tick(now, &mut actions);
+        actions
+    }
+
+    fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let due = self.watch.tick(now, &mut self.dictionary, &mut self.pending);
+        actions.extend(due.into_iter().map(Action::Poll));
+        if self.pending.due().is_some_and(|due| now.uptime >= due) {
+            self.flush(now);
+        }
+        if now.uptime >= self.trim_at {
+            self.trim_at = now.uptime + TRIM;
+            let now = self.trusted(now);
+            self.commands.push_back(Command::Trim { now });
+        }
+        if now.uptime >= self.status_at {
+            self.status_at = now.uptime + STATUS;
+            if self.connected {
+                actions.push(Action::Publish(self.status(true, now)));
+            }
+        }
+        if now.uptime >= self.outbox_at {
+            self.outbox_at = now.uptime + OUTBOX;
+            let order = self.outbox.tick(now.uptime);
+            self.orders(order, actions);
+        }
+        self.bound_commands();
+    }
+
+    /// Closes the pending entry and hands it to the journal.
+    fn flush(&mut self, now: Now) {
+        let (readings, events) = self.pending.take();
+        if readings.is_empty() && events.is_empty() {
+            return;
+        }
+        let series = self.dictionary.since(self.journalled);
+        let series = series.map(|(id, labels)| (id, labels.clone())).collect();
+        self.journalled = self.dictionary.len();
+        let readings = Readings { dictionary: self.dictionary.number(), readings, events };
+        let bytes = Bytes::from(hallwatch_model::wire::encode_readings(&readings));
+        let append = crate::io::journal::Append { series, bytes, time: now.time };
+        self.commands.push_back(Command::Append(append));
+    }
+
+    /// The time by which ages are judged. A clock that was set by more than [`STEP`] is not
+    /// believed for [`DOUBT`]: a wrong one would make the whole journal too old at once.
+    fn trusted(&mut self, now: Now) -> Timestamp {
+        let (time, uptime) = (self.judged.time, self.judged.uptime);
+        let expected = time + now.uptime.since(uptime);
+        let step = now.time.since(expected).max(expected.since(now.time));
+        if step > STEP {
+            tracing::error!(?step, "the clock was set: ages are not judged for an hour");
+            self.doubt_until = now.uptime + DOUBT;
+        }
+        self.judged = now;
+        if now.uptime < self.doubt_until { Timestamp::MIN } else { now.time }
+    }
+
+    /// When the journal's thread does not keep up for minutes, the oldest entries go.
+    fn bound_commands(&mut self) {
+        if self.commands.len() <= COMMANDS {
+            return;
+        }
+        // All that was lost so far stands in front, as one gap.
+        let mut lost = match self.commands.front() {
+            Some(Command::Gap(gap)) if gap.cause == OVERLOAD => {
+                let gap = gap.clone();
+                self.commands.pop_front();
+                Some(gap)
+            }
+            _ => None,
+        };
+        while self.commands.len() > COMMANDS {
+            let entry = self.commands.iter().position(|one| matches!(one, Command::Append(_)));
+            let Some(Command::Append(append)) = self.commands.remove(entry.unwrap_or(0)) else {
+                continue;
+            };
+            let one = Gap::of(append.time, OVERLOAD);
+            match &mut lost {
+                Some(gap) => gap.extend(&one),
+                None => lost = Some(one),
+            }
+            // Its series are needed by what follows.
+            if let Some(Command::Append(next)) =
+                self.commands.iter_mut().find(|one| matches!(one, Command::Append(_)))
+            {
+                next.series.splice(0..0, append.series);
+            }
+        }
+        if let Some(gap) = lost {
+            self.commands.push_front(Command::Gap(gap));
+        }
+    }
+
+    fn sensors(&mut self, event: link::Event, now: Now) {
+        match event {
+            link::Event::Connected { .. } => {
+                tracing::info!("connected to the sensors' broker");
+                self.watch.sensors_connected();
+            }
+            link::Event::Disconnected { error } => {
+                self.watch.sensors_disconnected(now.uptime);
+                self.complain(now, &|count| {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, count, "no connection to the sensors' broker");
+                });
+            }
+            link::Event::Refused { topic, reason_code } => self.complain(now, &|count| {
+                let reason = link::reason::text(reason_code);
+                tracing::error!(topic, reason, count, "subscription refused");
+            }),
+            link::Event::Message(message) => {
+                self.watch.message(&message, now, &mut self.dictionary, &mut self.pending);
+            }
+        }
+    }
+
+    /// The last entry, before the end.
+    pub fn finish(&mut self, now: Now) {
+        self.flush(now);
+    }
+
+    /// Logs, but not more than once a minute.
+    fn complain(&mut self, now: Now, log: &dyn Fn(u64)) {
+        self.complaints += 1;
+        if now.uptime >= self.complain_at {
+            log(self.complaints);
+            self.complaints = 0;
+            self.complain_at = now.uptime + Duration::from_secs(60);
+        }
+    }
+}

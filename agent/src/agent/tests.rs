@@ -1,0 +1,244 @@
+//! The decisions as a whole, without a world.
+
+use std::collections::BTreeSet;
+
+use hallwatch_config::Source;
+use hallwatch_modbus::Data;
+use hallwatch_model::Ack;
+use hallwatch_model::wire::{decode_batch, decode_describe, decode_status, encode_ack};
+
+use super::*;
+use crate::config::DeviceSource;
+use crate::io::journal::Entry;
+
+const TEXT: &str = r#"
+[agent]
+id = "gw-1"
+tenant = "acme"
+site = "fra-1"
+data = "/d"
+collectors = ["c-1"]
+[broker]
+url = "mqtt://h"
+[[device]]
+name = "meter-1"
+modbus_tcp = { address = "h:502", profile = "schneider_pm5500" }
+"#;
+
+struct Stage {
+    agent: Agent,
+    config: Config,
+    millis: u64,
+    seq: u64,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let config = Config::parse(&Source::new("agent.toml", TEXT)).unwrap();
+        let opened = Opened {
+            boot: 7,
+            dictionary: 9,
+            series: Vec::new(),
+            runs: Vec::new(),
+            set_aside: None,
+        };
+        let agent = Agent::new(&config, opened, now(0));
+        Self { agent, config, millis: 0, seq: 0 }
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Action> {
+        self.agent.handle(event, now(self.millis))
+    }
+
+    fn connect(&mut self) -> Vec<Action> {
+        self.event(Event::Broker(link::Event::Connected { session_present: false }))
+    }
+
+    /// A poll with the same number in all registers.
+    fn poll(&mut self, register: u16) -> Vec<Action> {
+        let DeviceSource::ModbusTcp(modbus) = &self.config.devices[0].source else { panic!() };
+        let reads = modbus.profile.reads();
+        let answer = |read: &hallwatch_modbus::Read| {
+            Ok(Data::Registers(vec![register; read.count().into()].into()))
+        };
+        let answers = reads.iter().map(answer).collect();
+        let polled =
+            Polled { device: 0, answers, time: now(self.millis).time, took: Duration::ZERO };
+        self.event(Event::Polled(polled))
+    }
+
+    /// Time passes, and a journal that keeps up takes what there is.
+    fn pass(&mut self, millis: u64) -> Vec<Action> {
+        self.millis += millis;
+        let mut actions = self.event(Event::Tick);
+        while let Some(command) = self.agent.command() {
+            if let Command::Append(append) = command {
+                self.seq += 1;
+                let entry = Entry { seq: self.seq, time: append.time, bytes: append.bytes };
+                actions.extend(self.event(Event::Journal(Told::Committed(entry))));
+            }
+        }
+        actions
+    }
+
+    fn ack(&mut self, collector: &str, ack: &Ack) -> Vec<Action> {
+        let topic = format!("hallwatch/v1/acme/fra-1/gw-1/ack/{collector}");
+        let payload = encode_ack(ack).into();
+        let message = Message { topic, payload, retain: false };
+        self.event(Event::Broker(link::Event::Message(message)))
+    }
+}
+
+fn now(millis: u64) -> Now {
+    let uptime = Uptime::new(Duration::from_millis(millis));
+    Now { time: Timestamp::from_millis(1_000_000) + uptime.elapsed(), uptime }
+}
+
+fn topics(actions: &[Action]) -> Vec<&str> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Publish(message) | Action::Send { message, .. } => {
+                message.topic.strip_prefix("hallwatch/v1/acme/fra-1/gw-1/")
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_dictionary_goes_before_the_data_that_uses_it_and_again_after_a_reconnect() {
+    let mut stage = Stage::new();
+    assert_eq!(topics(&stage.connect()), ["status"]);
+    stage.poll(1);
+    let actions = stage.pass(300);
+    assert_eq!(topics(&actions), ["describe/0", "data"]);
+    let mut known = BTreeSet::new();
+    for action in &actions {
+        match action {
+            Action::Publish(message) => {
+                assert!(message.retain);
+                let describe = decode_describe(&message.payload).unwrap();
+                known.extend(describe.series.into_iter().map(|(id, _)| id));
+            }
+            Action::Send { message, .. } => {
+                let batch = decode_batch(&message.payload).unwrap();
+                assert_eq!((batch.boot, batch.seq, batch.oldest), (7, 1, 1));
+                let readings = &batch.readings.readings;
+                assert!(readings.iter().all(|reading| known.contains(&reading.series)));
+                assert!(readings.len() > 20);
+            }
+            _ => {}
+        }
+    }
+    stage.poll(2);
+    assert_eq!(topics(&stage.pass(300)), ["data"]);
+    assert_eq!(topics(&stage.connect()), ["status", "describe/0"]);
+}
+
+#[test]
+fn a_collector_gets_the_dictionary_when_it_asks_but_not_all_the_time() {
+    let mut stage = Stage::new();
+    stage.connect();
+    stage.poll(1);
+    stage.pass(6_000);
+    let ack = Ack { boot: 7, upto: 0, beyond: Vec::new(), describe: true };
+    assert_eq!(topics(&stage.ack("c-9", &ack)), Vec::<&str>::new(), "not one of ours");
+    assert_eq!(topics(&stage.ack("c-1", &ack)), ["describe/0"]);
+    assert_eq!(topics(&stage.ack("c-1", &ack)), Vec::<&str>::new());
+    stage.pass(5_000);
+    assert_eq!(topics(&stage.ack("c-1", &ack)), ["describe/0"]);
+}
+
+#[test]
+fn acknowledged_entries_leave_the_journal_and_the_status_says_what_is_owed() {
+    let mut stage = Stage::new();
+    stage.connect();
+    for _ in 0..3 {
+        stage.poll(1);
+        stage.pass(300);
+    }
+    assert_eq!(stage.agent.backlog(), 3);
+    stage.ack("c-1", &Ack { boot: 7, upto: 1, beyond: vec![(3, 3)], describe: false });
+    let done: Vec<(u64, u64)> = std::iter::from_fn(|| stage.agent.command())
+        .filter_map(|command| match command {
+            Command::Done { boot: 7, first, last } => Some((first, last)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(done, [(1, 1), (3, 3)]);
+    let Message { payload, retain, .. } = stage.agent.status(true, now(1_000));
+    let status = decode_status(&payload).unwrap();
+    assert!(retain && status.online && status.durable);
+    assert_eq!((status.backlog, status.boot), (1, 7));
+}
+
+#[test]
+fn readings_that_no_journal_takes_become_a_gap_and_not_a_leak() {
+    let mut stage = Stage::new();
+    for _ in 0..700 {
+        stage.poll(1);
+        stage.millis += 300;
+        stage.event(Event::Tick);
+    }
+    let commands: Vec<Command> = std::iter::from_fn(|| stage.agent.command()).collect();
+    assert!(commands.len() <= COMMANDS + 1, "{}", commands.len());
+    let gaps: Vec<&Gap> = commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Gap(gap) => Some(gap),
+            _ => None,
+        })
+        .collect();
+    let [Gap { entries: lost, cause, .. }] = gaps[..] else { panic!("{gaps:?}") };
+    assert_eq!(cause, "overload");
+    let kept = commands.iter().filter(|command| matches!(command, Command::Append(_))).count();
+    assert_eq!(*lost + u64::try_from(kept).unwrap(), 700);
+    let first = commands.iter().find_map(|command| match command {
+        Command::Append(append) => Some(append.series.len()),
+        _ => None,
+    });
+    assert!(first > Some(20), "the series of what was lost come with what follows");
+}
+
+#[test]
+fn messages_that_are_no_acknowledgements_of_ours_change_nothing() {
+    let mut stage = Stage::new();
+    stage.connect();
+    stage.poll(1);
+    stage.pass(300);
+    for (topic, payload) in [
+        (
+            "hallwatch/v1/acme/fra-1/gw-2/ack/c-1",
+            encode_ack(&Ack { boot: 7, upto: 1, ..Ack::default() }),
+        ),
+        ("hallwatch/v1/acme/fra-1/gw-1/ack/c-1", vec![0xff; 40]),
+        ("hallwatch/v1/acme/fra-1/gw-1/data", Vec::new()),
+        ("$SYS/x", Vec::new()),
+    ] {
+        let message = Message { topic: topic.into(), payload: payload.into(), retain: false };
+        stage.event(Event::Broker(link::Event::Message(message)));
+        assert_eq!(stage.agent.backlog(), 1, "{topic}");
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_empty_the_journal() {
+    let mut stage = Stage::new();
+    let mut trims = |seconds: u64, ahead: u64| {
+        let mut at = now(seconds * 1_000);
+        at.time = at.time + Duration::from_secs(ahead);
+        stage.agent.handle(Event::Tick, at);
+        let command = std::iter::from_fn(|| stage.agent.command()).last();
+        let Some(Command::Trim { now }) = command else { panic!("{command:?}") };
+        (now == at.time, now == Timestamp::MIN)
+    };
+    let year = 365 * 24 * 3600;
+    assert_eq!(trims(0, 0), (true, false));
+    assert_eq!(trims(20, 60), (true, false), "a minute is a correction");
+    assert_eq!(trims(40, year), (false, true));
+    assert_eq!(trims(3_000, year), (false, true));
+    assert_eq!(trims(3_100, 0), (false, true), "set back again: doubted anew");
+    assert_eq!(trims(6_690, 0), (false, true));
+    assert_eq!(trims(6_710, 0), (true, false));
+}

@@ -1,0 +1,28 @@
+//! From `[broker]` to the options of a connection.
+
+use std::fs;
+
+use hallwatch_link::{Options, Tls};
+
+use crate::config::Broker;
+use crate::error::Error;
+
+/// Reads the files that `broker` names.
+pub(crate) fn options(broker: &Broker, client_id: &str) -> Result<Options, Error> {
+    let url = &broker.url;
+    let mut options = Options::new(url.host(), url.port(), client_id);
+    options.username.clone_from(&broker.username);
+    if let Some(path) = &broker.password_file {
+        let password = fs::read_to_string(path)
+            .map_err(|source| Error::Password { path: path.clone(), source })?;
+        options.password = Some(password.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    if let Some(ca) = &broker.ca {
+        let identity = broker.identity.as_ref();
+        let identity = identity.map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+        let tls = Tls::load(ca, identity)
+            .map_err(|source| Error::Tls { url: url.to_string(), source })?;
+        options.tls = Some(tls);
+    }
+    Ok(options)
+}

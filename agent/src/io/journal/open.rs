@@ -1,0 +1,237 @@
+//! Opening the journal's file, and what to do with a damaged one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hallwatch_model::{Id, Labels, Timestamp};
+use rusqlite::{Connection, ErrorCode};
+
+use super::file::{File, signed, unsigned};
+use super::gap::Gap;
+use super::{Opened, Run};
+use crate::error::Error;
+use crate::ranges::Ranges;
+
+const SCHEMA: &str = "
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+    CREATE TABLE series (id INTEGER PRIMARY KEY, labels TEXT NOT NULL) STRICT;
+    CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT, boot INTEGER NOT NULL UNIQUE) STRICT;
+    CREATE TABLE entry (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        done INTEGER NOT NULL DEFAULT 0,
+        bytes BLOB NOT NULL,
+        UNIQUE (run, seq)
+    ) STRICT;
+    CREATE INDEX entry_done ON entry (time) WHERE done = 1;
+    CREATE TABLE acked (
+        collector TEXT NOT NULL,
+        boot INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (boot, collector, first)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE gap (
+        id INTEGER PRIMARY KEY,
+        first_time INTEGER NOT NULL,
+        last_time INTEGER NOT NULL,
+        entries INTEGER NOT NULL,
+        cause TEXT NOT NULL
+    ) STRICT;
+    PRAGMA user_version = 1;
+";
+const VERSION: i64 = 1;
+/// How long another process may still hold the file, such as one that is just ending.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Opens the journal at `path`; a damaged one is renamed and a new one made.
+pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
+    let failed = |source| Error::Journal { what: "open", path: path.to_owned(), source };
+    match load(path) {
+        Ok(found) => Ok(found),
+        Err(error) if is_busy(&error) => Err(Error::JournalInUse { path: path.to_owned() }),
+        Err(error) if is_damage(&error) => {
+            let aside = set_aside(path)?;
+            let (file, mut opened) = load(path).map_err(failed)?;
+            let gap = Gap {
+                first_time: Timestamp::from_millis(0),
+                last_time: Timestamp::from_millis(0),
+                entries: 0,
+                cause: "damaged".to_owned(),
+            };
+            file.gap(&gap).map_err(failed)?;
+            opened.set_aside = Some(aside);
+            Ok((file, opened))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::QueryReturnedNoRows => true,
+        error => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
+    }
+}
+
+/// Renames the file, and what SQLite keeps beside it, to the first free number.
+fn set_aside(path: &Path) -> Result<PathBuf, Error> {
+    let failed = |source| Error::SetAside { path: path.to_owned(), source };
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let mut number = 1u32;
+    let aside = loop {
+        let aside = with(&format!(".damaged-{number}"));
+        if !aside.exists() {
+            break aside;
+        }
+        number += 1;
+    };
+    fs::rename(path, &aside).map_err(failed)?;
+    for beside in ["-wal", "-shm"] {
+        let from = with(beside);
+        if from.exists() {
+            fs::rename(&from, with(&format!(".damaged-{number}{beside}"))).map_err(failed)?;
+        }
+    }
+    Ok(aside)
+}
+
+fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    // `auto_vacuum` first: it can only be chosen before the first table is made.
+    connection.execute_batch(
+        "PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
+         PRAGMA journal_size_limit = 16777216;",
+    )?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
+        0 => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.execute("INSERT INTO meta VALUES ('dictionary', random())", [])?;
+        }
+        VERSION => {
+            let checked: String =
+                transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if checked != "ok" {
+                return Err(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                    Some(checked),
+                ));
+            }
+        }
+        // A newer agent's: not ours to change.
+        _ => {
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+                Some("it was written by a newer version".to_owned()),
+            ));
+        }
+    }
+    // Runs of which nothing is left.
+    transaction.execute("DELETE FROM run WHERE id NOT IN (SELECT run FROM entry)", [])?;
+    transaction.execute("DELETE FROM acked WHERE boot NOT IN (SELECT boot FROM run)", [])?;
+    let dictionary =
+        transaction.query_row("SELECT value FROM meta WHERE name = 'dictionary'", [], |row| {
+            row.get::<_, i64>(0)
+        })?;
+    let series = series(&transaction)?;
+    let runs = runs(&transaction)?;
+    transaction.execute("INSERT INTO run (boot) VALUES (random())", [])?;
+    let run = transaction.last_insert_rowid();
+    let boot = transaction
+        .query_row("SELECT boot FROM run WHERE id = ?", [run], |row| row.get::<_, i64>(0))?;
+    transaction.commit()?;
+    let opened = Opened {
+        boot: unsigned(boot),
+        dictionary: unsigned(dictionary),
+        series,
+        runs,
+        set_aside: None,
+    };
+    let file = File::new(connection, path.to_owned(), run);
+    Ok((file, opened))
+}
+
+/// The dictionary; damage when a number is missing.
+fn series(connection: &Connection) -> Result<Vec<Labels>, rusqlite::Error> {
+    let mut query = connection.prepare("SELECT id, labels FROM series ORDER BY id")?;
+    let mut rows = query.query([])?;
+    let mut series = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, text): (i64, String) = (row.get(0)?, row.get(1)?);
+        let labels = labels_from(&text).filter(|_| usize::try_from(id) == Ok(series.len()));
+        series.push(labels.ok_or(rusqlite::Error::QueryReturnedNoRows)?);
+    }
+    Ok(series)
+}
+
+/// The inverse of `labels_text`.
+fn labels_from(text: &str) -> Option<Labels> {
+    let lines: Vec<&str> = text.lines().collect();
+    let (pairs, rest) = lines.as_chunks::<2>();
+    let labels = Labels::from_pairs(pairs.iter().map(|[name, value]| (*name, *value)));
+    (rest.is_empty() && labels.name().is_some()).then_some(labels)
+}
+
+fn runs(connection: &Connection) -> Result<Vec<Run>, rusqlite::Error> {
+    let mut query = connection.prepare(
+        "SELECT run.id, run.boot, min(seq), max(seq) FROM run JOIN entry ON entry.run = run.id
+         GROUP BY run.id ORDER BY run.id",
+    )?;
+    let rows = query.query_map([], |row| {
+        let id: i64 = row.get(0)?;
+        let [boot, first, last] = [row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?].map(unsigned);
+        Ok((id, Run { boot, first, last, done: Ranges::default(), acked: Vec::new() }))
+    })?;
+    let mut runs = rows.collect::<Result<Vec<_>, _>>()?;
+    for (id, run) in &mut runs {
+        let mut query =
+            connection.prepare_cached("SELECT seq FROM entry WHERE run = ? AND done = 1")?;
+        let mut rows = query.query([*id])?;
+        while let Some(row) = rows.next()? {
+            let seq = unsigned(row.get(0)?);
+            run.done.insert(seq, seq);
+        }
+        let mut query = connection.prepare_cached(
+            "SELECT collector, first, last FROM acked WHERE boot = ? ORDER BY collector, first",
+        )?;
+        let mut rows = query.query([signed(run.boot)])?;
+        while let Some(row) = rows.next()? {
+            let collector: String = row.get(0)?;
+            let Ok(collector) = Id::new(&collector) else { continue };
+            let (first, last) = (unsigned(row.get(1)?), unsigned(row.get(2)?));
+            match run.acked.last_mut() {
+                Some((id, ranges)) if *id == collector => ranges.insert(first, last),
+                _ => {
+                    let mut ranges = Ranges::default();
+                    ranges.insert(first, last);
+                    run.acked.push((collector, ranges));
+                }
+            }
+        }
+    }
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
+}

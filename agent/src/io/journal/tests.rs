@@ -1,0 +1,222 @@
+//! The journal on a real disk.
+
+use std::fs;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const BOUNDS: JournalBounds =
+    JournalBounds { max_bytes: 1 << 30, max_age: Duration::from_secs(3600), keep: Duration::ZERO };
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn append(number: u32, time: i64, bytes: usize) -> Command {
+    let labels = Labels::metric("device_up", [("device", format!("d-{number}").as_str())]);
+    Command::Append(Append {
+        series: vec![(SeriesId(number), labels)],
+        bytes: vec![0x5a; bytes].into(),
+        time: at(time),
+    })
+}
+
+fn range(first: u64, last: u64) -> Ranges {
+    let mut ranges = Ranges::default();
+    ranges.insert(first, last);
+    ranges
+}
+
+/// Tells `commands`, ends the journal and returns what it told.
+fn session(
+    directory: &TempDir,
+    bounds: JournalBounds,
+    commands: Vec<Command>,
+) -> (Opened, Vec<Told>) {
+    let (journal, mut tells, opened) = Journal::open(directory.path(), bounds).unwrap();
+    for command in commands.into_iter().chain([Command::Stop]) {
+        journal.tell(command).unwrap();
+    }
+    let mut told = Vec::new();
+    while let Some(one) = tells.blocking_recv() {
+        told.push(one);
+    }
+    (opened, told)
+}
+
+fn committed(told: &[Told]) -> Vec<u64> {
+    let seq = |told: &Told| match told {
+        Told::Committed(entry) => Some(entry.seq),
+        _ => None,
+    };
+    told.iter().filter_map(seq).collect()
+}
+
+#[test]
+fn a_restart_finds_entries_dictionary_and_acknowledgements() {
+    let directory = TempDir::new().unwrap();
+    let (first, told) =
+        session(&directory, BOUNDS, (0..5).map(|n| append(n, n.into(), 100)).collect());
+    assert_eq!(committed(&told), [1, 2, 3, 4, 5]);
+    assert!(first.runs.is_empty() && first.series.is_empty());
+
+    let boot = first.boot;
+    let collector = Id::new("c-1").unwrap();
+    let acked = Command::Acked { collector: collector.clone(), boot, ranges: range(1, 4) };
+    let done = Command::Done { boot, first: 1, last: 2 };
+    let (second, told) = session(
+        &directory,
+        BOUNDS,
+        vec![append(5, 5, 100), acked, done, Command::Fetch { boot, first: 1, last: 5 }],
+    );
+    assert_eq!(committed(&told), [1], "numbers start anew with each run");
+    assert_ne!(second.boot, boot);
+    assert_eq!((second.dictionary, second.series.len()), (first.dictionary, 5));
+    assert_eq!((second.runs[0].boot, second.runs[0].first, second.runs[0].last), (boot, 1, 5));
+    let fetched = told.iter().find_map(|told| match told {
+        Told::Fetched { entries, last: 5, .. } => Some(entries),
+        _ => None,
+    });
+    let seqs: Vec<u64> = fetched.unwrap().iter().map(|entry| entry.seq).collect();
+    assert_eq!(seqs, [3, 4, 5]);
+
+    let (third, _) = session(&directory, BOUNDS, Vec::new());
+    assert_eq!(third.series.len(), 6);
+    let runs: Vec<(u64, u64, u64)> =
+        third.runs.iter().map(|run| (run.boot, run.first, run.last)).collect();
+    assert_eq!(runs, [(boot, 3, 5), (second.boot, 1, 1)]);
+    assert_eq!(third.runs[0].acked, [(collector, range(1, 4))]);
+    assert_eq!(third.runs[0].done, Ranges::default());
+}
+
+#[test]
+fn what_exceeds_a_bound_goes_oldest_first_and_leaves_a_gap() {
+    let directory = TempDir::new().unwrap();
+    let bounds = JournalBounds { max_bytes: 1 << 20, ..BOUNDS };
+    let mut commands: Vec<Command> = (0..300).map(|n| append(n, n.into(), 10_000)).collect();
+    commands.push(Command::Trim { now: at(1_000) });
+    let (opened, told) = session(&directory, bounds, commands);
+    let upto = told.iter().rev().find_map(|told| match told {
+        Told::Dropped { boot, upto } if *boot == opened.boot => Some(*upto),
+        _ => None,
+    });
+    let upto = upto.unwrap();
+    assert!((150..300).contains(&upto), "{upto}");
+    let path = directory.path().join("journal.sqlite");
+    let gaps = read_gaps(&path).unwrap();
+    let cause = "max_bytes".to_owned();
+    let last_time = at(i64::try_from(upto).unwrap() - 1);
+    assert_eq!(gaps, [Gap { first_time: at(0), last_time, entries: upto, cause }]);
+    let (again, _) = session(&directory, bounds, Vec::new());
+    assert_eq!(again.runs[0].first, upto + 1);
+
+    let now = at(3_600_000 + 299);
+    let (_, told) = session(&directory, bounds, vec![Command::Trim { now }]);
+    assert!(told.iter().any(|told| matches!(told, Told::Dropped { upto: 300, .. })));
+    let gaps = read_gaps(&path).unwrap();
+    assert_eq!((gaps[1].cause.as_str(), gaps[1].entries), ("max_age", 300 - upto));
+    assert!(session(&directory, bounds, Vec::new()).0.runs.is_empty());
+}
+
+#[test]
+fn what_everyone_has_stays_for_the_time_it_is_kept_and_is_no_gap() {
+    let directory = TempDir::new().unwrap();
+    let bounds = JournalBounds { keep: Duration::from_secs(60), ..BOUNDS };
+    let (journal, mut tells, opened) = Journal::open(directory.path(), bounds).unwrap();
+    let boot = opened.boot;
+    for command in [
+        append(0, 0, 10),
+        append(1, 50_000, 10),
+        Command::Done { boot, first: 1, last: 2 },
+        Command::Trim { now: at(60_000) },
+        Command::Fetch { boot, first: 1, last: 2 },
+        Command::Trim { now: at(4_000_000) },
+        Command::Stop,
+    ] {
+        journal.tell(command).unwrap();
+    }
+    let mut fetched = Vec::new();
+    while let Some(told) = tells.blocking_recv() {
+        if let Told::Fetched { entries, .. } = told {
+            fetched.extend(entries.into_iter().map(|entry| entry.seq));
+        }
+    }
+    assert_eq!(fetched, [2]);
+    drop(journal);
+    assert_eq!(read_gaps(&directory.path().join("journal.sqlite")).unwrap(), []);
+}
+
+#[test]
+fn a_damaged_journal_is_set_aside_and_the_agent_starts_with_a_new_dictionary() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let commands = (0..200).map(|n| append(n, n.into(), 1_000)).collect();
+    let (first, _) = session(&directory, BOUNDS, commands);
+    for (number, damage) in [
+        // The header, and pages in the middle.
+        (1, 0..64usize),
+        (2, 8_192..40_960),
+    ] {
+        let mut bytes = fs::read(&path).unwrap();
+        let end = damage.end.min(bytes.len());
+        bytes[damage.start.min(end)..end].fill(0xff);
+        fs::write(&path, bytes).unwrap();
+        let commands = (0..200).map(|n| append(n, n.into(), 1_000)).collect();
+        let (opened, told) = session(&directory, BOUNDS, commands);
+        let aside = directory.path().join(format!("journal.sqlite.damaged-{number}"));
+        assert_eq!(opened.set_aside.as_ref(), Some(&aside));
+        assert!(aside.exists());
+        assert_ne!(opened.dictionary, first.dictionary);
+        assert_eq!(committed(&told).len(), 200);
+        assert_eq!(read_gaps(&path).unwrap()[0].cause, "damaged");
+    }
+}
+
+#[test]
+fn two_agents_cannot_use_one_journal() {
+    let directory = TempDir::new().unwrap();
+    let (_journal, _tells, _) = Journal::open(directory.path(), BOUNDS).unwrap();
+    let second = Journal::open(directory.path(), BOUNDS);
+    assert!(matches!(second, Err(Error::JournalInUse { .. })), "{second:?}");
+}
+
+#[test]
+fn a_full_disk_is_waited_out_and_what_memory_does_not_hold_becomes_a_gap() {
+    let directory = TempDir::new().unwrap();
+    let (earlier, _) =
+        session(&directory, BOUNDS, (0..20).map(|n| append(n, n.into(), 20_000)).collect());
+    let path = directory.path().join("journal.sqlite");
+    let (mut file, _) = super::open::open(&path).unwrap();
+    file.fill();
+    let (told, mut tells) = mpsc::channel(4_096);
+    let writer = writer::Writer::new(file, BOUNDS, told);
+    let (commands, receiver) = std::sync::mpsc::sync_channel(4_096);
+    for number in 20..720 {
+        commands.send(append(number, number.into(), 300)).unwrap();
+    }
+    commands.send(Command::Done { boot: earlier.boot, first: 1, last: 20 }).unwrap();
+    drop(commands);
+    writer.run(&receiver);
+    let mut told = Vec::new();
+    while let Ok(one) = tells.try_recv() {
+        told.push(one);
+    }
+    let health: Vec<bool> = told
+        .iter()
+        .filter_map(|told| match told {
+            Told::Health { durable, .. } => Some(*durable),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((health.first(), health.last()), (Some(&false), Some(&true)));
+    let numbers = committed(&told);
+    assert_eq!(numbers, (1..=u64::try_from(numbers.len()).unwrap()).collect::<Vec<_>>());
+    let gaps = read_gaps(&path).unwrap();
+    let lost: u64 = gaps.iter().map(|gap| gap.entries).sum();
+    assert_eq!(u64::try_from(numbers.len()).unwrap() + lost, 700);
+    assert!(lost >= 100 && gaps.iter().all(|gap| gap.cause == "disk_full"), "{gaps:?}");
+    // Also the series of what was lost are known afterwards: ids must not be given twice.
+    assert_eq!(session(&directory, BOUNDS, Vec::new()).0.series.len(), 720);
+}

@@ -1,0 +1,234 @@
+//! The thread that writes.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use hallwatch_model::Timestamp;
+use tokio::sync::mpsc;
+
+use super::file::{File, is_full};
+use super::gap::Gap;
+use super::{Append, Command, Entry, Told};
+use crate::config::JournalBounds;
+use crate::error::Error;
+
+/// Most commands in one transaction.
+const TURN: usize = 64;
+/// A full disk is tried again after so many commands, however fast they come.
+const UNTRIED: usize = 32;
+/// Entries held in memory while the disk is full: ten minutes of one a second.
+const HELD: usize = 600;
+/// The cause of gaps that a full disk makes.
+const DISK_FULL: &str = "disk_full";
+/// How long to wait before a full disk is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Most entries that go at once when a bound is exceeded.
+const DROP: usize = 64;
+/// Most bytes that one answer to a fetch carries; one entry is always read.
+const FETCH_BYTES: usize = 4 << 20;
+
+pub(super) struct Writer {
+    file: File,
+    bounds: JournalBounds,
+    told: mpsc::Sender<Told>,
+    /// What a full disk did not take yet, in order.
+    waiting: VecDeque<Command>,
+    durable: bool,
+    /// Commands that came since a full disk was last tried.
+    untried: usize,
+}
+
+/// Whether a command makes room. Those may go before all others: they concern what is on the disk
+/// already.
+fn frees(command: &Command) -> bool {
+    matches!(command, Command::Done { .. } | Command::Acked { .. } | Command::Trim { .. })
+}
+
+impl Writer {
+    pub(super) fn new(file: File, bounds: JournalBounds, told: mpsc::Sender<Told>) -> Self {
+        Self { file, bounds, told, waiting: VecDeque::new(), durable: true, untried: 0 }
+    }
+
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let mut stopping = false;
+        while !stopping {
+            let patience = if self.durable { Duration::from_secs(3600) } else { RETRY };
+            let mut retry = false;
+            match commands.recv_timeout(patience) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => stopping = true,
+                Ok(command) => {
+                    self.take(command);
+                    while self.waiting.len() < TURN {
+                        match commands.try_recv() {
+                            Ok(Command::Stop) => stopping = true,
+                            Ok(command) => self.take(command),
+                            Err(_) => break,
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => retry = true,
+            }
+            retry |= self.untried >= UNTRIED || self.waiting.iter().any(frees);
+            if !(self.durable || retry || stopping) {
+                self.make_room();
+                continue;
+            }
+            if let Err(source) = self.turn() {
+                let path = self.file.path().to_owned();
+                self.tell(Told::Failed(Error::Journal { what: "write", path, source }));
+                return;
+            }
+        }
+        self.tell(Told::Stopped);
+    }
+
+    fn take(&mut self, command: Command) {
+        self.untried += 1;
+        self.waiting.push_back(command);
+    }
+
+    /// Fails only when the receiver is gone, and then nobody needs to know.
+    fn tell(&self, told: Told) {
+        let _ = self.told.blocking_send(told);
+    }
+
+    fn turn(&mut self) -> Result<(), rusqlite::Error> {
+        self.untried = 0;
+        match self.transaction(|_| true) {
+            Ok(told) => {
+                self.durable = true;
+                let trimmed = |command: &Command| matches!(command, Command::Trim { .. });
+                if self.waiting.iter().any(trimmed) {
+                    self.file.shrink()?;
+                }
+                self.waiting.clear();
+                told.into_iter().for_each(|told| self.tell(told));
+            }
+            Err(error) if is_full(&error) => {
+                self.file.rollback();
+                self.durable = false;
+                match self.transaction(frees) {
+                    Ok(told) => told.into_iter().for_each(|told| self.tell(told)),
+                    Err(error) if is_full(&error) => self.file.rollback(),
+                    Err(error) => return Err(error),
+                }
+                // Even those that failed: what is not let go now is found at the next start.
+                self.waiting.retain(|command| !frees(command));
+                self.make_room();
+            }
+            Err(error) => {
+                self.file.rollback();
+                return Err(error);
+            }
+        }
+        let bytes = self.file.bytes()?;
+        self.tell(Told::Health { durable: self.durable, bytes });
+        Ok(())
+    }
+
+    /// What waits and is picked, in one transaction. What is told follows from what is then on the
+    /// disk.
+    fn transaction(
+        &mut self,
+        pick: impl Fn(&Command) -> bool,
+    ) -> Result<Vec<Told>, rusqlite::Error> {
+        let mut told = Vec::new();
+        if !self.waiting.iter().any(&pick) {
+            return Ok(told);
+        }
+        let mut last = self.file.last;
+        self.file.begin()?;
+        for command in self.waiting.iter().filter(|command| pick(command)) {
+            match command {
+                Command::Append(Append { series, bytes, time }) => {
+                    last += 1;
+                    self.file.append(last, series, *time, bytes)?;
+                    let entry = Entry { seq: last, time: *time, bytes: bytes.clone() };
+                    told.push(Told::Committed(entry));
+                }
+                Command::Acked { collector, boot, ranges } => {
+                    self.file.acked(collector, *boot, ranges)?;
+                }
+                Command::Done { boot, first, last } => {
+                    self.file.done(*boot, *first, *last, !self.bounds.keep.is_zero())?;
+                }
+                Command::Fetch { boot, first, last } => {
+                    told.push(self.fetch(*boot, *first, *last)?);
+                }
+                Command::Gap(gap) => self.file.gap(gap)?,
+                Command::Trim { now } => self.trim(*now, &mut told)?,
+                Command::Stop => {}
+            }
+        }
+        self.file.commit()?;
+        self.file.last = last;
+        Ok(told)
+    }
+
+    fn fetch(&self, boot: u64, first: u64, last: u64) -> Result<Told, rusqlite::Error> {
+        let mut entries = self.file.fetch(boot, first, last)?;
+        let mut bytes = 0;
+        let mut fits = |entry: &Entry| {
+            bytes += entry.bytes.len();
+            bytes <= FETCH_BYTES
+        };
+        let count = entries.iter().take_while(|entry| fits(entry)).count().max(1);
+        let read_to = entries.get(count).map_or(last, |beyond| beyond.seq.saturating_sub(1));
+        entries.truncate(count);
+        Ok(Told::Fetched { boot, first, last: read_to, entries })
+    }
+
+    fn trim(&self, now: Timestamp, told: &mut Vec<Told>) -> Result<(), rusqlite::Error> {
+        if !self.bounds.keep.is_zero() {
+            self.file.forget(now - self.bounds.keep)?;
+        }
+        let mut drop_to = |until, cause| {
+            let dropped = self.file.drop_oldest(until, DROP, cause)?;
+            let any = !dropped.is_empty();
+            told.extend(dropped.into_iter().map(|(boot, upto)| Told::Dropped { boot, upto }));
+            Ok::<_, rusqlite::Error>(any)
+        };
+        while drop_to(now - self.bounds.max_age, "max_age")? {}
+        while self.file.bytes()? > self.bounds.max_bytes && drop_to(Timestamp::MAX, "max_bytes")? {}
+        Ok(())
+    }
+
+    /// Keeps what a full disk did not take within bounds: first what can be asked again goes, then
+    /// the oldest entries, which become a gap.
+    fn make_room(&mut self) {
+        self.waiting
+            .retain(|command| !matches!(command, Command::Trim { .. } | Command::Fetch { .. }));
+        // All that was lost so far stands in front, as one gap.
+        let mut lost = match self.waiting.front() {
+            Some(Command::Gap(gap)) if gap.cause == DISK_FULL => {
+                let gap = gap.clone();
+                self.waiting.pop_front();
+                Some(gap)
+            }
+            _ => None,
+        };
+        let mut series = Vec::new();
+        while self.waiting.len() > HELD {
+            let entry = self.waiting.iter().position(|one| matches!(one, Command::Append(_)));
+            if let Some(Command::Append(append)) = self.waiting.remove(entry.unwrap_or(0)) {
+                series.extend(append.series);
+                let one = Gap::of(append.time, DISK_FULL);
+                match &mut lost {
+                    Some(gap) => gap.extend(&one),
+                    None => lost = Some(one),
+                }
+            }
+        }
+        // The series of what is lost are needed by what follows.
+        if let Some(Command::Append(next)) =
+            self.waiting.iter_mut().find(|command| matches!(command, Command::Append(_)))
+        {
+            series.append(&mut next.series);
+            next.series = series;
+        }
+        if let Some(gap) = lost {
+            self.waiting.push_front(Command::Gap(gap));
+        }
+    }
+}

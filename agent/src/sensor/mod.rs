@@ -1,0 +1,81 @@
+//! MQTT sensors: from a message to values, pure. Reading order: [`payload`], [`moment`],
+//! [`badge`], and here what a sensor is and what it becomes over time.
+
+pub mod badge;
+mod memory;
+pub mod moment;
+pub mod payload;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use hallwatch_model::Labels;
+
+pub use badge::BadgeReader;
+pub use memory::{Heard, SensorState};
+pub use moment::TimeField;
+pub use payload::Path;
+
+/// What the messages of a sensor mean.
+#[derive(Clone, Debug)]
+pub struct Sensor {
+    /// Its values.
+    pub points: Vec<Point>,
+    /// Where it says whether it is there.
+    pub availability: Option<Availability>,
+    /// A value that was not renewed for so long is missing.
+    pub max_age: Duration,
+    /// A message holds only what changed; what it does not hold stays as it was. Otherwise what a
+    /// message does not hold is not available.
+    pub partial: bool,
+    /// Whether a message that the broker kept for later subscribers, and that has no time of its
+    /// own, is believed. Its age is unknown.
+    pub use_retained: bool,
+    /// Where a message says when it was measured.
+    pub time: Option<TimeField>,
+    /// It is a badge reader, on this topic.
+    pub badge: Option<(BadgeReader, String)>,
+}
+
+/// Where a sensor (or its bridge) says whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Availability {
+    /// The topic.
+    pub topic: String,
+    /// Where in the message; without it `{"state": …}` and bare texts are understood.
+    pub path: Option<Path>,
+}
+
+/// One value in the messages of a sensor.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The topic.
+    pub topic: String,
+    /// Where in the message; none when the message is the value.
+    pub path: Option<Path>,
+    /// Metric and labels, without the device's.
+    pub labels: Labels,
+    /// value = number × scale + offset.
+    pub scale: f64,
+    /// See `scale`.
+    pub offset: f64,
+    /// 1 becomes 0 and 0 becomes 1.
+    pub invert: bool,
+    /// The metric is a state: only 0 and 1 are possible.
+    pub state: bool,
+}
+
+impl Sensor {
+    /// All topics to subscribe to, sorted, each once.
+    #[must_use]
+    pub fn topics(&self) -> Vec<&str> {
+        let points = self.points.iter().map(|point| point.topic.as_str());
+        let availability = self.availability.iter().map(|found| found.topic.as_str());
+        let badge = self.badge.iter().map(|(_, topic)| topic.as_str());
+        let mut topics: Vec<&str> = points.chain(availability).chain(badge).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+}

@@ -1,0 +1,120 @@
+//! The answer to a query as Prometheus writes it.
+
+use hallwatch_model::Labels;
+use hallwatch_promql::{Answer, Value};
+
+use super::number::{write_plain, write_time, write_value};
+
+/// The whole body of a response, the envelope included. Of each result at most `limit` series are
+/// written; that some were left out is a warning.
+pub(super) fn body(answer: &Answer, limit: usize) -> String {
+    let mut out = String::with_capacity(256);
+    out.push_str(r#"{"status":"success","data":{"resultType":""#);
+    let mut cut = false;
+    match &answer.value {
+        Value::Scalar(time, value) => {
+            out.push_str(r#"scalar","result":["#);
+            trimmed_time(&mut out, time.as_millis());
+            out.push_str(",\"");
+            write_plain(&mut out, *value);
+            out.push_str("\"]");
+        }
+        Value::String(time, text) => {
+            out.push_str(r#"string","result":["#);
+            trimmed_time(&mut out, time.as_millis());
+            out.push(',');
+            string(&mut out, text);
+            out.push(']');
+        }
+        Value::Vector(samples) => {
+            out.push_str(r#"vector","result":["#);
+            cut = samples.len() > limit;
+            for (i, sample) in samples.iter().take(limit).enumerate() {
+                comma(&mut out, i);
+                out.push_str(r#"{"metric":"#);
+                labels(&mut out, &sample.labels);
+                out.push_str(r#","value":"#);
+                point(&mut out, sample.time.as_millis(), sample.value);
+                out.push('}');
+            }
+            out.push(']');
+        }
+        Value::Matrix(series) => {
+            out.push_str(r#"matrix","result":["#);
+            cut = series.len() > limit;
+            for (i, series) in series.iter().take(limit).enumerate() {
+                comma(&mut out, i);
+                out.push_str(r#"{"metric":"#);
+                labels(&mut out, &series.labels);
+                out.push_str(r#","values":["#);
+                for (j, (time, value)) in series.times.iter().zip(&series.values).enumerate() {
+                    comma(&mut out, j);
+                    point(&mut out, *time, *value);
+                }
+                out.push_str("]}");
+            }
+            out.push(']');
+        }
+    }
+    out.push('}');
+    let truncated = cut.then(|| "results truncated due to limit".to_owned());
+    notes(&mut out, "warnings", answer.warnings.iter().chain(&truncated));
+    notes(&mut out, "infos", &answer.infos);
+    out.push('}');
+    out
+}
+
+/// An object of all labels.
+pub(super) fn labels(out: &mut String, labels: &Labels) {
+    out.push('{');
+    for (i, label) in labels.iter().enumerate() {
+        comma(out, i);
+        string(out, &label.name);
+        out.push(':');
+        string(out, &label.value);
+    }
+    out.push('}');
+}
+
+fn point(out: &mut String, millis: i64, value: f64) {
+    out.push('[');
+    write_time(out, millis);
+    out.push_str(",\"");
+    write_value(out, value);
+    out.push_str("\"]");
+}
+
+/// Scalars and strings go through Go's general encoder, which writes no superfluous zeros.
+fn trimmed_time(out: &mut String, millis: i64) {
+    let start = out.len();
+    write_time(out, millis);
+    if out[start..].contains('.') {
+        out.truncate(out.trim_end_matches('0').len());
+    }
+}
+
+/// `,"warnings":[…]`; nothing when there are none.
+fn notes<'a>(out: &mut String, key: &str, notes: impl IntoIterator<Item = &'a String>) {
+    let mut notes = notes.into_iter().enumerate().peekable();
+    if notes.peek().is_none() {
+        return;
+    }
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":[");
+    for (i, note) in notes {
+        comma(out, i);
+        string(out, note);
+    }
+    out.push(']');
+}
+
+fn string(out: &mut String, text: &str) {
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+fn comma(out: &mut String, i: usize) {
+    if i > 0 {
+        out.push(',');
+    }
+}

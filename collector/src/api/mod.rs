@@ -1,0 +1,168 @@
+//! One HTTP port: the Prometheus API, `/metrics`, `/healthz`, `/readyz`, and the page.
+//!
+//! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
+//! (the envelope), `query`, `series`, `rules` (the Prometheus API), `health`, `events`, `listen`.
+
+mod answer;
+mod events;
+mod health;
+mod listen;
+mod number;
+mod params;
+mod query;
+mod reply;
+mod rules;
+mod series;
+mod time;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use hallwatch_model::{Labels, Timestamp};
+use hallwatch_promql::{Matchers, Source, SourceError};
+use tokio::sync::{Semaphore, watch};
+
+pub use listen::{Guarded, MAX_CONNECTIONS};
+pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
+pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
+
+use crate::page::{self, Health};
+use crate::telemetry::Telemetry;
+use reply::{Refusal, RefusalKind};
+
+/// Queries that run at once; more wait.
+pub const MAX_QUERIES: usize = 8;
+
+/// No request takes longer, its body included: a query may take 2 minutes.
+const MAX_REQUEST_TIME: Duration = Duration::from_secs(140);
+
+/// What the API reads: the store, or series in memory.
+pub trait Archive: Source + Send + Sync + 'static {
+    /// The series that match one of `sets` (all, if there is none) and may have samples from
+    /// `start` to `end`, sorted, each once.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn series(
+        &self,
+        sets: &[Matchers],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<Labels>, SourceError>;
+
+    /// The names of the labels of those series, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn label_names(
+        &self,
+        sets: &[Matchers],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<String>, SourceError>;
+
+    /// The values of the label `name` of those series, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn label_values(
+        &self,
+        name: &str,
+        sets: &[Matchers],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<String>, SourceError>;
+}
+
+/// What the handlers have at hand. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    /// The samples.
+    pub archive: Arc<dyn Archive>,
+    /// The rules and alerts of the last evaluation.
+    pub rules: watch::Receiver<Arc<RulesForm>>,
+    /// How the parts of the collector are.
+    pub health: watch::Receiver<Arc<Vec<Health>>>,
+    /// The latest picture for the page, as JSON; empty before the first.
+    pub picture: watch::Receiver<Arc<str>>,
+    /// Where everything is counted.
+    pub telemetry: Telemetry,
+    /// The time of day.
+    pub clock: fn() -> Timestamp,
+    queries: Arc<Semaphore>,
+}
+
+impl Api {
+    /// Everything at hand; no query runs yet.
+    pub fn new(
+        archive: Arc<dyn Archive>,
+        rules: watch::Receiver<Arc<RulesForm>>,
+        health: watch::Receiver<Arc<Vec<Health>>>,
+        picture: watch::Receiver<Arc<str>>,
+        telemetry: Telemetry,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        let queries = Arc::new(Semaphore::new(MAX_QUERIES));
+        Self { archive, rules, health, picture, telemetry, clock, queries }
+    }
+
+    /// All routes.
+    pub fn router(self) -> Router {
+        let prometheus = Router::new()
+            .route("/query", get(query::instant).post(query::instant))
+            .route("/query_range", get(query::range).post(query::range))
+            .route("/series", get(series::series).post(series::series))
+            .route("/labels", get(series::labels).post(series::labels))
+            .route("/label/{name}/values", get(series::label_values))
+            .route("/metadata", get(series::metadata))
+            .route("/rules", get(rules::rules))
+            .route("/alerts", get(rules::alerts))
+            .route("/status/buildinfo", get(health::buildinfo))
+            .route("/{*rest}", any(unknown))
+            .method_not_allowed_fallback(wrong_method);
+        Router::new()
+            .nest("/api/v1", prometheus)
+            .route("/metrics", get(health::metrics))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/events", get(events::events))
+            .merge(page::routes())
+            .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+            .layer(middleware::from_fn_with_state(self.clone(), around))
+            .with_state(self)
+    }
+}
+
+async fn unknown() -> Refusal {
+    Refusal { kind: RefusalKind::NotFound, error: "there is no such endpoint".into() }
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal { kind: RefusalKind::Method, error: "not with this method".into() }
+}
+
+/// What holds for every request: bounded URLs, bounded time, counted answers, and no guessing of
+/// types. The time is that until the answer begins; `/events` begins at once.
+async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let length = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
+    let mut response = if length > MAX_URL_BYTES {
+        (StatusCode::URI_TOO_LONG, "the URL is too long: send a form\n").into_response()
+    } else {
+        let answered = tokio::time::timeout(MAX_REQUEST_TIME, next.run(request)).await;
+        answered.unwrap_or_else(|_| {
+            (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response()
+        })
+    };
+    let code = response.status();
+    api.telemetry.http_requests.with_label_values(&[code.as_str()]).inc();
+    response
+        .headers_mut()
+        .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,368 @@
+//! What a message from the broker is: a pure decision, so that it can be tested without one.
+//!
+//! Who speaks is told by the topic, which the broker allows to that agent alone, never by the
+//! payload. What is refused is counted by reason, and logged at most once a minute for each reason
+//! and agent: a broken agent must not fill the disk with log lines.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use hallwatch_model::wire::{self, MAX_MESSAGE_BYTES};
+use hallwatch_model::{AgentPath, Describe, Id, Status, Timestamp, Topic, TopicKind, WireError};
+
+use crate::store::Incoming;
+
+/// How often the same refusal of the same agent is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The agents that are expected, by tenant and site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registry(BTreeMap<Id, BTreeMap<Id, BTreeSet<Id>>>);
+
+impl Registry {
+    /// Whether this agent is expected.
+    ///
+    /// # Errors
+    /// The first part of its name that is not known.
+    pub fn check(&self, path: &AgentPath) -> Result<(), Reason> {
+        let sites = self.0.get(&path.tenant).ok_or(Reason::UnknownTenant)?;
+        let agents = sites.get(&path.site).ok_or(Reason::UnknownSite)?;
+        agents.get(&path.agent).map(|_| ()).ok_or(Reason::UnknownAgent)
+    }
+
+    /// All agents, sorted.
+    pub fn agents(&self) -> impl Iterator<Item = AgentPath> {
+        self.0.iter().flat_map(|(tenant, sites)| {
+            sites.iter().flat_map(move |(site, agents)| {
+                agents.iter().map(move |agent| AgentPath {
+                    tenant: tenant.clone(),
+                    site: site.clone(),
+                    agent: agent.clone(),
+                })
+            })
+        })
+    }
+}
+
+impl FromIterator<AgentPath> for Registry {
+    fn from_iter<I: IntoIterator<Item = AgentPath>>(agents: I) -> Self {
+        let mut registry = Self::default();
+        for AgentPath { tenant, site, agent } in agents {
+            registry.0.entry(tenant).or_default().entry(site).or_default().insert(agent);
+        }
+        registry
+    }
+}
+
+/// Why a message is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Not a topic on which agents speak.
+    Topic,
+    /// The tenant is not configured.
+    UnknownTenant,
+    /// The tenant has no such site.
+    UnknownSite,
+    /// The site has no such agent.
+    UnknownAgent,
+    /// More than [`MAX_MESSAGE_BYTES`].
+    Oversized,
+    /// Nothing in it: somebody has cleared a retained message.
+    Empty,
+    /// Of a version of the wire format that is not spoken here.
+    Version,
+    /// Not what the topic says, or beyond a limit.
+    Malformed,
+    /// A part of a dictionary under the number of another part.
+    Part,
+    /// A batch that the broker kept: of unknown age, and never sent so by an agent.
+    Retained,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Topic,
+        Self::UnknownTenant,
+        Self::UnknownSite,
+        Self::UnknownAgent,
+        Self::Oversized,
+        Self::Empty,
+        Self::Version,
+        Self::Malformed,
+        Self::Part,
+        Self::Retained,
+    ];
+
+    /// The word for labels, such as `unknown_agent`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::UnknownTenant => "unknown_tenant",
+            Self::UnknownSite => "unknown_site",
+            Self::UnknownAgent => "unknown_agent",
+            Self::Oversized => "oversized",
+            Self::Empty => "empty",
+            Self::Version => "version",
+            Self::Malformed => "malformed",
+            Self::Part => "part",
+            Self::Retained => "retained",
+        }
+    }
+}
+
+/// What a message is.
+#[derive(Debug, PartialEq)]
+pub enum Decision {
+    /// A part of an agent's dictionary.
+    Describe(AgentPath, Describe),
+    /// A batch, to be stored and acknowledged.
+    Batch(Incoming),
+    /// How an agent is.
+    Status(AgentPath, Status),
+    /// Nothing to be used.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// From whom, if the topic is one of Hallwatch's.
+        agent: Option<AgentPath>,
+        /// What the decoder found.
+        error: Option<WireError>,
+        /// Whether to log it: not when the same was logged just before.
+        log: bool,
+    },
+}
+
+/// Turns messages into decisions.
+#[derive(Debug)]
+pub struct Ingest {
+    registry: Registry,
+    refused: BTreeMap<Reason, u64>,
+    /// When a refusal was last logged. Agents that are not expected share one entry for a reason,
+    /// so that this cannot grow by made-up names.
+    logged: HashMap<(Reason, Option<AgentPath>), Timestamp>,
+}
+
+impl Ingest {
+    /// For these agents.
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        let refused = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
+        Self { registry, refused, logged: HashMap::new() }
+    }
+
+    /// The agents that are expected.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// How many messages were refused, by reason; every reason is there.
+    pub fn refused(&self) -> impl Iterator<Item = (Reason, u64)> {
+        self.refused.iter().map(|(reason, count)| (*reason, *count))
+    }
+
+    /// Decides what the message is that came at `now`.
+    pub fn handle(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        retained: bool,
+        now: Timestamp,
+    ) -> Decision {
+        let Some(Topic { agent, kind }) = Topic::parse(topic) else {
+            return self.refuse(Reason::Topic, None, None, now);
+        };
+        match self.read(&agent, &kind, payload, retained, now) {
+            Ok(decision) => decision,
+            Err((reason, error)) => self.refuse(reason, Some(agent), error, now),
+        }
+    }
+
+    fn read(
+        &self,
+        agent: &AgentPath,
+        kind: &TopicKind,
+        payload: &[u8],
+        retained: bool,
+        now: Timestamp,
+    ) -> Result<Decision, (Reason, Option<WireError>)> {
+        let refuse = |reason| (reason, None);
+        self.registry.check(agent).map_err(refuse)?;
+        if payload.len() > MAX_MESSAGE_BYTES {
+            return Err(refuse(Reason::Oversized));
+        }
+        if payload.is_empty() {
+            return Err(refuse(Reason::Empty));
+        }
+        match kind {
+            TopicKind::Describe(part) => {
+                let describe = wire::decode_describe(payload).map_err(unreadable)?;
+                if describe.part != *part {
+                    return Err(refuse(Reason::Part));
+                }
+                Ok(Decision::Describe(agent.clone(), describe))
+            }
+            TopicKind::Data if retained => Err(refuse(Reason::Retained)),
+            TopicKind::Data => {
+                let batch = wire::decode_batch(payload).map_err(unreadable)?;
+                Ok(Decision::Batch(Incoming { agent: agent.clone(), batch, received: now }))
+            }
+            TopicKind::Status => {
+                let status = wire::decode_status(payload).map_err(unreadable)?;
+                Ok(Decision::Status(agent.clone(), status))
+            }
+            TopicKind::Ack(_) => Err(refuse(Reason::Topic)),
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        reason: Reason,
+        agent: Option<AgentPath>,
+        error: Option<WireError>,
+        now: Timestamp,
+    ) -> Decision {
+        *self.refused.entry(reason).or_default() += 1;
+        let known = agent.clone().filter(|agent| self.registry.check(agent).is_ok());
+        let last = self.logged.entry((reason, known)).or_insert(Timestamp::MIN);
+        // After a step backwards of the clock it is logged, too.
+        let log = *last > now || now.since(*last) >= LOG_INTERVAL;
+        if log {
+            *last = now;
+        }
+        Decision::Refused { reason, agent, error, log }
+    }
+}
+
+fn unreadable(error: WireError) -> (Reason, Option<WireError>) {
+    let reason = match &error {
+        WireError::TooLarge { .. } => Reason::Oversized,
+        WireError::Version { .. } => Reason::Version,
+        _ => Reason::Malformed,
+    };
+    (reason, Some(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_model::{Batch, Labels, Readings, SeriesId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path(tenant: &str, site: &str, agent: &str) -> AgentPath {
+        let id = |text| Id::new(text).unwrap();
+        AgentPath { tenant: id(tenant), site: id(site), agent: id(agent) }
+    }
+
+    fn ingest() -> Ingest {
+        let agents = [path("acme", "fra-1", "gw-1"), path("acme", "ams-1", "gw-1")];
+        Ingest::new(agents.into_iter().collect())
+    }
+
+    fn batch() -> Batch {
+        Batch {
+            boot: 7,
+            seq: 3,
+            oldest: 2,
+            watermark: Timestamp::from_millis(5),
+            backfill: false,
+            readings: Readings { dictionary: 9, ..Readings::default() },
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+    const DATA: &str = "hallwatch/v1/acme/fra-1/gw-1/data";
+
+    #[test]
+    fn takes_what_expected_agents_say() {
+        let gateway = path("acme", "fra-1", "gw-1");
+        let incoming = Incoming { agent: gateway.clone(), batch: batch(), received: NOW };
+        let taken = ingest().handle(DATA, &wire::encode_batch(&batch()), false, NOW);
+        assert_eq!(taken, Decision::Batch(incoming));
+
+        let series = vec![(SeriesId(1), Labels::metric("up", []))];
+        let describe = Describe { dictionary: 9, part: 4, series };
+        let payload = wire::encode_describe(&describe);
+        let topic = "hallwatch/v1/acme/fra-1/gw-1/describe/4";
+        let taken = ingest().handle(topic, &payload, true, NOW);
+        assert_eq!(taken, Decision::Describe(gateway.clone(), describe));
+
+        let status = Status {
+            boot: 7,
+            online: true,
+            version: "0.1.0".into(),
+            started: NOW,
+            sent: NOW,
+            backlog: 0,
+            journal_bytes: 0,
+            durable: true,
+        };
+        let payload = wire::encode_status(&status);
+        let topic = "hallwatch/v1/acme/fra-1/gw-1/status";
+        assert_eq!(ingest().handle(topic, &payload, true, NOW), Decision::Status(gateway, status));
+    }
+
+    #[test]
+    fn refuses_everything_else_with_a_reason() {
+        let good = wire::encode_batch(&batch());
+        let describe = wire::encode_describe(&Describe { dictionary: 9, part: 4, series: vec![] });
+        let version = [8, 2];
+        let large = vec![0; MAX_MESSAGE_BYTES + 1];
+        let retained = true;
+        let table: &[(&str, &[u8], bool, Reason)] = &[
+            ("", &good, !retained, Reason::Topic),
+            ("sensors/hall/1", &good, !retained, Reason::Topic),
+            ("hallwatch/v1/acme/fra-1/gw-1/ack/c-1", &good, !retained, Reason::Topic),
+            ("hallwatch/v1/evil/fra-1/gw-1/data", &good, !retained, Reason::UnknownTenant),
+            ("hallwatch/v1/acme/lon-1/gw-1/data", &good, !retained, Reason::UnknownSite),
+            ("hallwatch/v1/acme/fra-1/gw-9/data", &good, !retained, Reason::UnknownAgent),
+            (DATA, &large, !retained, Reason::Oversized),
+            (DATA, &[], retained, Reason::Empty),
+            (DATA, &version, !retained, Reason::Version),
+            (DATA, b"{\"value\": 1}", !retained, Reason::Malformed),
+            (DATA, &good[..good.len() - 1], !retained, Reason::Malformed),
+            (DATA, &good, retained, Reason::Retained),
+            ("hallwatch/v1/acme/fra-1/gw-1/describe/0", &describe, retained, Reason::Part),
+        ];
+        let mut ingest = ingest();
+        for (topic, payload, retained, expected) in table {
+            match ingest.handle(topic, payload, *retained, NOW) {
+                Decision::Refused { reason, .. } => assert_eq!(reason, *expected, "{topic}"),
+                other => panic!("{topic} gave {other:?}"),
+            }
+        }
+        let counted: u64 = ingest.refused().map(|(_, count)| count).sum();
+        assert_eq!(counted, table.len() as u64);
+        assert!(ingest.refused().all(|(_, count)| count > 0));
+    }
+
+    #[test]
+    fn the_same_refusal_is_logged_once_a_minute() {
+        let mut ingest = ingest();
+        let mut logs = |topic: &str, millis: i64| {
+            let decision = ingest.handle(topic, b"?", false, Timestamp::from_millis(millis));
+            matches!(decision, Decision::Refused { log: true, .. })
+        };
+        assert!(logs(DATA, 1_000_000));
+        assert!(!logs(DATA, 1_059_999));
+        assert!(logs("hallwatch/v1/acme/ams-1/gw-1/data", 1_059_999), "another agent");
+        assert!(logs(DATA, 1_060_000));
+        assert!(logs(DATA, 5_000), "the clock was set back");
+        assert!(logs("hallwatch/v1/a/b/c/data", 1_000));
+        assert!(!logs("hallwatch/v1/x/b/c/data", 1_000), "made-up names share an entry");
+        assert!(ingest.logged.len() <= 3);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_payloads_never_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            for topic in [DATA, "hallwatch/v1/acme/fra-1/gw-1/status",
+                          "hallwatch/v1/acme/fra-1/gw-1/describe/0"] {
+                ingest().handle(topic, &payload, false, NOW);
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `hallwatch-collector`: reads the command line and the configuration, opens the port, runs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hallwatch_collector::config::{self, Config, Influx, LoadError, Sink};
+use hallwatch_config::Url;
+use tokio::net::TcpListener;
+
+/// The command line is wrong (`EX_USAGE`).
+const USAGE: u8 = 64;
+/// The collector failed while it ran (`EX_SOFTWARE`).
+const SOFTWARE: u8 = 70;
+/// The configuration is wrong (`EX_CONFIG`).
+const CONFIG: u8 = 78;
+
+/// Hears Hallwatch agents, stores, alerts, pages, and answers Prometheus queries.
+#[derive(Debug, Parser)]
+#[command(name = "hallwatch-collector", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until SIGINT or SIGTERM.
+    Run {
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Copy every sample to a database that takes InfluxDB line protocol v2, beside those of
+        /// the configuration. Organisation and bucket are `hallwatch`.
+        #[arg(long, value_name = "influx=URL", value_parser = sink)]
+        sink: Vec<Sink>,
+    },
+    /// Check the configuration and the rules, and do nothing else.
+    Check {
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+fn sink(text: &str) -> Result<Sink, String> {
+    let url = text.strip_prefix("influx=").ok_or("a sink is written `influx=URL`")?;
+    let url: Url = url.parse().map_err(|error| format!("{error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("the URL of a sink is `http://…` or `https://…`".to_owned());
+    }
+    let (org, bucket) = ("hallwatch".to_owned(), "hallwatch".to_owned());
+    // One name per database, so that each has its own place in the log.
+    let name: String = format!("cli-{}-{}", url.host(), url.port())
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    Ok(Sink { name, influx: Influx { url, org, bucket, token: None } })
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no mistakes. That they cannot be printed is nobody's concern.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let (path, more_sinks, run) = match cli.command {
+        Command::Run { config, sink } => (config, sink, true),
+        Command::Check { config } => (config, Vec::new(), false),
+    };
+    let mut config = match config::load(&path) {
+        Ok(config) => config,
+        Err(error) => return refused(&error),
+    };
+    for warning in &config.rules.set.warnings {
+        say(&format!(
+            "warning: {}:{}:{}: {}",
+            warning.file, warning.line, warning.column, warning.message
+        ));
+    }
+    if !run {
+        say(&format!("{} is in order", path.display()));
+        return ExitCode::SUCCESS;
+    }
+    config.sinks.extend(more_sinks);
+    match start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&format!("error: {message}"));
+            ExitCode::from(SOFTWARE)
+        }
+    }
+}
+
+fn refused(error: &LoadError) -> ExitCode {
+    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    match error {
+        LoadError::Invalid(invalid) => say(&invalid.render(color)),
+        LoadError::Read { source, .. } => say(&format!("error: {error}: {source}")),
+    }
+    ExitCode::from(CONFIG)
+}
+
+fn start(config: Config) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    runtime.block_on(async {
+        let listen = config.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let signals = Signals::install().map_err(|error| format!("no signals: {error}"))?;
+        tracing::info!(%address, id = %config.id, "hallwatch-collector starts");
+        let result = hallwatch_collector::run(config, listener, signals.wait()).await;
+        result.map_err(|error| error.chain())
+    })
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is what the command line is for")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

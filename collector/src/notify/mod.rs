@@ -1,0 +1,62 @@
+//! From changed alerts to messages that arrive.
+//!
+//! A [`Router`] groups alerts per receiver as Alertmanager does and says when to tell whom of what,
+//! and why. [`webhook`] writes a notification as Alertmanager's webhook JSON. The outbox
+//! ([`crate::state`]) keeps it until it was delivered; [`delivery`] decides what an attempt's result
+//! means; [`io`] sends.
+//!
+//! Reading order: [`alert`], [`fingerprint`], `group`, `dedup`, [`route`], [`webhook`],
+//! [`delivery`], [`io`].
+
+pub mod alert;
+mod dedup;
+pub mod delivery;
+pub mod fingerprint;
+mod group;
+pub mod io;
+pub mod route;
+pub mod webhook;
+
+pub use alert::NotifiedAlert;
+pub use dedup::{Quiet, Why};
+pub use fingerprint::fingerprint;
+pub use group::Ledger;
+pub use route::{Decision, Notification, Options, Router, SavedGroup};
+
+use std::fmt;
+use std::time::Duration;
+
+/// Someone, or something, that is told of alerts.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Its name, unique.
+    pub name: String,
+    /// Whether it is also told when alerts are resolved.
+    pub send_resolved: bool,
+    /// How it is told.
+    pub channel: Channel,
+}
+
+/// How a receiver is told.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Channel {
+    /// A POST of Alertmanager's webhook JSON, version 4.
+    Webhook {
+        /// To where.
+        url: String,
+        /// How long an attempt may take, from connecting to the end of the answer.
+        timeout: Duration,
+    },
+}
+
+/// Without the address, which is often a secret.
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Webhook { timeout, .. } => {
+                f.debug_struct("Webhook").field("timeout", timeout).finish_non_exhaustive()
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The wall: a page for people who watch all night, at `/`.
+//!
+//! [`Picture`] is what it shows, made by a pure function once a second and pushed to every open
+//! page. The page itself is three files without a build step, compiled in.
+
+mod assets;
+mod picture;
+mod reading;
+
+pub use assets::routes;
+pub use picture::{Agent, Alert, Health, Picture, SiteFacts};

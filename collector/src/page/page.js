@@ -1,0 +1,373 @@
+// The wall. Each event from /events is a whole picture; what did not change is not touched.
+// Text from outside becomes textContent, never markup.
+
+/** Without a picture for so long, the page says that it is frozen. Pictures come every second. */
+const FROZEN_AFTER_MS = 5000;
+/** After so long, the connection is made anew: it may be half open. */
+const RECONNECT_AFTER_MS = 10000;
+/** Readings older than this are marked. */
+const STALE_AFTER_MS = 60000;
+
+const SEVERITIES = ["critical", "warning", "info"];
+const SEVERITY_PLURAL = { critical: "critical", warning: "warnings", info: "infos" };
+
+const byId = (id) => document.getElementById(id);
+
+// ---- Elements
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function setClass(node, className) {
+  if (node.className !== className) node.className = className;
+}
+
+/**
+ * Makes the children of `parent` those of `items`: kept by key, made by `make`, filled by `fill`.
+ * Elements stay as long as their key does, so that nothing flickers and a selection survives.
+ */
+function sync(parent, items, keyOf, make, fill) {
+  const kept = parent.kept ?? (parent.kept = new Map());
+  const wanted = new Set();
+  let next = parent.firstElementChild;
+  for (const item of items) {
+    const key = keyOf(item);
+    if (wanted.has(key)) continue;
+    wanted.add(key);
+    let node = kept.get(key);
+    if (!node) {
+      node = make(item);
+      kept.set(key, node);
+    }
+    fill(node, item);
+    if (node === next) next = next.nextElementSibling;
+    else parent.insertBefore(node, next);
+  }
+  for (const [key, node] of kept) {
+    if (!wanted.has(key)) {
+      node.remove();
+      kept.delete(key);
+    }
+  }
+}
+
+// ---- Words
+
+function ago(millis) {
+  const seconds = Math.max(0, Math.round(millis / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function clock(millis) {
+  return new Date(millis).toISOString().slice(11, 19);
+}
+
+function plural(count, one, many) {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+function severityOf(alert) {
+  return SEVERITIES.includes(alert.severity) ? alert.severity : "warning";
+}
+
+// ---- Alerts
+
+function byUrgency(a, b) {
+  const firing = (alert) => (alert.state === "firing" ? 0 : 1);
+  return (
+    firing(a) - firing(b) ||
+    SEVERITIES.indexOf(severityOf(a)) - SEVERITIES.indexOf(severityOf(b)) ||
+    b.since - a.since ||
+    (a.key < b.key ? -1 : 1)
+  );
+}
+
+function makeAlert() {
+  const node = element("li");
+  const top = element("div", "alert-top");
+  node.severity = top.appendChild(element("span", "severity"));
+  node.state = top.appendChild(element("span", "mark"));
+  node.heldMark = top.appendChild(element("span", "mark held", "held: input lost"));
+  node.since = top.appendChild(element("span", "since"));
+  node.since.append(element("span"), element("b"));
+  node.append(top);
+  node.heading = node.appendChild(element("h3"));
+  node.where = node.appendChild(element("p", "where"));
+  node.action = node.appendChild(element("p", "do"));
+  node.more = node.appendChild(element("details"));
+  node.more.append(element("summary", "", "Why, and what it means"), element("p"), element("p"));
+  node.born = performance.now();
+  return node;
+}
+
+function fillAlert(node, alert, now) {
+  const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
+  setClass(node, `alert ${severityOf(alert)} ${alert.state}${fresh}`);
+  setText(node.severity, alert.severity || "no severity");
+  setText(node.state, alert.state);
+  node.heldMark.hidden = !alert.held;
+  // The day matters when it is not today.
+  const began = new Date(alert.since).toISOString();
+  const today = began.slice(0, 10) === new Date(now).toISOString().slice(0, 10);
+  setText(node.since.firstChild, `since ${today ? "" : `${began.slice(0, 10)} `}${began.slice(11, 19)}`);
+  setText(node.since.lastChild, ago(now - alert.since));
+  setText(node.heading, alert.summary || alert.name);
+  const place = [alert.site, alert.room, alert.rack, alert.device].filter(Boolean).join(" › ");
+  setText(node.where, [alert.name, place, alert.tenant].filter(Boolean).join("  ·  "));
+  setText(node.action, alert.action);
+  node.action.hidden = !alert.action;
+  const [, cause, consequence] = node.more.children;
+  setText(cause, alert.cause);
+  setText(consequence, alert.consequence);
+  node.more.hidden = !alert.cause && !alert.consequence;
+}
+
+// ---- Devices
+
+function makeValue([tag]) {
+  const node = element(tag);
+  if (tag === "dd") {
+    node.number = node.appendChild(document.createTextNode(""));
+    node.unit = node.appendChild(element("span"));
+  }
+  return node;
+}
+
+function fillValue(node, [tag, value]) {
+  if (tag === "dt") return setText(node, value.name);
+  const text = value.missing ? value.missing : value.text;
+  if (node.number.data !== text) node.number.data = text;
+  setText(node.unit, value.missing ? "" : value.unit);
+  node.unit.hidden = Boolean(value.missing);
+  setClass(node, value.missing ? "missing" : "");
+}
+
+function makeDevice() {
+  const node = element("article");
+  const top = node.appendChild(element("div", "device-top"));
+  node.heading = top.appendChild(element("h5"));
+  node.fresh = top.appendChild(element("span", "fresh"));
+  node.place = node.appendChild(element("p", "place"));
+  node.flags = node.appendChild(element("div", "flags"));
+  node.values = node.appendChild(element("dl", "values"));
+  return node;
+}
+
+/** What asks for attention, in words: colour only repeats it. */
+function warnings(device, now) {
+  const found = [];
+  if (device.up === false) found.push({ text: "✕ not answering", kind: "critical" });
+  else if (isSilent(device, now)) found.push({ text: "⚠ no fresh value", kind: "bad" });
+  if (device.severity) {
+    const critical = device.severity === "critical";
+    found.push({ text: `${critical ? "✕" : "⚠"} ${device.severity} alert`, kind: critical ? "critical" : "bad" });
+  }
+  return found;
+}
+
+function isSilent(device, now) {
+  return device.up === false || device.time === null || now - device.time > STALE_AFTER_MS;
+}
+
+function fillDevice(node, device, now) {
+  const silent = isSilent(device, now);
+  const alerting = device.severity ? ` alerting ${device.severity}` : "";
+  setClass(node, `device${alerting}${device.up === false ? " down" : silent ? " stale" : ""}`);
+  setText(node.heading, device.device);
+  const age = now - device.time;
+  setText(node.fresh, device.time === null ? "no value" : age < 1500 ? "now" : ago(age));
+  const place = [device.rack && `rack ${device.rack}`, device.feed && `feed ${device.feed.toUpperCase()}`];
+  setText(node.place, place.filter(Boolean).join(" · "));
+  node.place.hidden = !place.some(Boolean);
+  const flags = device.flags.map(({ text, bad }) => ({ text: bad ? `⚠ ${text}` : text, kind: bad ? "bad" : "" }));
+  sync(node.flags, [...warnings(device, now), ...flags], (flag) => flag.text, () => element("span"),
+    (child, flag) => {
+      setText(child, flag.text);
+      setClass(child, `flag ${flag.kind}`);
+    });
+  const values = device.values.flatMap((value) => [["dt", value], ["dd", value]]);
+  sync(node.values, values, ([tag, value]) => `${tag}${value.name}`, makeValue, fillValue);
+}
+
+function makeGroup() {
+  const node = element("section", "group");
+  node.heading = node.appendChild(element("h4"));
+  node.devices = node.appendChild(element("div", "devices"));
+  return node;
+}
+
+function fillGroup(node, group, now) {
+  setText(node.heading, group.name);
+  sync(node.devices, group.devices, (device) => device.device, makeDevice,
+    (child, device) => fillDevice(child, device, now));
+}
+
+function fillAgent(node, agent, now) {
+  const state = agent.up === true ? "up" : agent.up === false ? "down" : "unknown";
+  setClass(node, `agent ${state}`);
+  const word = { up: "✓ connected", down: "✕ NOT CONNECTED", unknown: "? never heard" }[state];
+  const seen = agent.seen === null ? "" : `, data ${ago(now - agent.seen)} ago`;
+  const backlog = agent.backlog > 0 ? `, ${agent.backlog} waiting` : "";
+  setText(node.firstChild, agent.id);
+  setText(node.lastChild, ` ${word}${seen}${backlog}`);
+}
+
+function makeSite() {
+  const node = element("section", "site");
+  const top = node.appendChild(element("div", "site-top"));
+  node.heading = top.appendChild(element("h3"));
+  node.tenant = top.appendChild(element("span", "tenant"));
+  node.agents = top.appendChild(element("ul", "agents"));
+  node.empty = node.appendChild(element("p", "plain", "No device has sent anything yet."));
+  node.groups = node.appendChild(element("div", "groups"));
+  return node;
+}
+
+function fillSite(node, site, now) {
+  setText(node.heading, site.name);
+  setText(node.tenant, `${site.id} · ${site.tenant}`);
+  sync(node.agents, site.agents, (agent) => agent.id, () => {
+    const made = element("li");
+    made.append(element("b"), element("span"));
+    return made;
+  }, (child, agent) => fillAgent(child, agent, now));
+  node.empty.hidden = site.groups.length > 0;
+  sync(node.groups, site.groups, (group) => group.name, makeGroup,
+    (child, group) => fillGroup(child, group, now));
+}
+
+// ---- The whole
+
+let firstPicture = true;
+/** When the last picture came, by the browser's monotonic clock; null before the first. */
+let lastAt = null;
+/** The collector's time of the last picture. */
+let lastNow = null;
+
+function verdict(picture) {
+  const firing = picture.alerts.filter((alert) => alert.state === "firing");
+  const count = (severity) => firing.filter((alert) => severityOf(alert) === severity).length;
+  const blind = picture.health.some((part) => !part.ok)
+    || picture.sites.some((site) => site.agents.some((agent) => agent.up !== true));
+  const worst = SEVERITIES.find((severity) => count(severity) > 0);
+  const words = { critical: "✕ Critical", warning: "⚠ Warning", info: "ℹ Information" };
+  const word = worst ? words[worst] : blind ? "⚠ Watch impaired" : "✓ All clear";
+  setText(byId("verdict-word"), word);
+  setClass(byId("verdict"), worst ?? (blind ? "warning" : "good"));
+  const pending = picture.alerts.length - firing.length;
+  const held = picture.alerts.filter((alert) => alert.held).length;
+  const devices = picture.sites.flatMap((site) => site.groups).flatMap((group) => group.devices);
+  const silent = devices.filter((device) => isSilent(device, picture.now));
+  const counts = [
+    ...SEVERITIES.map((severity) => [count(severity), severity === "critical" || count(severity) !== 1
+      ? SEVERITY_PLURAL[severity] : severity]),
+    [pending, "pending"],
+    [held, "held"],
+    [silent.length, silent.length === 1 ? "silent device" : "silent devices"],
+  ].filter(([number]) => number > 0);
+  counts.push([devices.length, devices.length === 1 ? "device" : "devices"]);
+  sync(byId("counts"), counts, ([, what]) => what, ([, what]) => {
+    const node = element("li");
+    node.append(element("b"), document.createTextNode(what));
+    return node;
+  }, (node, [number]) => setText(node.firstChild, String(number)));
+  document.title = `${worst ? `(${firing.length}) ` : ""}${word.slice(2)} – Hallwatch`;
+}
+
+/** The version that this script came with; a page that is older than its collector loads itself anew. */
+let version = null;
+
+function show(picture) {
+  const { now } = picture;
+  version ??= picture.version;
+  if (version !== picture.version) return location.reload();
+  verdict(picture);
+  const sites = plural(picture.sites.length, "site", "sites");
+  setText(byId("sites-line"), `${sites}: ${picture.sites.map((site) => site.name).join(", ")}`);
+  setText(byId("clock-time"), clock(now));
+  const alerts = [...picture.alerts].sort(byUrgency);
+  // Without alerts the devices get the whole wall; the word above says that there are none.
+  byId("alerts-part").hidden = alerts.length === 0;
+  setClass(byId("main"), alerts.length === 0 ? "calm" : "");
+  sync(byId("alerts"), alerts, (alert) => alert.key, makeAlert,
+    (node, alert) => fillAlert(node, alert, now));
+  sync(byId("sites"), picture.sites, (site) => `${site.tenant}/${site.id}`, makeSite,
+    (node, site) => fillSite(node, site, now));
+  setText(byId("collector"), `${picture.collector} · ${picture.version}`);
+  sync(byId("health"), picture.health, (part) => part.part, () => {
+    const node = element("li");
+    node.append(element("b"), element("span"));
+    return node;
+  }, (node, part) => {
+    setClass(node, part.ok ? "" : "bad");
+    setText(node.firstChild, part.ok ? "✓" : "✕");
+    setText(node.lastChild, `${part.part}: ${part.text}`);
+  });
+  firstPicture = false;
+}
+
+function setFrozen(title, text) {
+  byId("frozen").hidden = false;
+  setText(byId("frozen-title"), title);
+  setText(byId("frozen-text"), text);
+  document.body.classList.add("frozen");
+  document.title = `NO CONNECTION – Hallwatch`;
+}
+
+function watch(openedAt) {
+  const age = performance.now() - (lastAt ?? openedAt);
+  if (age <= FROZEN_AFTER_MS) {
+    byId("frozen").hidden = true;
+    document.body.classList.remove("frozen");
+  } else if (lastAt === null) {
+    setFrozen("No connection", "Nothing has been received from the collector. Trying again.");
+  } else {
+    setFrozen(`No connection for ${ago(age)}`,
+      `What is shown below is of ${clock(lastNow)} UTC and does not change. Trying again.`);
+  }
+}
+
+let stream = null;
+let openedAt = 0;
+
+function open() {
+  stream?.close();
+  openedAt = performance.now();
+  stream = new EventSource("/events");
+  stream.addEventListener("picture", (event) => {
+    let picture;
+    try {
+      picture = JSON.parse(event.data);
+      show(picture);
+    } catch (error) {
+      // A picture that cannot be shown counts as none: the page freezes, and says so.
+      console.error(error);
+      return;
+    }
+    lastAt = performance.now();
+    lastNow = picture.now;
+    document.body.classList.remove("waiting");
+    watch(openedAt);
+  });
+}
+
+const startedAt = performance.now();
+open();
+setInterval(() => {
+  watch(startedAt);
+  const silence = performance.now() - Math.max(lastAt ?? 0, openedAt);
+  if (silence > RECONNECT_AFTER_MS || stream.readyState === EventSource.CLOSED && silence > 2000) open();
+}, 500);

@@ -1,0 +1,13 @@
+//! The rules that Hallwatch ships: names and texts for [`super::load`].
+
+/// All shipped rule files.
+pub const FILES: [(&str, &str); 8] = [
+    ("power.yaml", include_str!("../../rules/power.yaml")),
+    ("ups.yaml", include_str!("../../rules/ups.yaml")),
+    ("generator.yaml", include_str!("../../rules/generator.yaml")),
+    ("cooling.yaml", include_str!("../../rules/cooling.yaml")),
+    ("environment.yaml", include_str!("../../rules/environment.yaml")),
+    ("access.yaml", include_str!("../../rules/access.yaml")),
+    ("hallwatch.yaml", include_str!("../../rules/hallwatch.yaml")),
+    ("uplink.yaml", include_str!("../../rules/uplink.yaml")),
+];

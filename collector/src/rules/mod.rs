@@ -1,0 +1,32 @@
+//! Prometheus rule files, and the alerts that they raise.
+//!
+//! [`load`] reads files and reports every mistake with its place. An [`Engine`] evaluates the
+//! rules against a `hallwatch_promql::Source` and says what changed and why. It behaves as
+//! Prometheus does, but for one thing: an alert whose inputs have gone away is not resolved. It is
+//! *held*, pending or firing as it was, until there is evidence; `no_data: resolve` in a rule gives
+//! Prometheus' behaviour back, `no_data: fire` takes missing data for trouble.
+//!
+//! Reading order: [`rule`] (what a file says), [`load`], `template`, [`alert`] (the state machine),
+//! `inputs` and `evidence` (what an alert rests on), [`engine`], [`view`], [`library`].
+
+pub mod alert;
+mod duration;
+pub mod engine;
+mod evidence;
+mod humanize;
+mod inputs;
+pub mod library;
+mod load;
+mod overlay;
+pub mod rule;
+mod template;
+mod tree;
+pub mod view;
+
+pub use alert::{Alert, AlertState, Cause, Held, Reason};
+pub use duration::format as format_duration;
+pub use engine::{Engine, Evaluation, Options, SavedAlert, Transition};
+pub use load::load;
+pub use rule::{Group, NoData, Rule, RuleSet};
+pub use template::Template;
+pub use view::{Health, View};

@@ -1,0 +1,304 @@
+//! The commonly used part of Prometheus' template language: what stands in labels and annotations.
+//!
+//! `{{ $labels.x }}`, `{{ .Labels.x }}`, `{{ $value }}`, pipes, `if`/`else`, comparisons, `printf`
+//! and the `humanize` family. What asks the database (`query`) or loops (`range`) is refused when
+//! the rules are loaded.
+
+use std::ops::Range;
+
+use hallwatch_model::Labels;
+
+mod format;
+mod lex;
+mod parse;
+
+use super::humanize;
+use parse::{Expression, Function, Part};
+
+/// A checked template.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    text: String,
+    parts: Vec<Part>,
+}
+
+/// Why a text is no template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TemplateError {
+    /// The bytes of the text that are wrong.
+    pub(super) span: Range<usize>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+/// What a template can speak of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) labels: &'a Labels,
+    pub(super) value: f64,
+    pub(super) external_url: &'a str,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Number(f64),
+    Text(String),
+    Truth(bool),
+}
+
+impl Template {
+    /// # Errors
+    /// When it is not a template, or uses what is not supported here.
+    pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
+        Ok(Self { text: text.to_owned(), parts: parse::parse(text)? })
+    }
+
+    /// A text in which nothing is filled in.
+    pub(super) fn literal(text: &str) -> Self {
+        Self { text: text.to_owned(), parts: vec![Part::Text(text.to_owned())] }
+    }
+
+    /// The template as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text with everything filled in. What cannot be (a name that is to be humanized) is said
+    /// in its place, as Prometheus does.
+    pub(super) fn expand(&self, facts: Facts<'_>) -> String {
+        let mut out = String::new();
+        match fill(&self.parts, facts, &mut out) {
+            Ok(()) => out,
+            Err(reason) => format!("<error expanding template: {reason}>"),
+        }
+    }
+}
+
+fn fill(parts: &[Part], facts: Facts<'_>, out: &mut String) -> Result<(), String> {
+    for part in parts {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Print(expression) => out.push_str(&evaluate(expression, facts)?.to_string()),
+            Part::If { branches, otherwise } => {
+                let mut chosen = otherwise;
+                for (condition, then) in branches {
+                    if evaluate(condition, facts)?.is_true() {
+                        chosen = then;
+                        break;
+                    }
+                }
+                fill(chosen, facts, out)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn evaluate(expression: &Expression, facts: Facts<'_>) -> Result<Value, String> {
+    Ok(match expression {
+        Expression::Number(number) => Value::Number(*number),
+        Expression::Text(text) => Value::Text(text.clone()),
+        Expression::Truth(truth) => Value::Truth(*truth),
+        Expression::Value => Value::Number(facts.value),
+        Expression::Label(name) => Value::Text(facts.labels.get(name).unwrap_or("").to_owned()),
+        Expression::ExternalUrl => Value::Text(facts.external_url.to_owned()),
+        Expression::Labels => {
+            let pairs: Vec<String> =
+                facts.labels.iter().map(|l| format!("{}:{}", l.name, l.value)).collect();
+            Value::Text(format!("map[{}]", pairs.join(" ")))
+        }
+        Expression::Call(function, arguments) => {
+            let values: Vec<Value> =
+                arguments.iter().map(|a| evaluate(a, facts)).collect::<Result<_, _>>()?;
+            call(*function, &values)?
+        }
+    })
+}
+
+fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
+    let first = || arguments.first().ok_or("an argument is missing");
+    let number = || first()?.number();
+    let text = || first().map(Value::to_string);
+    Ok(match function {
+        Function::Humanize => Value::Text(humanize::metric(number()?)),
+        Function::Humanize1024 => Value::Text(humanize::binary(number()?)),
+        Function::HumanizeDuration => Value::Text(humanize::duration(number()?)),
+        Function::HumanizePercentage => Value::Text(humanize::percentage(number()?)),
+        Function::HumanizeTimestamp => Value::Text(format::timestamp(number()?)),
+        Function::ToUpper => Value::Text(text()?.to_uppercase()),
+        Function::ToLower => Value::Text(text()?.to_lowercase()),
+        Function::Title => Value::Text(format::title(&text()?)),
+        Function::Printf => Value::Text(format::printf(arguments)),
+        Function::Len => Value::Number(count(text()?.len())),
+        Function::Not => Value::Truth(!first()?.is_true()),
+        Function::And => last_until(arguments, |value| !value.is_true())?,
+        Function::Or => last_until(arguments, Value::is_true)?,
+        Function::Eq => {
+            let (left, rest) = arguments.split_first().ok_or("an argument is missing")?;
+            Value::Truth(rest.iter().any(|right| left.equals(right)))
+        }
+        Function::Ne | Function::Lt | Function::Le | Function::Gt | Function::Ge => {
+            let [left, right] = arguments else { return Err("two arguments are needed".into()) };
+            Value::Truth(compare(function, left, right)?)
+        }
+    })
+}
+
+fn compare(function: Function, left: &Value, right: &Value) -> Result<bool, String> {
+    let ordering = match (left, right) {
+        (Value::Number(a), Value::Number(b)) => a.partial_cmp(b),
+        (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
+        _ if function == Function::Ne => return Ok(!left.equals(right)),
+        _ => return Err("incompatible types for comparison".into()),
+    };
+    Ok(match function {
+        Function::Ne => !left.equals(right),
+        Function::Lt => ordering.is_some_and(std::cmp::Ordering::is_lt),
+        Function::Le => ordering.is_some_and(std::cmp::Ordering::is_le),
+        Function::Gt => ordering.is_some_and(std::cmp::Ordering::is_gt),
+        _ => ordering.is_some_and(std::cmp::Ordering::is_ge),
+    })
+}
+
+fn last_until(values: &[Value], stop: impl Fn(&Value) -> bool) -> Result<Value, String> {
+    let found = values.iter().find(|value| stop(value)).or(values.last());
+    found.cloned().ok_or_else(|| "an argument is missing".into())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "texts are far shorter than 2^53")]
+fn count(n: usize) -> f64 {
+    n as f64
+}
+
+impl Value {
+    fn is_true(&self) -> bool {
+        match self {
+            Self::Number(number) => *number != 0.0,
+            Self::Text(text) => !text.is_empty(),
+            Self::Truth(truth) => *truth,
+        }
+    }
+
+    fn number(&self) -> Result<f64, String> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            Self::Text(text) => text.parse().map_err(|_| format!("{text:?} is not a number")),
+            Self::Truth(_) => Err("true or false is not a number".into()),
+        }
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => f.write_str(&humanize::plain(*number)),
+            Self::Text(text) => f.write_str(text),
+            Self::Truth(truth) => write!(f, "{truth}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expand(text: &str) -> String {
+        let labels =
+            Labels::from_pairs([("device", "ups-a"), ("site", "fra-1"), ("amount", "1500")]);
+        let facts = Facts { labels: &labels, value: 0.256, external_url: "http://h" };
+        Template::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).expand(facts)
+    }
+
+    #[test]
+    fn fills_in() {
+        for (template, expected) in [
+            ("plain { text }", "plain { text }"),
+            ("{{ $labels.device }} at {{ .Labels.site }}", "ups-a at fra-1"),
+            ("{{$labels.nothing}}.", "."),
+            ("{{ $value }} {{ .Value }}", "0.256 0.256"),
+            ("{{ $value | humanizePercentage }}", "25.6%"),
+            ("{{ humanize $value }}", "256m"),
+            ("{{ 1024 | humanize1024 }}", "1ki"),
+            ("{{ 5400 | humanizeDuration }}", "1h 30m 0s"),
+            ("{{ $labels.amount | humanize }}", "1.5k"),
+            (r#"{{ printf "%.1f" $value }}"#, "0.3"),
+            (r#"{{ $value | printf "%s: %.2f" $labels.site }}"#, "fra-1: 0.26"),
+            (r#"{{ printf $labels.site $value }}"#, "fra-1%!(EXTRA 0.256)"),
+            (
+                r#"{{ printf "%s/%5.1f/%-6s|%q|%v%%" $labels.site 2.25 "a" "b" 1 }}"#,
+                "fra-1/  2.2/a     |\"b\"|1%",
+            ),
+            (r#"{{ printf "%06.2f %+g %e" 1.5 2.0 12345.0 }}"#, "001.50 +2 1.234500e+04"),
+            (
+                "{{ $labels.device | toUpper }} {{ toLower \"ABC\" }} {{ title \"hall one\" }}",
+                "UPS-A abc Hall One",
+            ),
+            (r#"{{ if eq $labels.device "ups-a" }}A{{ else }}B{{ end }}"#, "A"),
+            (
+                r#"{{ if ne $labels.device "ups-a" }}A{{ else if gt $value 0.1 }}C{{ else }}B{{ end }}"#,
+                "C",
+            ),
+            (r#"{{ if and $labels.device (not $labels.none) }}yes{{ end }}"#, "yes"),
+            (r#"{{ if or (lt $value 0.1) (eq $labels.site "x" "fra-1") }}yes{{ end }}"#, "yes"),
+            ("a  {{- /* said nothing */ -}}  b", "ab"),
+            ("a {{- $labels.site -}} b", "afra-1b"),
+            ("{{ `{{ $value }}` }}", "{{ $value }}"),
+            ("{{ $labels }}", "map[amount:1500 device:ups-a site:fra-1]"),
+            (r#"{{ index $labels "site" }}"#, "fra-1"),
+            ("{{ 1700000000 | humanizeTimestamp }}", "2023-11-14 22:13:20 +0000 UTC"),
+            ("{{ $externalURL }}", "http://h"),
+            (
+                "{{ $labels.device | humanize }}",
+                "<error expanding template: \"ups-a\" is not a number>",
+            ),
+        ] {
+            assert_eq!(expand(template), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found_when_loading_and_have_a_place() {
+        for (template, place, message) in [
+            ("a {{ $value", "{{ $value", "never closed"),
+            ("{{ }}", "{{ }}", "empty"),
+            ("{{ $valu }}", "$valu", "no variable"),
+            ("{{ $value | humanise }}", "humanise", "no function"),
+            ("{{ query \"up\" }}", "query", "not supported"),
+            ("{{ range query }}", "range", "not supported"),
+            ("{{ if $value }}a", "{{ if $value }}", "without an `end`"),
+            ("a{{ end }}", "{{ end }}", "without an `if`"),
+            ("{{ else }}", "{{ else }}", "without an `if`"),
+            ("{{ if 1 }}{{ else }}{{ else }}{{ end }}", "{{ else }}", "after"),
+            ("{{ \"open }}", "\"open }}", "text that never ends"),
+            ("{{ humanize }}", "humanize", "argument"),
+            ("{{ humanize 1 2 }}", "humanize", "argument"),
+            ("{{ eq 1 }}", "eq", "argument"),
+            ("{{ $labels.site 1 }}", "$labels.site", "not a function"),
+            ("{{ (1 }}", "(", "parenthesis"),
+            ("{{ 1 | }}", "|", "nothing after"),
+            ("{{ printf \"%z\" 1 }}", "\"%z\"", "verb"),
+            ("{{ printf \"%.1f\" }}", "\"%.1f\"", "1 value, 0 are given"),
+            ("{{ .Foo }}", ".Foo", "no field"),
+            ("{{ 1x }}", "1x", "not a number"),
+        ] {
+            let error = Template::parse(template).unwrap_err();
+            assert!(error.message.contains(message), "{template}: {error:?}");
+            let at = &template[error.span.clone()];
+            assert_eq!(at, place, "{template}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_templates_end() {
+        let deep = format!("{{{{ {}1{} }}}}", "(".repeat(10_000), ")".repeat(10_000));
+        assert!(Template::parse(&deep).unwrap_err().message.contains("deep"));
+        let ifs = "{{ if 1 }}".repeat(10_000) + &"{{ end }}".repeat(10_000);
+        assert!(Template::parse(&ifs).unwrap_err().message.contains("deep"));
+        assert!(expand("{{ printf \"%999999999d\" 1 }}").len() < 2000);
+    }
+}

@@ -1,0 +1,87 @@
+//! What the engine shows of itself: plain data for the API and the page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hallwatch_model::Timestamp;
+
+use super::alert::Alert;
+
+/// All groups, and what was resolved of late.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The groups, in the order of the files.
+    pub groups: Vec<GroupView>,
+    /// Alerts that were resolved in the last 15 minutes, the newest last; at most 1,000.
+    pub resolved: Vec<Alert>,
+}
+
+/// A group of rules.
+#[derive(Clone, Debug)]
+pub struct GroupView {
+    /// The file it stands in.
+    pub file: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// How often it is evaluated.
+    pub interval: Duration,
+    /// The most alerts or series of a rule; 0 is no limit.
+    pub limit: usize,
+    /// When it was evaluated last.
+    pub last_evaluation: Option<Timestamp>,
+    /// Its rules.
+    pub rules: Vec<RuleView>,
+}
+
+/// A rule.
+#[derive(Clone, Debug)]
+pub struct RuleView {
+    /// The alert's or the series' name.
+    pub name: Arc<str>,
+    /// The expression.
+    pub query: String,
+    /// Labels as written, templates not filled in.
+    pub labels: Vec<(Arc<str>, String)>,
+    /// How the last evaluation went.
+    pub health: Health,
+    /// When it was evaluated last.
+    pub last_evaluation: Option<Timestamp>,
+    /// What only alerting rules have; `None` for a recording rule.
+    pub alerting: Option<AlertingView>,
+}
+
+/// What only alerting rules have.
+#[derive(Clone, Debug)]
+pub struct AlertingView {
+    /// How long the expression must hold before an alert fires.
+    pub hold: Duration,
+    /// How long an alert goes on firing after that.
+    pub keep_firing: Duration,
+    /// Annotations as written, templates not filled in.
+    pub annotations: Vec<(Arc<str>, String)>,
+    /// The active alerts, by labels.
+    pub alerts: Vec<Alert>,
+}
+
+/// How an evaluation went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// There was none yet.
+    Unknown,
+    /// Well.
+    Ok,
+    /// It failed, for this reason.
+    Err(String),
+}
+
+impl Health {
+    /// As Prometheus spells it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+            Self::Err(_) => "err",
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! How it all moves: one loop takes every event, the core decides, this acts.
+//!
+//! Threads: the loop and HTTP on the async runtime; one thread owns the store, one the rules;
+//! queries, pictures and exports read the store on threads of their own. Every queue is bounded;
+//! while the store has no room for more, nothing is read from the broker.
+//!
+//! Reading order: `core` (what is decided), `agents`, `writer`, `alerting`, `painter`, `export`,
+//! `setup`, `health`, `forms`, `archive`.
+
+mod agents;
+mod alerting;
+mod archive;
+mod core;
+mod error;
+mod export;
+mod forms;
+mod health;
+mod painter;
+mod setup;
+mod writer;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hallwatch_link as link;
+use hallwatch_model::{Topic, TopicKind, wire};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
+
+use crate::api::{Api, Guarded, RulesForm};
+use crate::clock;
+use crate::config::{self, Config};
+use crate::notify::io::{Report, Sender};
+use crate::notify::{self, Receiver, Router};
+use crate::rules::{self, Engine};
+use crate::sink::influx::Writer;
+use crate::state;
+use crate::store;
+use crate::telemetry::Telemetry;
+use alerting::{Alerting, Command};
+use core::{Action, Core, Evaluated, Event};
+pub use error::Error;
+use export::Export;
+use health::Board;
+use painter::Painter;
+use writer::{Done, Job};
+
+/// An orderly end takes no longer than this.
+const GRACE: Duration = Duration::from_secs(10);
+/// Room in the store's queue that is not for batches, so that its own samples find a place.
+const RESERVED_JOBS: usize = 16;
+/// Reports of notifications that may wait.
+const MAX_REPORTS: usize = 256;
+
+/// Runs a collector until `shutdown`, serving HTTP on `listener`.
+///
+/// # Errors
+/// When something cannot be opened at the start, or the store or the state can no longer be
+/// written: then only a restart tells what is on disk.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let mut collector = Collector::start(config, listener).await?;
+    let result = collector.live(shutdown).await;
+    collector.end().await;
+    result
+}
+
+/// Everything that runs.
+struct Collector {
+    core: Core,
+    board: Board,
+    telemetry: Telemetry,
+    jobs: mpsc::Sender<Job>,
+    done: mpsc::Receiver<Done>,
+    writer: JoinHandle<()>,
+    commands: mpsc::Sender<Command>,
+    evaluated: mpsc::Receiver<Evaluated>,
+    alerting: JoinHandle<Result<(), state::Error>>,
+    reports: mpsc::Receiver<Report>,
+    sender: Sender,
+    publisher: link::Publisher,
+    events: link::Events,
+    rules: watch::Sender<Arc<RulesForm>>,
+    painter: Painter,
+    exports: JoinSet<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    stop_server: Option<oneshot::Sender<()>>,
+    interval: Duration,
+    reader: store::Reader,
+}
+
+impl Collector {
+    async fn start(config: Config, listener: TcpListener) -> Result<Self, Error> {
+        let now = clock::now();
+        let telemetry = Telemetry::new().map_err(Error::Telemetry)?;
+        telemetry.start_seconds.set(now.as_seconds());
+        let board = Board::new();
+        let url = config.broker.url.to_string();
+        let core = Core::new(
+            config.id.clone(),
+            config.sites.clone(),
+            url,
+            board.clone(),
+            telemetry.clone(),
+            now,
+        );
+        let broker = setup::broker(&config)?;
+
+        let (store, state) = setup::open(&config).await?;
+        let reader = store.reader();
+        let (jobs, job_receiver) = mpsc::channel(writer::MAX_JOBS);
+        let (done_sender, done) = mpsc::channel(writer::MAX_JOBS);
+        let writer = tokio::task::spawn_blocking(move || {
+            writer::work(store, job_receiver, &done_sender);
+        });
+
+        let receivers: Vec<Receiver> = config.receivers.iter().map(setup::receiver).collect();
+        if receivers.is_empty() {
+            board.set("receivers", true, "none: nobody is paged");
+        }
+        let external_url = listener.local_addr().map_err(Error::Listener)?;
+        let external_url = format!("http://{external_url}");
+        let options = rules::Options {
+            interval: config.rules.interval,
+            external_url: external_url.clone(),
+            ..rules::Options::default()
+        };
+        let engine = Engine::new(config.rules.set, state.alerts().map_err(Error::State)?, options);
+        let config::Notify { group_by, group_wait, group_interval, repeat_interval } =
+            config.notify;
+        let options =
+            notify::Options { group_by, group_wait, group_interval, repeat_interval, external_url };
+        let router = Router::new(options, &receivers, state.told().map_err(Error::State)?);
+        let state = Arc::new(Mutex::new(state));
+        let (report_sender, reports) = mpsc::channel(MAX_REPORTS);
+        let backoff = notify::delivery::Backoff::default();
+        let sender = Sender::start(receivers, Arc::clone(&state), backoff, report_sender)
+            .map_err(Error::Sender)?;
+        let (commands, command_receiver) = mpsc::channel(16);
+        let (evaluated_sender, evaluated) = mpsc::channel(1);
+        let alerting = Alerting { engine, router, state, reader: reader.clone() };
+        let alerting =
+            tokio::task::spawn_blocking(move || alerting.work(command_receiver, &evaluated_sender));
+
+        let rules = watch::Sender::new(Arc::default());
+        let pictures = watch::Sender::new("".into());
+        let api = Api::new(
+            Arc::new(reader.clone()),
+            rules.subscribe(),
+            board.subscribe(),
+            pictures.subscribe(),
+            telemetry.clone(),
+            clock::now,
+        );
+        let (stop_server, stopped) = oneshot::channel::<()>();
+        let serve = axum::serve(Guarded::new(listener), api.router())
+            .with_graceful_shutdown(async { drop(stopped.await) });
+        let server = tokio::spawn(async { serve.await });
+
+        let mut exports = JoinSet::new();
+        let client = setup::client()?;
+        for sink in config.sinks {
+            let writer = Writer::new(client.clone(), &sink.influx)
+                .ok_or_else(|| Error::Sink { name: sink.name.clone() })?;
+            let export = Export {
+                dead_letters: config.data.join("sinks").join(format!("{}.refused", sink.name)),
+                name: sink.name,
+                writer,
+                reader: reader.clone(),
+                jobs: jobs.clone(),
+                board: board.clone(),
+                telemetry: telemetry.clone(),
+            };
+            exports.spawn(export.run());
+        }
+
+        let (publisher, events) = link::open(broker);
+        let painter = Painter {
+            reader: reader.clone(),
+            collector: config.id.to_string(),
+            board: board.clone(),
+            pictures,
+            busy: None,
+        };
+        Ok(Self {
+            core,
+            board,
+            telemetry,
+            jobs,
+            done,
+            writer,
+            commands,
+            evaluated,
+            alerting,
+            reports,
+            sender,
+            publisher,
+            events,
+            rules,
+            painter,
+            exports,
+            server,
+            stop_server: Some(stop_server),
+            interval: config.rules.interval,
+            reader,
+        })
+    }
+
+    async fn live(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        let mut interval = tokio::time::interval(self.interval);
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let room = self.jobs.capacity() > RESERVED_JOBS;
+            let event = tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(()),
+                done = self.done.recv() => Event::Store(done.ok_or(Error::WriterGone)?),
+                result = &mut self.alerting => return Err(alerting_ended(result)),
+                Some(evaluated) = self.evaluated.recv() => Event::Evaluated(evaluated),
+                Some(report) = self.reports.recv() => Event::Report(report),
+                result = &mut self.server => return Err(Error::Server(server_ended(result))),
+                _ = second.tick() => {
+                    self.measure();
+                    Event::Second
+                }
+                _ = interval.tick() => Event::Interval,
+                event = self.events.next(), if room => {
+                    Event::Broker(event.ok_or(Error::LinkGone)?)
+                }
+            };
+            let now = clock::now();
+            for action in self.core.handle(event, now) {
+                self.act(action, now)?;
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, now: hallwatch_model::Timestamp) -> Result<(), Error> {
+        match action {
+            Action::Store(job) => {
+                // Only own samples can find no room: for batches it was waited for.
+                if let Err(mpsc::error::TrySendError::Full(Job::Record(samples, _))) =
+                    self.jobs.try_send(job)
+                {
+                    let count = u64::try_from(samples.len()).unwrap_or(u64::MAX);
+                    self.telemetry.own_samples_dropped.inc_by(count);
+                }
+            }
+            Action::Acknowledge(agent, ack) => self.acknowledge(agent, &ack),
+            Action::Evaluate => {
+                if self.commands.try_send(Command::Evaluate(now)).is_err() {
+                    self.telemetry.rule_evaluations_missed.inc();
+                }
+            }
+            Action::ShowRules(rules) => {
+                self.rules.send_replace(rules);
+            }
+            Action::Paint(sites, alerts) => self.painter.paint(now, sites, alerts),
+            Action::Send => self.sender.wake(),
+            Action::GivenUp(receiver, labels) => {
+                if self.commands.try_send(Command::GivenUp(receiver, labels)).is_err() {
+                    // It is told again after the repeat interval.
+                    tracing::warn!("the router is too busy to hear of a notification given up");
+                }
+            }
+            Action::End(error) => return Err(Error::Store(error)),
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&self, agent: hallwatch_model::AgentPath, ack: &hallwatch_model::Ack) {
+        let topic = Topic { agent, kind: TopicKind::Ack(self.core.collector().clone()) };
+        let message = link::Message {
+            topic: topic.to_string(),
+            payload: wire::encode_ack(ack).into(),
+            retain: false,
+        };
+        match self.publisher.try_publish(message) {
+            Ok(()) => self.telemetry.acks_published.inc(),
+            Err(_) => self.telemetry.acks_dropped.inc(),
+        }
+    }
+
+    /// Depths of queues, and the size of the store.
+    fn measure(&self) {
+        let depth = |queue: &str, capacity: usize, room: usize| {
+            let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+            let waiting = capacity.saturating_sub(room);
+            self.telemetry.queue_depth.with_label_values(&[queue]).set(gauge(waiting));
+            self.telemetry.queue_capacity.with_label_values(&[queue]).set(gauge(capacity));
+        };
+        depth("store_jobs", self.jobs.max_capacity(), self.jobs.capacity());
+        depth("store_results", self.done.max_capacity(), self.done.capacity());
+        depth("rules", self.commands.max_capacity(), self.commands.capacity());
+        depth("reports", self.reports.max_capacity(), self.reports.capacity());
+        let room = self.publisher.room();
+        depth("acks", setup::ACK_QUEUE.max(room), room);
+        let stats = self.reader.stats();
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.telemetry.store_series.set(i64::try_from(stats.series).unwrap_or(i64::MAX));
+        self.telemetry.store_bytes.set(gauge(stats.chunk_bytes.saturating_add(stats.log_bytes)));
+    }
+
+    /// Ends in order: nothing more comes in, what came in is stored and acknowledged, and whoever
+    /// is listening is told that it is over.
+    async fn end(self) {
+        tracing::info!("ending");
+        let ended = tokio::time::timeout(GRACE, self.drain()).await;
+        if ended.is_err() {
+            tracing::warn!("not everything ended in time; what was acknowledged is on disk");
+        }
+    }
+
+    async fn drain(mut self) {
+        // Exports go on from their cursors at the next start.
+        self.exports.shutdown().await;
+        let Self { core, telemetry, publisher, jobs, commands, sender, painter, .. } = self;
+        let mut core = core;
+        // Without jobs, commands and pictures, threads and streams come to their ends.
+        drop((jobs, commands, painter));
+        if let Some(stop) = self.stop_server {
+            // The server may have ended by itself.
+            let _ = stop.send(());
+        }
+        self.evaluated.close();
+        while let Some(done) = self.done.recv().await {
+            for action in core.handle(Event::Store(done), clock::now()) {
+                if let Action::Acknowledge(agent, ack) = action {
+                    let topic = Topic { agent, kind: TopicKind::Ack(core.collector().clone()) };
+                    let payload = wire::encode_ack(&ack).into();
+                    let message =
+                        link::Message { topic: topic.to_string(), payload, retain: false };
+                    if publisher.try_publish(message).is_ok() {
+                        telemetry.acks_published.inc();
+                    }
+                }
+            }
+        }
+        log_panic("writer", self.writer.await.err());
+        if !self.alerting.is_finished() {
+            log_panic("rules", self.alerting.await.err());
+        }
+        sender.stop(GRACE / 3).await;
+        drop(publisher);
+        while self.events.next().await.is_some() {}
+        if !self.server.is_finished() {
+            let ended = tokio::time::timeout(GRACE / 3, &mut self.server).await;
+            if ended.is_err() {
+                self.server.abort();
+            }
+        }
+        drop(self.board);
+    }
+}
+
+fn log_panic(thread: &str, error: Option<tokio::task::JoinError>) {
+    if let Some(error) = error {
+        tracing::error!(%error, thread, "a thread has failed");
+    }
+}
+
+fn alerting_ended(result: Result<Result<(), state::Error>, tokio::task::JoinError>) -> Error {
+    match result {
+        Ok(Err(error)) => Error::State(error),
+        Ok(Ok(())) | Err(_) => Error::AlertingGone,
+    }
+}
+
+fn server_ended(
+    result: Result<std::io::Result<()>, tokio::task::JoinError>,
+) -> Option<std::io::Error> {
+    match result {
+        Ok(result) => result.err(),
+        Err(error) => Some(std::io::Error::other(error)),
+    }
+}

@@ -1,0 +1,76 @@
+//! From the configuration to what the loop works with.
+
+use hallwatch_link as link;
+use hallwatch_model::Topic;
+
+use super::Error;
+use crate::config::{self, Config};
+use crate::notify::{Channel, Receiver};
+use crate::state::State;
+use crate::store::{self, Store};
+
+/// Who the collector is to databases and people that it writes to.
+const USER_AGENT: &str = concat!("hallwatch-collector/", env!("CARGO_PKG_VERSION"));
+
+/// Acknowledgements that may wait for the broker.
+pub(super) const ACK_QUEUE: usize = 1024;
+
+/// Opens store and state: that reads the disk, and may take seconds.
+pub(super) async fn open(config: &Config) -> Result<(Store, State), Error> {
+    let folder = config.data.clone();
+    let options = store::Options {
+        retention_age: Some(config.retention.age),
+        retention_bytes: Some(config.retention.size.0),
+        ..store::Options::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = Store::open(&folder, &options).map_err(Error::Store)?;
+        let state = State::open(&folder).map_err(Error::State)?;
+        if let Some(path) = state.damaged() {
+            tracing::error!(path = %path.display(), "the state was damaged and is put aside");
+        }
+        let damage = store.reader().stats().damage;
+        if !damage.is_empty() {
+            tracing::error!(?damage, "parts of the store are damaged and left out");
+        }
+        Ok((store, state))
+    });
+    opened.await.unwrap_or(Err(Error::WriterGone))
+}
+
+/// How the broker is reached.
+pub(super) fn broker(config: &Config) -> Result<link::Options, Error> {
+    let config::Broker { url, tls, login } = &config.broker;
+    let mut options =
+        link::Options::new(url.host(), url.port(), &format!("hallwatch-collector-{}", config.id));
+    if let Some(files) = tls {
+        let client = files.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+        options.tls = Some(link::Tls::load(&files.ca, client).map_err(Error::Tls)?);
+    }
+    if let Some(login) = login {
+        options.username = Some(login.username.clone());
+        options.password = Some(login.password.clone());
+    }
+    options.subscriptions = Topic::collector_filters().into();
+    options.queue = ACK_QUEUE;
+    Ok(options)
+}
+
+/// A receiver as the senders know it.
+pub(super) fn receiver(receiver: &config::Receiver) -> Receiver {
+    let config::Webhook { url, timeout } = &receiver.webhook;
+    Receiver {
+        name: receiver.name.clone(),
+        send_resolved: true,
+        channel: Channel::Webhook { url: url.to_string(), timeout: *timeout },
+    }
+}
+
+/// What speaks to databases.
+pub(super) fn client() -> Result<reqwest::Client, Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(USER_AGENT)
+        .build()
+        .map_err(Error::Client)
+}

@@ -1,0 +1,297 @@
+//! What must survive a restart beside the samples: alerts, what receivers were told, and the
+//! messages on their way to them. One SQLite file, one owner.
+//!
+//! Everything that an evaluation changes is written in one transaction that is on the disk before
+//! anybody is told ([`State::commit`]): after a crash an alert is neither forgotten nor told twice
+//! by us; a message whose delivery was cut off is sent again.
+
+mod outbox;
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, params};
+use thiserror::Error;
+
+use crate::notify::{Notification, Router, SavedGroup, webhook};
+use crate::rules::{Evaluation, SavedAlert};
+pub use outbox::{Failure, Message};
+use rows::{AlertRow, GroupRow};
+
+/// The file's name within the collector's data directory.
+const FILE: &str = "state.sqlite";
+/// The version of the tables, in `user_version`.
+const VERSION: i64 = 1;
+/// How long another process (a backup) may keep the file locked.
+const BUSY: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+    CREATE TABLE alert (
+        rule TEXT NOT NULL, labels TEXT NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY (rule, labels)
+    ) WITHOUT ROWID;
+    CREATE TABLE told (
+        receiver TEXT NOT NULL, labels TEXT NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY (receiver, labels)
+    ) WITHOUT ROWID;
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        receiver TEXT NOT NULL, labels TEXT NOT NULL, body TEXT NOT NULL,
+        at INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL,
+        error TEXT, given_up INTEGER
+    );
+    CREATE INDEX outbox_pending ON outbox (receiver, id) WHERE given_up IS NULL;
+    PRAGMA user_version = 1;
+";
+
+/// The file.
+#[derive(Debug)]
+pub struct State {
+    connection: Connection,
+    path: PathBuf,
+    damaged: Option<PathBuf>,
+}
+
+/// Why the file could not be used.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// It cannot be opened.
+    #[error("cannot open the state in {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// It was written by a newer version.
+    #[error("the state in {path} has version {found}, this program knows {VERSION}")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// A damaged file cannot be put aside.
+    #[error("cannot put the damaged state aside as {path}")]
+    PutAside {
+        /// The new name.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It cannot be read.
+    #[error("cannot read the state in {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write the state in {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Something cannot be written as JSON.
+    #[error("cannot encode the state")]
+    Encode(#[source] serde_json::Error),
+}
+
+impl State {
+    /// Opens the state in the directory `dir`, which must exist. A damaged file is put aside
+    /// ([`damaged`](Self::damaged)), for its loss must not stop the watch.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or is of a newer version.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(FILE);
+        let damaged = match connect(&path) {
+            Ok(connection) => return Ok(Self { connection, path, damaged: None }),
+            Err(Error::Open { source, .. }) if is_damage(&source) => put_aside(&path)?,
+            Err(error) => return Err(error),
+        };
+        let connection = connect(&path)?;
+        Ok(Self { connection, path, damaged: Some(damaged) })
+    }
+
+    /// Where the damaged file was put, if there was one.
+    #[must_use]
+    pub fn damaged(&self) -> Option<&Path> {
+        self.damaged.as_deref()
+    }
+
+    /// The alerts. Rows that cannot be understood are left out and logged.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn alerts(&self) -> Result<Vec<SavedAlert>, Error> {
+        let rows = self.rows("SELECT rule, data FROM alert ORDER BY rule, labels")?;
+        let alerts = rows.into_iter().filter_map(|(rule, data)| {
+            let row: AlertRow = understood("alert", &rule, &data)?;
+            Some(SavedAlert { rule: rule.into(), alert: row.into() })
+        });
+        Ok(alerts.collect())
+    }
+
+    /// What receivers were told. Rows that cannot be understood are left out and logged.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn told(&self) -> Result<Vec<SavedGroup>, Error> {
+        let rows = self.rows("SELECT receiver, data FROM told ORDER BY receiver, labels")?;
+        let groups = rows.into_iter().filter_map(|(receiver, data)| {
+            let row: GroupRow = understood("group", &receiver, &data)?;
+            Some(row.into_group(receiver))
+        });
+        Ok(groups.collect())
+    }
+
+    /// Writes what an evaluation changed, what the router knows and what is to be sent, all or
+    /// nothing; on the disk when it returns. Cheap when nothing changed.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing has changed then, and nobody must be told.
+    pub fn commit(
+        &mut self,
+        evaluation: &Evaluation,
+        router: &mut Router,
+        notifications: &[Notification],
+    ) -> Result<(), Error> {
+        let Evaluation { changed, ended, .. } = evaluation;
+        let groups = router.is_changed().then(|| router.save());
+        if changed.is_empty() && ended.is_empty() && groups.is_none() && notifications.is_empty() {
+            return Ok(());
+        }
+        let alerts = changed.iter().map(|saved| {
+            let row = AlertRow::from(&saved.alert);
+            Ok((&*saved.rule, saved.alert.labels.to_string(), encode(&row)?))
+        });
+        let alerts: Vec<_> = alerts.collect::<Result<_, Error>>()?;
+        let told = groups.as_ref().map(|groups| {
+            let rows = groups.iter().map(|group| {
+                let row = encode(&GroupRow::from(group))?;
+                Ok((&*group.receiver, group.labels.to_string(), row))
+            });
+            rows.collect::<Result<Vec<_>, Error>>()
+        });
+        let told = told.transpose()?;
+        let messages = notifications.iter().map(|notification| {
+            let body = webhook::body(notification).map_err(Error::Encode)?;
+            Ok((notification, encode(&rows::pairs(&notification.group_labels))?, body))
+        });
+        let messages: Vec<_> = messages.collect::<Result<_, Error>>()?;
+
+        let path = &self.path;
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            for (rule, labels, data) in &alerts {
+                let sql = "INSERT OR REPLACE INTO alert (rule, labels, data) VALUES (?, ?, ?)";
+                transaction.prepare_cached(sql)?.execute(params![rule, labels, data])?;
+            }
+            for (rule, labels) in ended {
+                let sql = "DELETE FROM alert WHERE rule = ? AND labels = ?";
+                transaction.prepare_cached(sql)?.execute(params![&**rule, labels.to_string()])?;
+            }
+            if let Some(told) = &told {
+                transaction.execute("DELETE FROM told", [])?;
+                for (receiver, labels, data) in told {
+                    let sql = "INSERT INTO told (receiver, labels, data) VALUES (?, ?, ?)";
+                    transaction.prepare_cached(sql)?.execute(params![receiver, labels, data])?;
+                }
+            }
+            for (notification, labels, body) in &messages {
+                outbox::put(&transaction, notification, labels, body)?;
+            }
+            transaction.commit()
+        };
+        write(&mut self.connection)
+            .map_err(|source| Error::Write { path: path.clone(), source })?;
+        router.saved();
+        Ok(())
+    }
+
+    fn rows(&self, sql: &str) -> Result<Vec<(String, String)>, Error> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<Result<Vec<_>, _>>()
+        };
+        read().map_err(|source| self.unread(source))
+    }
+
+    fn unread(&self, source: rusqlite::Error) -> Error {
+        Error::Read { path: self.path.clone(), source }
+    }
+
+    fn unwritten(&self, source: rusqlite::Error) -> Error {
+        Error::Write { path: self.path.clone(), source }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let failed = |source| Error::Open { path: path.to_owned(), source };
+    let mut connection = Connection::open(path).map_err(failed)?;
+    let version = prepare(&connection).map_err(failed)?;
+    match version {
+        0 => {
+            let create = |connection: &mut Connection| {
+                let transaction = connection.transaction()?;
+                transaction.execute_batch(TABLES)?;
+                transaction.commit()
+            };
+            create(&mut connection).map_err(failed)?;
+        }
+        VERSION => {}
+        found => return Err(Error::Newer { path: path.to_owned(), found }),
+    }
+    Ok(connection)
+}
+
+/// The version of the tables.
+fn prepare(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Alerts and messages can name people.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(sound)));
+    }
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Renames the file and its companions; one damaged file is kept, the newest.
+fn put_aside(path: &Path) -> Result<PathBuf, Error> {
+    let aside = path.with_extension("sqlite.damaged");
+    let moved = std::fs::rename(path, &aside);
+    moved.map_err(|source| Error::PutAside { path: aside.clone(), source })?;
+    for companion in ["sqlite-wal", "sqlite-shm"] {
+        // They may not be there.
+        let _ = std::fs::remove_file(path.with_extension(companion));
+    }
+    Ok(aside)
+}
+
+fn encode<T: serde::Serialize>(row: &T) -> Result<String, Error> {
+    serde_json::to_string(row).map_err(Error::Encode)
+}
+
+fn understood<T: serde::de::DeserializeOwned>(what: &str, of: &str, data: &str) -> Option<T> {
+    serde_json::from_str(data)
+        .inspect_err(|error| tracing::error!(what, of, %error, "a row of the state is damaged"))
+        .ok()
+}

@@ -1,0 +1,333 @@
+//! Samples as bytes. Two ways in, one way out: [`encode`] is quick and for the head, [`compress`]
+//! tries harder and is for the disk; [`decode`] reads both.
+//!
+//! A column of times is a straight line, or its residuals from one. A column of values is one
+//! number, or integers after scaling by a power of ten (sensors speak decimal), or what is left of
+//! the bits after xor with the value before. The disk also gets `pco`, which packs noise best.
+//! Every float comes back with the very same bits, NaN with its payload too.
+
+use super::bytes::{Bytes, put_varint, zigzag};
+use super::decimal::{Scaled, take_scaled};
+use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
+
+/// The most samples in one encoded block: one a millisecond for two hours.
+pub(super) const MOST: usize = 7_200_000;
+/// `pco`'s levels beyond this cost more time than they save bytes.
+const PCO_LEVEL: usize = 4;
+/// Fewer numbers than this do not pay for `pco`'s header.
+pub(super) const PCO_LEAST: usize = 32;
+
+const LINE: u8 = 0;
+const RESIDUALS: u8 = 1;
+const STEPS: u8 = 2;
+const STEPS_PCO: u8 = 3;
+
+const ONE: u8 = 0;
+const XOR: u8 = 1;
+const FLOATS_PCO: u8 = 2;
+
+/// Quickly. `times` ascend strictly; both columns have the same length.
+pub(super) fn encode(times: &[i64], values: &[f64]) -> Vec<u8> {
+    write(times, values, false)
+}
+
+/// As small as it gets in reasonable time.
+pub(super) fn compress(times: &[i64], values: &[f64]) -> Vec<u8> {
+    write(times, values, true)
+}
+
+fn write(times: &[i64], values: &[f64], hard: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + values.len());
+    put_varint(&mut out, values.len() as u64);
+    let Some(first) = times.first() else { return out };
+    put_varint(&mut out, zigzag(*first));
+    put_times(&mut out, times, hard);
+    put_values(&mut out, values, hard);
+    out
+}
+
+/// Appends to both columns what was encoded. `None`, with nothing appended, when the bytes are not
+/// an encoding.
+pub(super) fn decode(bytes: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) -> Option<()> {
+    let (had_times, had_values) = (times.len(), values.len());
+    let read = read(Bytes(bytes), times, values);
+    let whole = read.is_some() && times.len() - had_times == values.len() - had_values;
+    if !whole {
+        times.truncate(had_times);
+        values.truncate(had_values);
+    }
+    whole.then_some(())
+}
+
+fn read(mut bytes: Bytes<'_>, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Option<()> {
+    let count = bytes.count()?;
+    if count == 0 {
+        return Some(());
+    }
+    if count > MOST {
+        return None;
+    }
+    let first = bytes.signed()?;
+    take_times(&mut bytes, first, count, times)?;
+    take_values(&mut bytes, count, values)
+}
+
+fn put_times(out: &mut Vec<u8>, times: &[i64], hard: bool) {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return };
+    let steps = times.len() as u64 - 1;
+    let span = last.wrapping_sub(*first).cast_unsigned();
+    // To the nearest, so that jitter of the last time does not tilt the line.
+    let step = span.saturating_add(steps / 2).checked_div(steps).unwrap_or(0);
+    let residuals = times.iter().zip(0u64..).skip(1).map(|(time, i)| {
+        let line = first.wrapping_add(step.wrapping_mul(i).cast_signed());
+        time.wrapping_sub(line)
+    });
+    let (least, most) = bounds(residuals.clone());
+    if (least, most) == (0, 0) {
+        out.push(LINE);
+        put_varint(out, step);
+        return;
+    }
+    let differences = times.windows(2).map(|pair| match pair {
+        [before, after] => after.wrapping_sub(*before).cast_unsigned(),
+        _ => 0,
+    });
+    let shortest = differences.clone().min().unwrap_or(0);
+    let longest = differences.clone().max().unwrap_or(0);
+    let spread = width(most.wrapping_sub(least).cast_unsigned());
+    let start = out.len();
+    if spread <= width(longest - shortest) {
+        out.push(RESIDUALS);
+        put_varint(out, step);
+        put_varint(out, zigzag(least));
+        out.push(spread.to_le_bytes()[0]);
+        pack(out, spread, residuals.map(|one| one.wrapping_sub(least).cast_unsigned()));
+    } else {
+        out.push(STEPS);
+        pack_from_least(out, differences.clone());
+    }
+    if hard && times.len() >= PCO_LEAST {
+        let differences: Vec<u64> = differences.collect();
+        if let Some(packed) = pco_compress(&differences, out.len() - start) {
+            out.truncate(start);
+            out.push(STEPS_PCO);
+            put_varint(out, packed.len() as u64);
+            out.extend_from_slice(&packed);
+        }
+    }
+}
+
+/// The least and the greatest; zero of nothing.
+pub(super) fn bounds(numbers: impl Iterator<Item = i64>) -> (i64, i64) {
+    let start = (i64::MAX, i64::MIN);
+    let (least, most) = numbers.fold(start, |(low, high), one| (low.min(one), high.max(one)));
+    if least > most { (0, 0) } else { (least, most) }
+}
+
+fn take_times(bytes: &mut Bytes<'_>, first: i64, count: usize, times: &mut Vec<i64>) -> Option<()> {
+    times.push(first);
+    match bytes.byte()? {
+        LINE => {
+            let step = bytes.varint()?.cast_signed();
+            times.extend(
+                (1..count as u64).map(|i| first.wrapping_add(step.wrapping_mul(i.cast_signed()))),
+            );
+        }
+        RESIDUALS => {
+            let step = bytes.varint()?.cast_signed();
+            let least = bytes.signed()?;
+            let width = u32::from(bytes.byte()?);
+            let mut line = first.wrapping_add(least);
+            unpack(bytes, width, count - 1, |residual| {
+                line = line.wrapping_add(step);
+                times.push(line.wrapping_add(residual.cast_signed()));
+            })?;
+        }
+        STEPS => {
+            let mut time = first;
+            unpack_from_least(bytes, count - 1, |step| {
+                time = time.wrapping_add(step.cast_signed());
+                times.push(time);
+            })?;
+        }
+        STEPS_PCO => {
+            let length = bytes.count()?;
+            let steps: Vec<u64> = pco_decompress(bytes.take(length)?, count - 1)?;
+            let mut time = first;
+            times.extend(steps.iter().map(|step| {
+                time = time.wrapping_add(step.cast_signed());
+                time
+            }));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn put_values(out: &mut Vec<u8>, values: &[f64], hard: bool) {
+    let Some(first) = values.first() else { return };
+    if values.iter().all(|value| value.to_bits() == first.to_bits()) {
+        out.push(ONE);
+        out.extend_from_slice(&first.to_le_bytes());
+        return;
+    }
+    let start = out.len();
+    if let Some(scaled) = Scaled::of(values) {
+        scaled.put(out, hard);
+    } else {
+        put_xor(out, values);
+        if hard
+            && values.len() >= PCO_LEAST
+            && let Some(packed) = pco_compress(values, out.len() - start)
+        {
+            out.truncate(start);
+            out.push(FLOATS_PCO);
+            put_varint(out, packed.len() as u64);
+            out.extend_from_slice(&packed);
+        }
+    }
+}
+
+fn take_values(bytes: &mut Bytes<'_>, count: usize, values: &mut Vec<f64>) -> Option<()> {
+    match bytes.byte()? {
+        ONE => {
+            let value = bytes.float()?;
+            values.extend(std::iter::repeat_n(value, count));
+        }
+        XOR => {
+            let mut before = bytes.float()?.to_bits();
+            let shift = u32::from(bytes.byte()?);
+            let width = u32::from(bytes.byte()?);
+            values.push(f64::from_bits(before));
+            unpack(bytes, width, count - 1, |rest| {
+                before ^= rest.checked_shl(shift).unwrap_or(0);
+                values.push(f64::from_bits(before));
+            })?;
+        }
+        FLOATS_PCO => {
+            let length = bytes.count()?;
+            values.extend(pco_decompress::<f64>(bytes.take(length)?, count)?);
+        }
+        tag => take_scaled(tag, bytes, count, values)?,
+    }
+    Some(())
+}
+
+fn put_xor(out: &mut Vec<u8>, values: &[f64]) {
+    let Some(first) = values.first() else { return };
+    let rest = values.windows(2).map(|pair| match pair {
+        [before, after] => before.to_bits() ^ after.to_bits(),
+        _ => 0,
+    });
+    let all = rest.clone().fold(0, |all, one| all | one);
+    let shift = if all == 0 { 0 } else { all.trailing_zeros() };
+    let width = width(all >> shift);
+    out.push(XOR);
+    out.extend_from_slice(&first.to_le_bytes());
+    out.push(shift.to_le_bytes()[0]);
+    out.push(width.to_le_bytes()[0]);
+    pack(out, width, rest.map(|one| one >> shift));
+}
+
+/// `None` when it is no smaller than what there is already.
+pub(super) fn pco_compress<T: pco::data_types::Number>(
+    numbers: &[T],
+    than: usize,
+) -> Option<Vec<u8>> {
+    let config = pco::ChunkConfig::default().with_compression_level(PCO_LEVEL);
+    pco::standalone::simple_compress(numbers, &config).ok().filter(|packed| packed.len() + 3 < than)
+}
+
+pub(super) fn pco_decompress<T: pco::data_types::Number>(
+    packed: &[u8],
+    count: usize,
+) -> Option<Vec<T>> {
+    pco::standalone::simple_decompress::<T>(packed).ok().filter(|numbers| numbers.len() == count)
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_model::Missing;
+    use hallwatch_model::sample::to_float;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round_trip(times: &[i64], values: &[f64]) -> (usize, usize) {
+        let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let encoded = [encode(times, values), compress(times, values)];
+        for bytes in &encoded {
+            let (mut t, mut v) = (vec![7], vec![7.0]);
+            decode(bytes, &mut t, &mut v).unwrap();
+            assert_eq!(&t[1..], times);
+            assert_eq!(bits(&v[1..]), bits(values));
+        }
+        (encoded[0].len(), encoded[1].len())
+    }
+
+    #[test]
+    fn facility_values_take_few_bytes() {
+        let times: Vec<i64> = (0..720).map(|i| 1_795_276_800_000 + i * 10_000).collect();
+        let noise = |i: usize| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+        let constant = vec![230.0; 720];
+        let slow: Vec<f64> = (0..720).map(|i| f64::from(i / 40 + 215) / 10.0).collect();
+        let product: Vec<f64> = (0..720).map(|i| f64::from(i / 40 + 215) * 0.1).collect();
+        let noisy: Vec<f64> = (0..720).map(|i| 4_000.0 + noise(i) as f64).collect();
+        assert!(round_trip(&times, &constant).1 < 30);
+        assert!(round_trip(&times, &slow).1 < 150);
+        assert!(round_trip(&times, &product).1 < 150);
+        assert!(round_trip(&times, &noisy).1 < 900);
+        let mut gone = slow;
+        gone[100..300].fill(to_float(Err(Missing::Timeout)));
+        gone[400] = f64::NAN;
+        gone[401] = -0.0;
+        assert!(round_trip(&times, &gone).1 < 250);
+    }
+
+    fn any_value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            (-5_000i32..5_000).prop_map(|v| f64::from(v) / 10.0),
+            (-5_000i32..5_000).prop_map(|v| f64::from(v) * 0.1),
+            (0u32..2).prop_map(f64::from),
+            Just(to_float(Err(Missing::Exception(2)))),
+            Just(-0.0),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_column_comes_back_bit_by_bit(
+            steps in prop::collection::vec(prop_oneof![Just(1_000u64), 1u64..50_000], 0..300),
+            values in prop::collection::vec(any_value(), 300),
+            same in any::<bool>(),
+            start in prop_oneof![Just(0i64), any::<i32>().prop_map(i64::from)],
+        ) {
+            let mut time = start;
+            let times: Vec<i64> = steps.iter().map(|step| { time += step.cast_signed(); time }).collect();
+            let mut values = values[..times.len()].to_vec();
+            if same {
+                values.sort_by(f64::total_cmp);
+            }
+            round_trip(&times, &values);
+        }
+
+        #[test]
+        fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            let read = decode(&bytes, &mut times, &mut values);
+            prop_assert_eq!(times.len(), values.len());
+            prop_assert!(read.is_some() || times.is_empty());
+        }
+    }
+
+    #[test]
+    fn extreme_times_come_back() {
+        let regular: Vec<i64> = (0..100).map(|i| 10_000 * i + i % 8).collect();
+        let (quick, hard) = round_trip(&regular, &[1.0; 100]);
+        assert!(quick < 60 && hard < 60, "three bits of jitter take {quick} and {hard} bytes");
+        round_trip(&[i64::MIN, 0, i64::MAX], &[1.0, 2.0, 3.5]);
+        round_trip(&[i64::MIN, i64::MAX], &[1.0, 1.0]);
+        round_trip(&[5], &[f64::NEG_INFINITY]);
+    }
+}

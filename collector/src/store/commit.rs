@@ -1,0 +1,361 @@
+//! The way in: one transaction, synced, then the head.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use hallwatch_model::sample::to_float;
+use hallwatch_model::{AgentPath, Event, Labels, Sample, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::bytes::{key, seal};
+use super::describe::Created;
+use super::head::Pushed;
+use super::record::{Point, write_points};
+use super::shared::lock;
+use super::track::{Place, Track};
+use super::{Error, Ignored, Incoming, Outcome, Store, head};
+
+/// The number of the collector itself, where others have an agent's.
+const OWN: i64 = 0;
+
+/// What one transaction writes.
+#[derive(Debug, Default)]
+struct Staged {
+    rows: Vec<Row>,
+    tracks: HashMap<(AgentPath, u64), Touched>,
+}
+
+#[derive(Clone, Debug)]
+struct Touched {
+    agent: i64,
+    track: Track,
+    watermark: i64,
+    seen: i64,
+}
+
+/// One log row to be.
+#[derive(Debug)]
+struct Row {
+    agent: i64,
+    received: i64,
+    points: Vec<Point>,
+    data: Vec<u8>,
+    events: Vec<Event>,
+    /// Which outcome hears of it.
+    outcome: usize,
+}
+
+impl Store {
+    /// Takes batches, in any order; one outcome for each. What is [`Outcome::Stored`] is on disk
+    /// when this returns. A part of what waits to be written as chunks goes along.
+    ///
+    /// # Errors
+    /// When it cannot be written: then nothing was stored. See [`Error::is_fatal`].
+    pub fn commit(&mut self, incoming: &[Incoming]) -> Result<Vec<Outcome>, Error> {
+        self.check()?;
+        let mut staged = Staged::default();
+        let mut outcomes = Vec::with_capacity(incoming.len());
+        for one in incoming {
+            self.now = self.now.max(one.received.as_millis());
+            let outcome = self.stage(one, outcomes.len(), &mut staged)?;
+            outcomes.push(outcome);
+        }
+        self.write(staged, None, &mut outcomes)?;
+        Ok(outcomes)
+    }
+
+    /// Takes samples of the collector's own series, received at `now`; they are on disk when this
+    /// returns. Their labels are taken as they are.
+    ///
+    /// # Errors
+    /// When it cannot be written: then nothing was stored.
+    pub fn record(&mut self, samples: &[(Labels, Sample)], now: Timestamp) -> Result<(), Error> {
+        self.check()?;
+        self.now = self.now.max(now.as_millis());
+        if samples.is_empty() {
+            return Ok(());
+        }
+        let mut created = Created::after(self);
+        let points: Vec<Point> = samples
+            .iter()
+            .map(|(labels, sample)| Point {
+                series: created.id(self, labels.clone()),
+                time: sample.time.as_millis(),
+                value: to_float(sample.value),
+            })
+            .collect();
+        let row = Row {
+            agent: OWN,
+            received: self.now,
+            data: write_points(&points),
+            points,
+            events: Vec::new(),
+            outcome: usize::MAX,
+        };
+        let staged = Staged { rows: vec![row], ..Staged::default() };
+        self.write(staged, Some(created), &mut [])
+    }
+
+    /// Writes a part of what waits to be written as chunks or to be deleted, as every commit does:
+    /// for times without commits. Gives whether there is more to do.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn maintain(&mut self, now: Timestamp) -> Result<bool, Error> {
+        self.check()?;
+        self.now = self.now.max(now.as_millis());
+        self.write(Staged::default(), None, &mut [])?;
+        Ok(self.flush.is_busy() || self.is_due())
+    }
+
+    /// Decides on one batch; changes nothing but `staged`, and what is asked of the agent.
+    fn stage(&mut self, one: &Incoming, at: usize, staged: &mut Staged) -> Result<Outcome, Error> {
+        let batch = &one.batch;
+        let number = self.agent(&one.agent)?;
+        let Some(agent) = self.agents.get_mut(&one.agent) else {
+            return Ok(Outcome::UnknownSeries);
+        };
+        let key = (one.agent.clone(), batch.boot);
+        let before = match staged.tracks.get(&key) {
+            Some(touched) => touched.clone(),
+            None => {
+                let (track, seen) =
+                    agent.tracks.get(&batch.boot).cloned().unwrap_or((Track::default(), i64::MIN));
+                Touched { agent: number, track, watermark: i64::MIN, seen }
+            }
+        };
+        let mut track = before.track;
+        let lost = track.give_up(batch.oldest.min(batch.seq));
+        let place = track.place(batch.seq);
+        if place == Place::OutOfWindow {
+            return Ok(Outcome::OutOfWindow);
+        }
+        let mut points = Vec::new();
+        let mut ignored = Ignored::default();
+        if place == Place::New {
+            let dictionary = agent.dictionaries.get(&batch.readings.dictionary);
+            let age = self.options.retention_age;
+            let oldest = age.map_or(Timestamp::MIN, |age| one.received - age);
+            let floor = Timestamp::from_millis(self.shared.floor.load(Ordering::Relaxed));
+            let oldest = oldest.max(floor);
+            let latest = one.received + self.options.most_ahead;
+            points.reserve(batch.readings.readings.len());
+            for reading in &batch.readings.readings {
+                let Some(series) = dictionary.and_then(|d| d.get(reading.series.0)) else {
+                    agent.want(batch.readings.dictionary);
+                    return Ok(Outcome::UnknownSeries);
+                };
+                if reading.time < oldest {
+                    ignored.too_old += 1;
+                } else if reading.time > latest {
+                    ignored.in_future += 1;
+                } else {
+                    let (time, value) = (reading.time.as_millis(), to_float(reading.value));
+                    points.push(Point { series, time, value });
+                }
+            }
+            track.receive(batch.seq);
+        } else if lost.is_empty() {
+            return Ok(Outcome::Duplicate { lost });
+        }
+        let touched = Touched {
+            agent: number,
+            track,
+            watermark: before.watermark.max(batch.watermark.as_millis()),
+            seen: before.seen.max(one.received.as_millis()),
+        };
+        staged.tracks.insert(key, touched);
+        if place == Place::Duplicate {
+            return Ok(Outcome::Duplicate { lost });
+        }
+        if !points.is_empty() || !batch.readings.events.is_empty() {
+            staged.rows.push(Row {
+                agent: number,
+                received: one.received.as_millis(),
+                data: write_points(&points),
+                points,
+                events: batch.readings.events.clone(),
+                outcome: at,
+            });
+        }
+        Ok(Outcome::Stored { samples: 0, new_series: 0, ignored, lost })
+    }
+
+    /// The transaction, and what follows from it.
+    fn write(
+        &mut self,
+        staged: Staged,
+        created: Option<Created>,
+        outcomes: &mut [Outcome],
+    ) -> Result<(), Error> {
+        self.choose();
+        let nothing = staged.rows.is_empty() && staged.tracks.is_empty();
+        if nothing && created.is_none() && !self.flush.is_busy() {
+            return Ok(());
+        }
+        let mut ids = Vec::with_capacity(staged.rows.len());
+        let written = transact(&self.connection, |connection| {
+            if let Some(created) = &created {
+                created.write(connection)?;
+            }
+            let step = self.flush_step(connection)?;
+            staged.write(connection, &mut ids)?;
+            Ok(step)
+        });
+        let step = self.written(written.map_err(Error::write("commit what was received")))?;
+        if let Some(created) = created {
+            created.publish(self);
+        }
+        self.flushed(step);
+        for ((path, boot), touched) in staged.tracks {
+            if let Some(agent) = self.agents.get_mut(&path) {
+                agent.tracks.insert(boot, (touched.track, touched.seen));
+            }
+        }
+        for (row, id) in staged.rows.iter().zip(ids) {
+            self.last_log = self.last_log.max(id);
+            self.shared.log_bytes.fetch_add(row.data.len() as u64, Ordering::Relaxed);
+            self.flush.appended += row.data.len() as u64;
+            let applied = self.apply(id, &row.points);
+            if let Some(Outcome::Stored { samples, new_series, ignored, .. }) =
+                outcomes.get_mut(row.outcome)
+            {
+                *samples = applied.samples;
+                *new_series = applied.new_series;
+                ignored.known = row.points.len() - applied.samples;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the samples of the log row `id` into the heads.
+    pub(super) fn apply(&mut self, id: u64, points: &[Point]) -> Applied {
+        let mut applied = Applied::default();
+        let mut touched = i64::MIN;
+        for point in points {
+            let Some(series) = self.series.get(point.series as usize).and_then(Option::as_ref)
+            else {
+                continue;
+            };
+            let window = head::window_of(point.time);
+            let mut head = lock(&series.head);
+            applied.new_series += usize::from(head.last().is_none());
+            let pushed = head.push(point.time, point.value);
+            drop(head);
+            applied.samples += usize::from(pushed != Pushed::Known);
+            if pushed == Pushed::Opened {
+                self.flush.opened(window, point.series, id, self.now);
+            }
+            if pushed != Pushed::Known && window != touched {
+                self.flush.touched(window, self.now);
+                touched = window;
+            }
+        }
+        applied
+    }
+}
+
+/// What came of a log row in memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Applied {
+    pub(super) samples: usize,
+    pub(super) new_series: usize,
+}
+
+impl Staged {
+    fn write(&self, connection: &Connection, ids: &mut Vec<u64>) -> rusqlite::Result<()> {
+        let mut insert = connection
+            .prepare_cached("INSERT INTO log (agent, received, data) VALUES (?1, ?2, ?3)")?;
+        let mut event = connection.prepare_cached(
+            "INSERT INTO event (agent, time, received, device, door, person, result) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        for row in &self.rows {
+            if row.points.is_empty() {
+                ids.push(0);
+            } else {
+                insert.execute(params![row.agent, row.received, row.data])?;
+                ids.push(connection.last_insert_rowid().cast_unsigned());
+            }
+            for one in &row.events {
+                event.execute(params![
+                    row.agent,
+                    one.time.as_millis(),
+                    row.received,
+                    one.device,
+                    one.door,
+                    one.person,
+                    one.result
+                ])?;
+            }
+        }
+        let mut received = connection.prepare_cached(
+            "INSERT INTO received (agent, boot, ranges, watermark, seen) \
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (agent, boot) DO UPDATE SET \
+             ranges = excluded.ranges, watermark = max(watermark, excluded.watermark), \
+             seen = max(seen, excluded.seen)",
+        )?;
+        for ((_, boot), touched) in &self.tracks {
+            received.execute(params![
+                touched.agent,
+                boot.cast_signed(),
+                seal(touched.track.write(), key(touched.agent, boot.cast_signed())),
+                touched.watermark,
+                touched.seen
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` in a transaction that is synced when this returns; rolled back when it fails.
+pub(super) fn transact<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.unchecked_transaction()?;
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_promql::Matchers;
+
+    use super::*;
+    use crate::store::Options;
+
+    #[test]
+    fn a_full_disk_is_reported_loses_nothing_and_ends_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), &Options::default()).unwrap();
+        let at = |second: i64| Timestamp::from_millis(1_795_276_800_000 + second * 1_000);
+        let samples = |second: i64| -> Vec<(Labels, Sample)> {
+            let labels = |i: i64| Labels::metric("up", [("device", format!("{i}").as_str())]);
+            let value = |i: i64| Ok(f64::from_bits((second * 100 + i).cast_unsigned() << 20));
+            (0..100).map(|i| (labels(i), Sample { time: at(second), value: value(i) })).collect()
+        };
+        store.record(&samples(0), at(0)).unwrap();
+        let pages: i64 =
+            store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        store.connection.pragma_update(None, "max_page_count", pages + 2).unwrap();
+        let full = (1..1_000).find_map(|i| Some((i, store.record(&samples(i), at(i)).err()?)));
+        let (full, error) = full.expect("the disk never got full");
+        assert!(error.is_disk_full() && !error.is_fatal(), "{error:?}");
+        let latest = |store: &Store| {
+            let matchers = Matchers::parse("up").unwrap();
+            let all = store.reader().latest(&matchers).unwrap();
+            assert_eq!(all.len(), 100);
+            all.iter().map(|(_, sample)| sample.time).max()
+        };
+        assert_eq!(latest(&store), Some(at(full - 1)));
+        assert!(store.record(&samples(full), at(full)).unwrap_err().is_disk_full());
+        store.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+        store.record(&samples(full), at(full)).unwrap();
+        drop(store);
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        assert_eq!(latest(&store), Some(at(full)));
+        assert_eq!(store.log(0, usize::MAX).unwrap().len(), usize::try_from(full).unwrap() + 1);
+    }
+}

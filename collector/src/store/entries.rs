@@ -1,0 +1,86 @@
+//! What is read in the order in which it came: the log, for exporters, and events.
+
+use hallwatch_model::sample::from_float;
+use hallwatch_model::{AgentPath, Event, Id, Sample, Timestamp};
+use rusqlite::params;
+
+use super::record::read_points;
+use super::shared::{count, reading};
+use super::{Error, Logged, Reader};
+
+impl Reader {
+    /// Entries of the log after the position `after`, at most `limit`. Damaged ones are counted
+    /// and left out.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self, after: u64, limit: usize) -> Result<Vec<Logged>, Error> {
+        self.with_connection("read the log", |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT id, received, data FROM log WHERE id > ?1 ORDER BY id LIMIT ?2",
+            )?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut rows = select.query(params![after.cast_signed(), limit])?;
+            let mut entries = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (id, received): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let data = row.get_ref(2)?.as_bytes().unwrap_or_default();
+                let points = read_points(data).unwrap_or_else(|| {
+                    count(&self.shared.found.log_rows);
+                    Vec::new()
+                });
+                let index = reading(&self.shared.index);
+                let samples = points.iter().filter_map(|point| {
+                    let time = Timestamp::from_millis(point.time);
+                    let value = from_float(point.value);
+                    Some((index.get(point.series)?.labels.clone(), Sample { time, value }))
+                });
+                entries.push(Logged {
+                    position: id.cast_unsigned(),
+                    received: Timestamp::from_millis(received),
+                    samples: samples.collect(),
+                });
+            }
+            Ok(entries)
+        })
+    }
+
+    /// What happened at doors from `start` to `end`, both included, the newest first, at most
+    /// `limit`. Personal data: who may see it is for the caller to decide.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn events(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(AgentPath, Event)>, Error> {
+        self.with_connection("read events", |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT tenant, site, agent.agent, time, device, door, person, result \
+                 FROM event JOIN agent ON agent.id = event.agent \
+                 WHERE time BETWEEN ?1 AND ?2 ORDER BY time DESC, event.id DESC LIMIT ?3",
+            )?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut rows = select.query(params![start.as_millis(), end.as_millis(), limit])?;
+            let mut events = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id = |at: usize| row.get::<_, String>(at).map(|text| Id::new(&text).ok());
+                let (Some(tenant), Some(site), Some(agent)) = (id(0)?, id(1)?, id(2)?) else {
+                    count(&self.shared.found.rows);
+                    continue;
+                };
+                let event = Event {
+                    time: Timestamp::from_millis(row.get(3)?),
+                    device: row.get(4)?,
+                    door: row.get(5)?,
+                    person: row.get(6)?,
+                    result: row.get(7)?,
+                };
+                events.push((AgentPath { tenant, site, agent }, event));
+            }
+            Ok(events)
+        })
+    }
+}

@@ -1,0 +1,355 @@
+//! From the head to chunks, a few series with every commit, so that no commit takes long.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::bytes::{key, seal, unseal};
+use super::head::{merge, window_end};
+use super::record::{read_ids, write_ids};
+use super::retention::Removal;
+use super::shared::{Filled, count, lock, reading, writing};
+use super::{Store, codec};
+
+/// How long after its end, and after its last sample, a window is written. Longer than queries for
+/// the present look back (5 min), so that these need only the head.
+const SETTLE_MILLIS: i64 = 10 * 60 * 1000;
+/// Samples that keep coming for an old window are written at the latest after this.
+const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
+/// Series written with one commit, at least. A pass takes at most 256 commits.
+const STEP: usize = 256;
+
+/// What waits to be written, and what is being written.
+#[derive(Debug, Default)]
+pub(super) struct Flush {
+    /// By window: the series that have samples in the head.
+    filling: BTreeMap<i64, Filling>,
+    pass: Option<Pass>,
+    pub(super) removal: Option<Removal>,
+    /// Bytes of log ever appended, as seen by this process.
+    pub(super) appended: u64,
+}
+
+#[derive(Debug)]
+struct Filling {
+    series: Vec<u32>,
+    /// The log row of its first sample.
+    first_log: u64,
+    /// `appended` at that row.
+    first_byte: u64,
+    opened: i64,
+    touched: i64,
+}
+
+/// One window on its way to disk.
+#[derive(Debug)]
+struct Pass {
+    window: i64,
+    /// Samples of this window in log rows up to here will be in chunks.
+    upto: u64,
+    first_log: u64,
+    series: Vec<u32>,
+    next: usize,
+}
+
+/// What one transaction wrote; memory follows after the commit.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    window: i64,
+    filled: Option<Filled>,
+    done: usize,
+    ended: bool,
+    pub(super) log_bytes_deleted: u64,
+    pub(super) lost_rows: u64,
+    pub(super) removed: Option<i64>,
+}
+
+impl Flush {
+    pub(super) fn opened(&mut self, window: i64, series: u32, log: u64, now: i64) {
+        let appended = self.appended;
+        let filling = self.filling.entry(window).or_insert_with(|| Filling {
+            series: Vec::new(),
+            first_log: log,
+            first_byte: appended,
+            opened: now,
+            touched: now,
+        });
+        filling.series.push(series);
+    }
+
+    pub(super) fn touched(&mut self, window: i64, now: i64) {
+        if let Some(filling) = self.filling.get_mut(&window) {
+            filling.touched = now;
+        }
+    }
+
+    /// Whether the window is on its way to disk.
+    pub(super) fn passes(&self, window: i64) -> bool {
+        self.pass.as_ref().is_some_and(|pass| pass.window == window)
+    }
+
+    /// Forgets what waits of a window; gives the series concerned.
+    pub(super) fn forget(&mut self, window: i64) -> Vec<u32> {
+        self.filling.remove(&window).map(|filling| filling.series).unwrap_or_default()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.pass.is_some() || self.removal.is_some()
+    }
+
+    /// The first log row that is not wholly in chunks, if there is one.
+    fn first_log(&self) -> Option<u64> {
+        let passing = self.pass.as_ref().map(|pass| pass.first_log);
+        self.filling.values().map(|filling| filling.first_log).chain(passing).min()
+    }
+
+    fn due(&self, now: i64, replay_bytes: u64) -> Option<i64> {
+        let oldest = self.filling.iter().min_by_key(|(_, filling)| filling.first_log)?;
+        if self.appended.saturating_sub(oldest.1.first_byte) > replay_bytes {
+            return Some(*oldest.0);
+        }
+        let due = |(window, filling): &(&i64, &Filling)| {
+            let end = window_end(**window);
+            now.saturating_sub(end.max(filling.touched)) >= SETTLE_MILLIS
+                || now.saturating_sub(end.max(filling.opened)) >= PATIENCE_MILLIS
+        };
+        self.filling.iter().find(due).map(|(window, _)| *window)
+    }
+}
+
+impl Store {
+    pub(super) fn is_due(&self) -> bool {
+        self.flush.due(self.now, self.options.replay_bytes).is_some() || self.removal_due()
+    }
+
+    /// Starts the next pass when there is none and one is due; likewise a removal.
+    pub(super) fn choose(&mut self) {
+        if self.flush.removal.is_none() {
+            self.choose_removal();
+        }
+        if self.flush.pass.is_none()
+            && let Some(window) = self.flush.due(self.now, self.options.replay_bytes)
+        {
+            self.start(window);
+        }
+    }
+
+    fn start(&mut self, window: i64) {
+        let Some(mut filling) = self.flush.filling.remove(&window) else { return };
+        filling.series.sort_unstable();
+        self.flush.pass = Some(Pass {
+            window,
+            upto: self.last_log,
+            first_log: filling.first_log,
+            series: filling.series,
+            next: 0,
+        });
+    }
+
+    /// Writes all of the head as chunks, and deletes the log rows that are not needed then: before
+    /// an orderly end, so that the next start has nothing to replay.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush_all(&mut self) -> Result<(), super::Error> {
+        loop {
+            if self.flush.pass.is_none() {
+                match self.flush.filling.keys().next().copied() {
+                    Some(window) => self.start(window),
+                    None => return Ok(()),
+                }
+            }
+            self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
+        }
+    }
+
+    /// A part of the work, within the caller's transaction. Changes nothing in memory.
+    pub(super) fn flush_step(&self, connection: &Connection) -> rusqlite::Result<Step> {
+        let mut step = Step::default();
+        if let Some(pass) = &self.flush.pass {
+            self.write_chunks(connection, pass, &mut step)?;
+        }
+        self.trim_log(connection, &mut step)?;
+        self.remove_step(connection, &mut step)?;
+        Ok(step)
+    }
+
+    fn write_chunks(
+        &self,
+        connection: &Connection,
+        pass: &Pass,
+        step: &mut Step,
+    ) -> rusqlite::Result<()> {
+        let window = pass.window;
+        let known = reading(&self.shared.windows).get(&window).copied();
+        let mut filled = known.unwrap_or_default();
+        if pass.next == 0 {
+            self.note_series(connection, pass, known.is_some())?;
+        }
+        let count = STEP.max(pass.series.len().div_ceil(256));
+        let part = pass.series.iter().skip(pass.next).take(count);
+        for id in part {
+            step.done += 1;
+            let Some(series) = self.by_id(*id) else { continue };
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            let (start, end) = (super::head::window_start(window), window_end(window));
+            lock(&series.head).read(start, end, &mut times, &mut values);
+            if times.is_empty() {
+                continue;
+            }
+            let mut place = 0;
+            // Chunks of a new window can only be there when this pass was cut off by a crash.
+            for (number, old) in self.parts(connection, window, *id)? {
+                let Some((old_times, old_values)) = old.content else {
+                    place = place.max(number + 1);
+                    continue;
+                };
+                (times, values) = merge((&old_times, &old_values), (&times, &values));
+                connection
+                    .prepare_cached(
+                        "DELETE FROM chunk WHERE window = ?1 AND series = ?2 AND part = ?3",
+                    )?
+                    .execute(params![window, id, number])?;
+                filled.bytes = filled.bytes.saturating_sub(old.bytes);
+                filled.samples = filled.samples.saturating_sub(old_times.len() as u64);
+            }
+            let data = seal(codec::compress(&times, &values), key(window, i64::from(*id)));
+            filled.bytes += data.len() as u64;
+            filled.samples += times.len() as u64;
+            connection
+                .prepare_cached(
+                    "INSERT INTO chunk (window, series, part, data) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![window, id, place, data])?;
+        }
+        step.ended = pass.next + step.done >= pass.series.len();
+        if step.ended {
+            filled.upto = filled.upto.max(pass.upto);
+        }
+        connection
+            .prepare_cached(
+                "UPDATE window SET upto = ?2, bytes = ?3, samples = ?4 WHERE window = ?1",
+            )?
+            .execute(params![
+                window,
+                filled.upto.cast_signed(),
+                filled.bytes.cast_signed(),
+                filled.samples.cast_signed()
+            ])?;
+        step.window = window;
+        step.filled = Some(filled);
+        Ok(())
+    }
+
+    fn parts(
+        &self,
+        connection: &Connection,
+        window: i64,
+        series: u32,
+    ) -> rusqlite::Result<Vec<(i64, Part)>> {
+        let mut select = connection
+            .prepare_cached("SELECT part, data FROM chunk WHERE window = ?1 AND series = ?2")?;
+        let mut rows = select.query(params![window, series])?;
+        let mut parts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let data = row.get_ref(1)?.as_bytes().unwrap_or_default();
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            let key = key(window, i64::from(series));
+            let read =
+                unseal(data, key).and_then(|data| codec::decode(data, &mut times, &mut values));
+            if read.is_none() {
+                count(&self.shared.found.chunks);
+            }
+            let content = read.map(|()| (times, values));
+            parts.push((row.get(0)?, Part { bytes: data.len() as u64, content }));
+        }
+        Ok(parts)
+    }
+
+    /// Notes which series will have chunks in the window, before the first of them has.
+    fn note_series(
+        &self,
+        connection: &Connection,
+        pass: &Pass,
+        known: bool,
+    ) -> rusqlite::Result<()> {
+        let mut all = pass.series.clone();
+        if known {
+            let before: Option<Vec<u8>> = connection
+                .prepare_cached("SELECT series FROM window WHERE window = ?1")?
+                .query_row([pass.window], |row| row.get(0))
+                .optional()?;
+            all.extend(
+                before.and_then(|before| read_ids(pass.window, &before)).unwrap_or_default(),
+            );
+            all.sort_unstable();
+        }
+        all.dedup();
+        connection
+            .prepare_cached(
+                "INSERT INTO window (window, upto, bytes, samples, series) \
+                 VALUES (?1, 0, 0, 0, ?2) ON CONFLICT (window) DO UPDATE SET \
+                 series = excluded.series",
+            )?
+            .execute(params![pass.window, write_ids(pass.window, &all)])?;
+        Ok(())
+    }
+
+    /// Deletes a few log rows that nobody needs any more.
+    fn trim_log(&self, connection: &Connection, step: &mut Step) -> rusqlite::Result<()> {
+        // A pass that ends with this transaction counts as done: it is in the same transaction.
+        let filling = self.flush.filling.values().map(|filling| filling.first_log).min();
+        let needed = if step.ended { filling } else { self.flush.first_log() };
+        let replay_from = needed.unwrap_or(self.last_log + 1);
+        if step.ended {
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO meta (key, value) VALUES ('replay_from', ?1)",
+                )?
+                .execute([replay_from.cast_signed()])?;
+        }
+        let exported = self.cursors.values().min().copied().unwrap_or(u64::MAX);
+        let too_much = self.log_bytes() > self.options.export_bytes;
+        let below =
+            if too_much { replay_from } else { replay_from.min(exported.saturating_add(1)) };
+        let mut select = connection.prepare_cached(
+            "SELECT id, length(data) FROM log WHERE id < ?1 ORDER BY id LIMIT 64",
+        )?;
+        let rows: Vec<(i64, i64)> = select
+            .query_map([below.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut delete = connection.prepare_cached("DELETE FROM log WHERE id = ?1")?;
+        for (id, bytes) in rows {
+            delete.execute([id])?;
+            step.log_bytes_deleted += bytes.cast_unsigned();
+            step.lost_rows += u64::from(id.cast_unsigned() > exported);
+        }
+        Ok(())
+    }
+
+    /// Lets memory follow what is on disk now.
+    pub(super) fn flushed(&mut self, step: Step) {
+        use std::sync::atomic::Ordering;
+        self.shared.log_bytes.fetch_sub(step.log_bytes_deleted, Ordering::Relaxed);
+        self.shared.export_lost_rows.fetch_add(step.lost_rows, Ordering::Relaxed);
+        if let (Some(filled), Some(mut pass)) = (step.filled, self.flush.pass.take()) {
+            // Readers look into the head first and then here: so this comes first.
+            writing(&self.shared.windows).insert(step.window, filled);
+            for id in pass.series.iter().skip(pass.next).take(step.done) {
+                if let Some(series) = self.by_id(*id) {
+                    lock(&series.head).drop_window(step.window);
+                }
+            }
+            pass.next += step.done;
+            if !step.ended {
+                self.flush.pass = Some(pass);
+            }
+        }
+        self.removed(&step);
+    }
+}
+
+struct Part {
+    bytes: u64,
+    content: Option<(Vec<i64>, Vec<f64>)>,
+}

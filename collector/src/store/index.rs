@@ -1,0 +1,245 @@
+//! From labels to series: an inverted index in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use hallwatch_model::{Label, Labels};
+use hallwatch_promql::Matchers;
+
+use super::head::Head;
+
+/// A series of the store, by its number from 1.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) id: u32,
+    pub(super) labels: Labels,
+    pub(super) head: Mutex<Head>,
+}
+
+/// By value: the value itself, shared by all series that have it, and these series, sorted.
+type Values = HashMap<Arc<str>, (Arc<str>, Vec<u32>)>;
+
+/// All series, and which of them have which label.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// By number; holes are series that were damaged or deleted.
+    series: Vec<Option<Arc<Series>>>,
+    ids: HashMap<Labels, u32>,
+    postings: HashMap<Arc<str>, Values>,
+    count: usize,
+}
+
+impl Index {
+    /// Adds a series with these labels, of which no two have the same name; their texts are shared
+    /// with the other series.
+    pub(super) fn insert<'a>(
+        &mut self,
+        id: u32,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Arc<Series> {
+        let labels = labels.into_iter().map(|(name, value)| self.post(name, value, id));
+        let labels: Labels = labels.collect();
+        let series = Arc::new(Series { id, labels: labels.clone(), head: Mutex::default() });
+        let at = id as usize;
+        if self.series.len() <= at {
+            self.series.resize(at + 1, None);
+        }
+        if let Some(place) = self.series.get_mut(at)
+            && place.replace(series.clone()).is_none()
+        {
+            self.count += 1;
+        }
+        self.ids.insert(labels, id);
+        series
+    }
+
+    /// Keeps a number from being given to another series.
+    pub(super) fn reserve(&mut self, id: u32) {
+        if self.series.len() <= id as usize {
+            self.series.resize(id as usize + 1, None);
+        }
+    }
+
+    fn post(&mut self, name: &str, value: &str, id: u32) -> Label {
+        let known = self.postings.get_key_value(name).map(|(name, _)| name.clone());
+        let name = known.unwrap_or_else(|| name.into());
+        let values = self.postings.entry(name.clone()).or_default();
+        let Some((text, ids)) = values.get_mut(value) else {
+            let value: Arc<str> = value.into();
+            values.insert(value.clone(), (value.clone(), vec![id]));
+            return Label { name, value };
+        };
+        match ids.last() {
+            Some(last) if *last >= id => {
+                if let Err(at) = ids.binary_search(&id) {
+                    ids.insert(at, id);
+                }
+            }
+            _ => ids.push(id),
+        }
+        Label { name, value: text.clone() }
+    }
+
+    /// The series with this number.
+    pub(super) fn get(&self, id: u32) -> Option<&Arc<Series>> {
+        self.series.get(id as usize)?.as_ref()
+    }
+
+    /// The number of the series with these labels.
+    pub(super) fn id(&self, labels: &Labels) -> Option<u32> {
+        self.ids.get(labels).copied()
+    }
+
+    /// How many series there are.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The next free number.
+    pub(super) fn next_id(&self) -> u32 {
+        u32::try_from(self.series.len().max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// The series that match, by ascending number.
+    pub(super) fn select(&self, matchers: &Matchers) -> Vec<Arc<Series>> {
+        let ids = self.matching(matchers);
+        ids.into_iter().filter_map(|id| self.get(id)).cloned().collect()
+    }
+
+    fn matching(&self, matchers: &Matchers) -> Vec<u32> {
+        // A label that a series does not have counts as empty, so a matcher either wants the label
+        // to be there (the series are among its postings), or excludes some of them.
+        let (absent, present): (Vec<_>, Vec<_>) =
+            matchers.iter().partition(|matcher| matcher.matches(""));
+        let mut found: Option<Vec<u32>> = None;
+        let (listed, tested): (Vec<_>, Vec<_>) =
+            present.into_iter().partition(|matcher| matcher.only_values().is_some());
+        for matcher in listed {
+            let Some(values) = self.postings.get(matcher.name.as_str()) else { return Vec::new() };
+            let wanted = matcher.only_values().unwrap_or_default();
+            let lists = wanted.iter().filter_map(|value| values.get(value.as_str()));
+            found = Some(keep(found, union(lists.map(|(_, ids)| ids.as_slice())), true));
+        }
+        for (matcher, keeps) in
+            tested.into_iter().map(|m| (m, true)).chain(absent.into_iter().map(|m| (m, false)))
+        {
+            let Some(values) = self.postings.get(matcher.name.as_str()) else {
+                if keeps {
+                    return Vec::new();
+                }
+                continue;
+            };
+            if let Some(few) = found.as_mut().filter(|found| found.len() < values.len()) {
+                few.retain(|id| {
+                    let labels = self.get(*id).map(|series| &series.labels);
+                    let value = labels.and_then(|labels| labels.get(&matcher.name));
+                    matcher.matches(value.unwrap_or(""))
+                });
+                continue;
+            }
+            let lists = values.values().filter(|(value, _)| matcher.matches(value) == keeps);
+            let listed = union(lists.map(|(_, ids)| ids.as_slice()));
+            found = Some(match (found, keeps) {
+                (None, false) => keep(Some(self.all()), listed, false),
+                (found, keeps) => keep(found, listed, keeps),
+            });
+        }
+        found.unwrap_or_else(|| self.all())
+    }
+
+    fn all(&self) -> Vec<u32> {
+        self.series.iter().flatten().map(|series| series.id).collect()
+    }
+
+    /// Every series.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Series>> {
+        self.series.iter().flatten()
+    }
+
+    /// All names of labels, sorted.
+    pub(super) fn label_names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = self.postings.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// All values of a label, sorted.
+    pub(super) fn label_values(&self, name: &str) -> Vec<Arc<str>> {
+        let Some(values) = self.postings.get(name) else { return Vec::new() };
+        let mut values: Vec<Arc<str>> = values.keys().cloned().collect();
+        values.sort_unstable();
+        values
+    }
+}
+
+/// All numbers of all lists, sorted.
+fn union<'a>(lists: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
+    let mut all: Vec<u32> = Vec::new();
+    let mut count = 0;
+    for list in lists {
+        all.extend_from_slice(list);
+        count += 1;
+    }
+    if count > 1 {
+        all.sort_unstable();
+        all.dedup();
+    }
+    all
+}
+
+/// What of `found` (all, when there is none yet) is in the sorted `list`, or is not.
+fn keep(found: Option<Vec<u32>>, list: Vec<u32>, within: bool) -> Vec<u32> {
+    let Some(mut found) = found else { return list };
+    let mut rest = list.into_iter().peekable();
+    found.retain(|id| {
+        while rest.next_if(|next| next < id).is_some() {}
+        (rest.peek() == Some(id)) == within
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_exactly_what_the_matchers_match() {
+        let mut index = Index::default();
+        let mut all = Vec::new();
+        for i in 1..=60u32 {
+            let (device, rack) = (format!("d-{}", i % 7), format!("r-{}", i % 5));
+            let name = if i % 2 == 0 { "power_watts" } else { "temperature_celsius" };
+            let rack = if i % 3 == 0 { "" } else { &rack };
+            let text = i.to_string();
+            let labels = Labels::metric(name, [("device", &*device), ("rack", rack), ("n", &text)]);
+            index.insert(i, labels.iter().map(|label| (&*label.name, &*label.value)));
+            all.push(labels);
+        }
+        for text in [
+            "power_watts",
+            r#"{__name__=~".+"}"#,
+            r#"power_watts{rack=""}"#,
+            r#"power_watts{rack!=""}"#,
+            r#"{rack=~"r-1|r-2",device!="d-3"}"#,
+            r#"{rack=~"r-.*",device!~"d-[34]"}"#,
+            r#"{rack!~"r-.*",__name__="power_watts"}"#,
+            r#"{rack!~"r-1",device=~"d-1|d-2"}"#,
+            r#"{__name__="power_watts",n="4"}"#,
+            r#"{__name__="power_watts",n="5"}"#,
+            r#"{__name__="power_watts",none="5"}"#,
+            r#"{__name__="power_watts",none!="5"}"#,
+            r#"{__name__="power_watts",none=~"5|"}"#,
+            r#"{__name__=~"power.*|temp.*",rack=~"|r-1"}"#,
+            r#"{device="d-1",rack=~".*"}"#,
+        ] {
+            let matchers = Matchers::parse(text).unwrap();
+            let found: Vec<Labels> =
+                index.select(&matchers).iter().map(|series| series.labels.clone()).collect();
+            let expected: Vec<Labels> =
+                all.iter().filter(|labels| matchers.matches(labels)).cloned().collect();
+            assert_eq!(found, expected, "{text}");
+        }
+        assert_eq!(index.label_values("rack").len(), 5);
+        assert_eq!(index.label_names().len(), 4);
+    }
+}

@@ -1,0 +1,117 @@
+//! Columns of integers in as few bits as the widest of them needs.
+
+use super::bytes::{Bytes, put_varint};
+
+/// Bits that the widest needs.
+pub(super) fn width(widest: u64) -> u32 {
+    64 - widest.leading_zeros()
+}
+
+/// Appends the lowest `width` bits of each value.
+pub(super) fn pack(out: &mut Vec<u8>, width: u32, values: impl Iterator<Item = u64>) {
+    let (mut held, mut bits) = (0u128, 0u32);
+    for value in values {
+        held |= u128::from(value) << bits;
+        bits += width;
+        if bits >= 64 {
+            let [word @ .., _, _, _, _, _, _, _, _] = held.to_le_bytes();
+            out.extend_from_slice(&word);
+            held >>= 64;
+            bits -= 64;
+        }
+    }
+    let rest = held.to_le_bytes();
+    out.extend(rest.iter().take(bits.div_ceil(8) as usize));
+}
+
+/// Hands `count` values to `each`; `None` when there are not so many.
+pub(super) fn unpack(
+    bytes: &mut Bytes<'_>,
+    width: u32,
+    count: usize,
+    mut each: impl FnMut(u64),
+) -> Option<()> {
+    if width > 64 {
+        return None;
+    }
+    if width == 0 {
+        (0..count).for_each(|_| each(0));
+        return Some(());
+    }
+    let total = count.checked_mul(width as usize)?.div_ceil(8);
+    let packed = bytes.take(total)?;
+    let mask = u64::MAX >> (64 - width);
+    let (mut held, mut bits) = (0u128, 0u32);
+    let (words, rest) = packed.as_chunks::<8>();
+    let mut words = words.iter();
+    let mut rest = Some(rest);
+    for _ in 0..count {
+        if bits < width {
+            let word = match words.next() {
+                Some(word) => u64::from_le_bytes(*word),
+                None => {
+                    let tail = rest.take()?;
+                    tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+                }
+            };
+            held |= u128::from(word) << bits;
+            bits += 64;
+        }
+        each(low(held) & mask);
+        held >>= width;
+        bits -= width;
+    }
+    Some(())
+}
+
+fn low(held: u128) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = held.to_le_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Appends values as their distance from the least, with what [`unpack_from_least`] needs.
+pub(super) fn pack_from_least(out: &mut Vec<u8>, values: impl Iterator<Item = u64> + Clone) {
+    let (least, most) =
+        values.clone().fold((u64::MAX, 0), |(low, high), value| (low.min(value), high.max(value)));
+    let least = least.min(most);
+    let width = width(most - least);
+    put_varint(out, least);
+    out.push(width.to_le_bytes()[0]);
+    pack(out, width, values.map(|value| value - least));
+}
+
+/// The inverse of [`pack_from_least`].
+pub(super) fn unpack_from_least(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    mut each: impl FnMut(u64),
+) -> Option<()> {
+    let least = bytes.varint()?;
+    let width = u32::from(bytes.byte()?);
+    unpack(bytes, width, count, |value| each(value.wrapping_add(least)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_width_comes_back() {
+        for width in 0..=64u32 {
+            for count in [0usize, 1, 2, 7, 63, 64, 65, 129] {
+                let mask = if width == 0 { 0 } else { u64::MAX >> (64 - width) };
+                let values: Vec<u64> = (0..count as u64)
+                    .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask)
+                    .collect();
+                let mut out = Vec::new();
+                pack(&mut out, width, values.iter().copied());
+                assert_eq!(out.len(), (count * width as usize).div_ceil(8));
+                let (mut bytes, mut back) = (Bytes(&out), Vec::new());
+                assert_eq!(unpack(&mut bytes, width, count, |v| back.push(v)), Some(()));
+                assert_eq!(back, values, "{width} bits, {count} values");
+                assert!(bytes.0.is_empty());
+            }
+        }
+        assert_eq!(unpack(&mut Bytes(&[1, 2]), 9, 2, |_| ()), None);
+    }
+}

@@ -1,0 +1,333 @@
+//! The way out: series and samples for queries, the API and exporters.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use hallwatch_model::sample::from_float;
+use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_promql::{Matchers, Select, Series as Selected, Source, SourceError};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::bytes::{key, unseal};
+use super::head::{cut, merge, window_of};
+use super::index::Series;
+use super::record::read_ids;
+use super::shared::{Shared, count, lock, reading};
+use super::{Error, Stats, codec, schema};
+
+/// Idle connections kept open.
+const MOST_IDLE: usize = 4;
+/// How many windows with chunks are looked at for the last sample of a series that has none in
+/// the head.
+const LATEST_WINDOWS: usize = 2;
+
+/// Reads the store, from any thread, without waiting for the writer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub(super) shared: Arc<Shared>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+/// Times and values.
+type Columns = (Vec<i64>, Vec<f64>);
+
+impl Source for Reader {
+    fn select(&self, request: &Select<'_>) -> Result<Vec<Selected>, SourceError> {
+        let series = reading(&self.shared.index).select(request.matchers);
+        let columns = self
+            .columns(&series, request.start.as_millis(), request.end.as_millis())
+            .map_err(|error| SourceError(error.into()))?;
+        let both = series.iter().zip(columns).filter(|(_, (times, _))| !times.is_empty());
+        let selected = both.map(|(series, (times, values))| Selected {
+            labels: series.labels.clone(),
+            times,
+            values,
+        });
+        Ok(selected.collect())
+    }
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, idle: Arc::default() }
+    }
+
+    /// The series that match any of the sets of matchers (all series, when there is no set) and
+    /// have samples between `start` and `end`, to the two hours. In no particular order.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn series(
+        &self,
+        sets: &[Matchers],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<Labels>, Error> {
+        let found = self.present(self.matching(sets), start.as_millis(), end.as_millis())?;
+        Ok(found.iter().map(|series| series.labels.clone()).collect())
+    }
+
+    /// The names of the labels that these series have, sorted. See [`Reader::series`].
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn label_names(
+        &self,
+        sets: &[Matchers],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<Arc<str>>, Error> {
+        if sets.is_empty() && start == Timestamp::MIN && end == Timestamp::MAX {
+            return Ok(reading(&self.shared.index).label_names());
+        }
+        let found = self.series(sets, start, end)?;
+        let names: BTreeSet<Arc<str>> =
+            found.iter().flatten().map(|label| label.name.clone()).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    /// The values of the label `name` that these series have, sorted. See [`Reader::series`].
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn label_values(
+        &self,
+        name: &str,
+        sets: &[Matchers],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<Arc<str>>, Error> {
+        if sets.is_empty() && start == Timestamp::MIN && end == Timestamp::MAX {
+            return Ok(reading(&self.shared.index).label_values(name));
+        }
+        let found = self.series(sets, start, end)?;
+        let named = found.iter().flatten().filter(|label| &*label.name == name);
+        let values: BTreeSet<Arc<str>> = named.map(|label| label.value.clone()).collect();
+        Ok(values.into_iter().collect())
+    }
+
+    /// The newest sample of each series that matches; series that had none for hours are left out.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn latest(&self, matchers: &Matchers) -> Result<Vec<(Labels, Sample)>, Error> {
+        let series = reading(&self.shared.index).select(matchers);
+        let sample =
+            |time, value| Sample { time: Timestamp::from_millis(time), value: from_float(value) };
+        let (mut latest, mut quiet) = (Vec::with_capacity(series.len()), Vec::new());
+        for series in series {
+            let last = lock(&series.head).last();
+            match last {
+                Some((time, value)) => latest.push((series.labels.clone(), sample(time, value))),
+                None => quiet.push(series),
+            }
+        }
+        let from = {
+            let windows = reading(&self.shared.windows);
+            windows.keys().rev().take(LATEST_WINDOWS).next_back().copied()
+        };
+        if let Some(from) = from
+            && !quiet.is_empty()
+        {
+            let columns = self.columns(&quiet, super::head::window_start(from), i64::MAX)?;
+            for (series, (times, values)) in quiet.iter().zip(columns) {
+                if let (Some(time), Some(value)) = (times.last(), values.last()) {
+                    latest.push((series.labels.clone(), sample(*time, *value)));
+                }
+            }
+        }
+        Ok(latest)
+    }
+
+    /// The store in numbers. Walks over all series.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (series, head_bytes) = {
+            let index = reading(&self.shared.index);
+            let bytes = index.iter().map(|series| lock(&series.head).bytes()).sum();
+            (index.len(), bytes)
+        };
+        let windows = reading(&self.shared.windows);
+        Stats {
+            series,
+            head_bytes,
+            windows: windows.len(),
+            chunk_bytes: windows.values().map(|filled| filled.bytes).sum(),
+            chunk_samples: windows.values().map(|filled| filled.samples).sum(),
+            log_bytes: self.shared.log_bytes.load(Ordering::Relaxed),
+            export_lost_rows: self.shared.export_lost_rows.load(Ordering::Relaxed),
+            damage: self.shared.found.damage(),
+        }
+    }
+
+    fn matching(&self, sets: &[Matchers]) -> Vec<Arc<Series>> {
+        let index = reading(&self.shared.index);
+        if sets.is_empty() {
+            return index.iter().cloned().collect();
+        }
+        let found = sets.iter().flat_map(|matchers| index.select(matchers));
+        let unique: BTreeMap<u32, Arc<Series>> = found.map(|one| (one.id, one)).collect();
+        unique.into_values().collect()
+    }
+
+    /// Those that have samples in the time.
+    fn present(
+        &self,
+        series: Vec<Arc<Series>>,
+        start: i64,
+        end: i64,
+    ) -> Result<Vec<Arc<Series>>, Error> {
+        let start = start.max(self.shared.floor.load(Ordering::Relaxed));
+        let (mut found, mut unknown): (Vec<_>, Vec<_>) =
+            series.into_iter().partition(|series| lock(&series.head).touches(start, end));
+        for window in self.windows(start, end) {
+            if unknown.is_empty() {
+                break;
+            }
+            let ids: Option<Vec<u8>> = self.with_connection("read a window", |connection| {
+                let mut select =
+                    connection.prepare_cached("SELECT series FROM window WHERE window = ?1")?;
+                select.query_row([window], |row| row.get(0)).optional()
+            })?;
+            let Some(ids) = ids.as_deref().and_then(|ids| read_ids(window, ids)) else {
+                // Which ones it has cannot be told any more: better too many than too few.
+                count(&self.shared.found.rows);
+                found.append(&mut unknown);
+                break;
+            };
+            let (here, rest) =
+                unknown.into_iter().partition(|series| ids.binary_search(&series.id).is_ok());
+            unknown = rest;
+            found.extend::<Vec<_>>(here);
+        }
+        Ok(found)
+    }
+
+    /// The windows with chunks that the time touches.
+    fn windows(&self, start: i64, end: i64) -> Vec<i64> {
+        if start > end {
+            return Vec::new();
+        }
+        let windows = reading(&self.shared.windows);
+        windows.range(window_of(start)..=window_of(end)).map(|(window, _)| *window).collect()
+    }
+
+    /// The samples of each of the series, sorted by number, from `start` to `end`.
+    fn columns(&self, series: &[Arc<Series>], start: i64, end: i64) -> Result<Vec<Columns>, Error> {
+        let start = start.max(self.shared.floor.load(Ordering::Relaxed));
+        // The head first: what leaves it meanwhile is in chunks by then, and merging finds out.
+        let heads: Vec<Columns> = series
+            .iter()
+            .map(|series| {
+                let (mut times, mut values) = (Vec::new(), Vec::new());
+                lock(&series.head).read(start, end, &mut times, &mut values);
+                (times, values)
+            })
+            .collect();
+        let windows = self.windows(start, end);
+        if windows.is_empty() || series.is_empty() {
+            return Ok(heads);
+        }
+        let mut stored: HashMap<u32, Columns> = HashMap::new();
+        self.with_connection("read chunks", |connection| {
+            // One snapshot for all windows.
+            let transaction = connection.unchecked_transaction()?;
+            for window in windows {
+                match self.read_window(&transaction, window, series, (start, end), &mut stored) {
+                    Err(error) if schema::is_damage(&error) => count(&self.shared.found.chunks),
+                    read => read?,
+                }
+            }
+            transaction.finish()
+        })?;
+        let join = |(series, head): (&Arc<Series>, Columns)| match stored.remove(&series.id) {
+            None => head,
+            Some((mut times, mut values)) => match (times.last(), head.0.first()) {
+                (Some(last), Some(first)) if first <= last => {
+                    merge((&times, &values), (&head.0, &head.1))
+                }
+                _ => {
+                    times.extend_from_slice(&head.0);
+                    values.extend_from_slice(&head.1);
+                    (times, values)
+                }
+            },
+        };
+        Ok(series.iter().zip(heads).map(join).collect())
+    }
+
+    fn read_window(
+        &self,
+        connection: &Connection,
+        window: i64,
+        series: &[Arc<Series>],
+        (start, end): (i64, i64),
+        stored: &mut HashMap<u32, Columns>,
+    ) -> rusqlite::Result<()> {
+        let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
+        let mut take = |id: u32, data: &[u8]| {
+            let (times, values) = stored.entry(id).or_default();
+            let had = times.len();
+            let key = key(window, i64::from(id));
+            let read = unseal(data, key).and_then(|data| codec::decode(data, times, values));
+            if read.is_none() {
+                count(&self.shared.found.chunks);
+                return;
+            }
+            cut(had, start, end, times, values);
+            // A second part, beside a damaged first, may overlap with a third.
+            if had > 0 && times.get(had).is_some_and(|next| times.get(had - 1) >= Some(next)) {
+                let (old_times, new_times) = times.split_at(had);
+                let (old_values, new_values) = values.split_at(had);
+                (*times, *values) = merge((old_times, old_values), (new_times, new_values));
+            }
+        };
+        let spread = (last.id - first.id) as usize + 1;
+        if spread <= series.len().saturating_mul(4) {
+            let mut select = connection.prepare_cached(
+                "SELECT series, data FROM chunk \
+                 WHERE window = ?1 AND series BETWEEN ?2 AND ?3 ORDER BY series, part",
+            )?;
+            let mut rows = select.query(params![window, first.id, last.id])?;
+            let mut wanted = series.iter().map(|series| series.id).peekable();
+            while let Some(row) = rows.next()? {
+                let id: u32 = row.get(0)?;
+                while wanted.next_if(|next| *next < id).is_some() {}
+                if wanted.peek() == Some(&id) {
+                    take(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
+                }
+            }
+            return Ok(());
+        }
+        let mut select = connection.prepare_cached(
+            "SELECT data FROM chunk WHERE window = ?1 AND series = ?2 ORDER BY part",
+        )?;
+        for series in series {
+            let mut rows = select.query(params![window, series.id])?;
+            while let Some(row) = rows.next()? {
+                take(series.id, row.get_ref(0)?.as_bytes().unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lends a connection.
+    pub(super) fn with_connection<T>(
+        &self,
+        attempt: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let idle = lock(&self.idle).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.shared.path).map_err(Error::read(attempt))?,
+        };
+        let done = work(&connection).map_err(Error::read(attempt));
+        let mut idle = lock(&self.idle);
+        if idle.len() < MOST_IDLE {
+            idle.push(connection);
+        }
+        done
+    }
+}

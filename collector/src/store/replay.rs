@@ -1,0 +1,270 @@
+//! The start: what is on disk comes back into memory. Rows that are damaged are counted and left
+//! out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use hallwatch_model::{AgentPath, Id};
+use rusqlite::{Connection, Params, Row};
+
+use super::bytes::{key, unseal};
+use super::dictionary::Agent;
+use super::flush::Flush;
+use super::record::{read_labels, read_points, sum_entry};
+use super::shared::{Filled, Found, Shared, count, reading, writing};
+use super::track::Track;
+use super::{Error, Options, Reader, Store, salvage, schema};
+
+/// Log rows held in memory at once while replaying.
+const STEP: i64 = 64;
+
+pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, Error> {
+    let path = dir.join(schema::FILE);
+    let found = Found::default();
+    salvage::finish(&path)?;
+    let connection = match salvage::is_asked(&path) {
+        true => None,
+        false => match schema::open(&path) {
+            Err(error) if schema::is_damage(&error) => None,
+            opened => Some(opened.map_err(Error::write("open the store"))?),
+        },
+    };
+    let connection = match connection {
+        Some(connection) => connection,
+        None => salvage::salvage(&path, &found)?,
+    };
+    let version = schema::version(&connection).map_err(Error::read("read the store's version"))?;
+    if version != schema::VERSION {
+        return Err(Error::Version { path: dir.to_owned(), version, known: schema::VERSION });
+    }
+    let shared = Arc::new(Shared {
+        path,
+        index: std::sync::RwLock::default(),
+        windows: std::sync::RwLock::default(),
+        floor: AtomicI64::new(i64::MIN),
+        found,
+        log_bytes: AtomicU64::new(0),
+        export_lost_rows: AtomicU64::new(0),
+    });
+    let mut store = Store {
+        options: options.clone(),
+        connection,
+        reader: Reader::new(shared.clone()),
+        shared,
+        agents: HashMap::new(),
+        series: Vec::new(),
+        flush: Flush::default(),
+        cursors: BTreeMap::new(),
+        now: 0,
+        last_log: 0,
+        broken: false,
+        _lock: lock,
+    };
+    store.load().map_err(Error::read("read the store"))?;
+    Ok(store)
+}
+
+/// Hands every row to `each`; a row for which it has no use is counted. A table that cannot be
+/// read further is counted too.
+pub(super) fn rows(
+    connection: &Connection,
+    damaged: &AtomicU64,
+    query: &str,
+    params: impl Params,
+    mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<()>>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query(params)?;
+    loop {
+        let used = match rows.next() {
+            Ok(None) => return Ok(()),
+            Ok(Some(row)) => each(row),
+            Err(error) if schema::is_damage(&error) => {
+                count(damaged);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        match used {
+            Ok(Some(())) => (),
+            Ok(None) => count(damaged),
+            Err(error) if schema::is_damage(&error) => count(damaged),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Store {
+    fn load(&mut self) -> rusqlite::Result<()> {
+        let shared = self.shared.clone();
+        self.load_series(&shared)?;
+        self.load_agents(&shared)?;
+        self.load_windows(&shared)?;
+        rows(
+            &self.connection,
+            &shared.found.rows,
+            "SELECT name, position FROM exporter",
+            [],
+            |row| {
+                let position: i64 = row.get(1)?;
+                self.cursors.insert(row.get(0)?, position.cast_unsigned());
+                Ok(Some(()))
+            },
+        )?;
+        self.replay(&shared)
+    }
+
+    fn load_series(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+        let mut index = writing(&shared.index);
+        let mut loaded = Vec::new();
+        rows(
+            &self.connection,
+            &shared.found.series,
+            "SELECT id, labels FROM series ORDER BY id",
+            [],
+            |row| {
+                let id: u32 = row.get(0)?;
+                index.reserve(id);
+                let labels = read_labels(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
+                Ok(labels.map(|labels| loaded.push(index.insert(id, labels))))
+            },
+        )?;
+        // Numbers are not given again, even when the last rows cannot be read.
+        let highest: Option<u32> = self
+            .connection
+            .query_row("SELECT max(id) FROM series", [], |row| row.get(0))
+            .unwrap_or_default();
+        index.reserve(highest.unwrap_or(0));
+        drop(index);
+        for series in loaded {
+            self.know(series);
+        }
+        Ok(())
+    }
+
+    fn load_agents(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+        let damaged = &shared.found.rows;
+        let mut agents: HashMap<i64, (AgentPath, Agent)> = HashMap::new();
+        rows(&self.connection, damaged, "SELECT id, tenant, site, agent FROM agent", [], |row| {
+            let id: i64 = row.get(0)?;
+            let text = |at: usize| row.get::<_, String>(at);
+            let (tenant, site, agent) = (text(1)?, text(2)?, text(3)?);
+            let path = || {
+                let id = |text: &str| Id::new(text).ok();
+                Some(AgentPath { tenant: id(&tenant)?, site: id(&site)?, agent: id(&agent)? })
+            };
+            let Some(path) = path() else { return Ok(None) };
+            agents.insert(id, (path, Agent::new(id)));
+            Ok(Some(()))
+        })?;
+        let known = &self.series;
+        rows(
+            &self.connection,
+            damaged,
+            "SELECT agent, dictionary, id, series, sum FROM dictionary",
+            [],
+            |row| {
+                let (dictionary, id, series): (i64, u32, u32) =
+                    (row.get(1)?, row.get(2)?, row.get(3)?);
+                let (number, sum): (i64, u32) = (row.get(0)?, row.get(4)?);
+                let Some((_, agent)) = agents.get_mut(&number) else { return Ok(None) };
+                if sum != sum_entry(number, dictionary.cast_unsigned(), id, series) {
+                    return Ok(None);
+                }
+                // Of a series that is damaged nothing is known: its agent will be asked again.
+                if known.get(series as usize).is_some_and(Option::is_some) {
+                    let dictionary = dictionary.cast_unsigned();
+                    agent.dictionaries.entry(dictionary).or_default().set(id, series);
+                }
+                Ok(Some(()))
+            },
+        )?;
+        rows(
+            &self.connection,
+            damaged,
+            "SELECT agent, boot, ranges, seen FROM received",
+            [],
+            |row| {
+                let (number, boot, seen): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(3)?);
+                let Some((_, agent)) = agents.get_mut(&number) else { return Ok(None) };
+                let ranges = row.get_ref(2)?.as_bytes().unwrap_or_default();
+                let track = unseal(ranges, key(number, boot));
+                let Some(track) = track.and_then(Track::read) else { return Ok(None) };
+                agent.tracks.insert(boot.cast_unsigned(), (track, seen));
+                self.now = self.now.max(seen);
+                Ok(Some(()))
+            },
+        )?;
+        self.agents = agents.into_values().collect();
+        Ok(())
+    }
+
+    fn load_windows(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+        let mut windows = writing(&shared.windows);
+        rows(
+            &self.connection,
+            &shared.found.rows,
+            "SELECT window, upto, bytes, samples FROM window",
+            [],
+            |row| {
+                let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                let filled = Filled { upto: number(1)?, bytes: number(2)?, samples: number(3)? };
+                windows.insert(row.get(0)?, filled);
+                Ok(Some(()))
+            },
+        )?;
+        // Chunks are found even when the row of their window is damaged.
+        let mut after = i64::MIN;
+        let mut next =
+            self.connection.prepare("SELECT min(window) FROM chunk WHERE window > ?1")?;
+        while let Ok(Some(window)) = next.query_row([after], |row| row.get::<_, Option<i64>>(0)) {
+            windows.entry(window).or_default();
+            after = window;
+        }
+        Ok(())
+    }
+
+    /// Puts into the heads what is in the log and not in chunks.
+    fn replay(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+        let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'log'";
+        let last: i64 = self.connection.query_row(sequence, [], |row| row.get(0)).unwrap_or(0);
+        self.last_log = last.cast_unsigned();
+        let bytes: i64 = self
+            .connection
+            .query_row("SELECT coalesce(sum(length(data)), 0) FROM log", [], |row| row.get(0))
+            .unwrap_or(0);
+        shared.log_bytes.store(bytes.cast_unsigned(), Ordering::Relaxed);
+        let from = "SELECT value FROM meta WHERE key = 'replay_from'";
+        let mut next: i64 = self.connection.query_row(from, [], |row| row.get(0)).unwrap_or(0);
+        while next <= last {
+            let (mut read, mut received) = (Vec::new(), 0i64);
+            let until = next.saturating_add(STEP);
+            let query = "SELECT id, received, data FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id";
+            rows(&self.connection, &shared.found.log_rows, query, [next, until], |row| {
+                let (id, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+                received = received.max(at);
+                let data = row.get_ref(2)?.as_bytes().unwrap_or_default();
+                let points = read_points(data);
+                Ok(points.map(|points| read.push((id.cast_unsigned(), data.len(), points))))
+            })?;
+            self.now = self.now.max(received);
+            for (id, bytes, mut points) in read {
+                {
+                    let windows = reading(&shared.windows);
+                    points.retain(|point| {
+                        let window = super::head::window_of(point.time);
+                        windows.get(&window).is_none_or(|filled| filled.upto < id)
+                    });
+                }
+                self.last_log = self.last_log.max(id);
+                self.flush.appended += bytes as u64;
+                self.apply(id, &points);
+            }
+            next = until;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! The one SQLite file: how it is opened, and its tables.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// The name of the file in the store's folder.
+pub(super) const FILE: &str = "store.sqlite";
+/// What `user_version` says.
+pub(super) const VERSION: i64 = 1;
+
+/// Chunks are keyed by window first, so that a window is written, read and deleted as neighbours.
+/// A blob is sealed by a checksum. A chunk has a part above 0 only when part 0 is damaged.
+///
+/// `window.upto`: the samples of this window in log rows up to there are all in chunks.
+/// `window.series`: which series have chunks in it.
+/// `meta.replay_from`: log rows below it are wholly in chunks.
+const TABLES: &str = "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE agent (
+        id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, site TEXT NOT NULL, agent TEXT NOT NULL,
+        UNIQUE (tenant, site, agent));
+    CREATE TABLE series (id INTEGER PRIMARY KEY, labels BLOB NOT NULL);
+    CREATE TABLE dictionary (
+        agent INTEGER NOT NULL, dictionary INTEGER NOT NULL, id INTEGER NOT NULL,
+        series INTEGER NOT NULL, sum INTEGER NOT NULL,
+        PRIMARY KEY (agent, dictionary, id)) WITHOUT ROWID;
+    CREATE TABLE received (
+        agent INTEGER NOT NULL, boot INTEGER NOT NULL, ranges BLOB NOT NULL,
+        watermark INTEGER NOT NULL, seen INTEGER NOT NULL,
+        PRIMARY KEY (agent, boot)) WITHOUT ROWID;
+    CREATE TABLE log (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, agent INTEGER NOT NULL, received INTEGER NOT NULL,
+        data BLOB NOT NULL);
+    CREATE TABLE chunk (
+        window INTEGER NOT NULL, series INTEGER NOT NULL, part INTEGER NOT NULL,
+        data BLOB NOT NULL, PRIMARY KEY (window, series, part)) WITHOUT ROWID;
+    CREATE TABLE window (
+        window INTEGER PRIMARY KEY, upto INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        samples INTEGER NOT NULL, series BLOB NOT NULL);
+    CREATE TABLE exporter (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, time INTEGER NOT NULL,
+        received INTEGER NOT NULL, device TEXT NOT NULL, door TEXT NOT NULL,
+        person TEXT NOT NULL, result TEXT NOT NULL);
+    CREATE INDEX event_by_time ON event (time);
+";
+
+/// The writer's connection.
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    // Chunks of up to about 4 kB lie in a page of this size without an overflow page each.
+    connection.pragma_update(None, "page_size", 16_384)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?;
+    }
+    Ok(connection)
+}
+
+/// What version the file has.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// A connection for a reader.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(16);
+    Ok(connection)
+}
+
+/// Whether the error means that the file is not what was written.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::{Error, ErrorCode};
+    match error {
+        Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        }
+        Error::InvalidColumnType(..)
+        | Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,107 @@
+//! What a configuration may say, and what is said about one that is wrong.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use hallwatch_collector::config::{Config, Files, parse};
+use hallwatch_config::{Invalid, Source};
+
+/// Files that need no disk: what is in them depends on their names.
+struct Shelf;
+
+impl Files for Shelf {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match path.to_str() {
+            Some("/etc/hallwatch/secret") => Ok(b"hunter2\n".to_vec()),
+            Some("/etc/hallwatch/empty") => Ok(b"\n".to_vec()),
+            Some("/etc/hallwatch/ca.pem") => Ok(b"-----BEGIN CERTIFICATE-----\n".to_vec()),
+            Some("/etc/hallwatch/latin1.yaml") => Ok(b"na\xefve".to_vec()),
+            Some("/etc/hallwatch/locked") => Err(io::ErrorKind::PermissionDenied.into()),
+            Some("/etc/hallwatch/more.yaml" | "/etc/hallwatch/rules/power.yaml") => {
+                Ok(b"groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]\n".to_vec())
+            }
+            Some("/etc/hallwatch/bad.yaml") => {
+                Ok(b"groups: [{name: g, rules: [{alert: A, expr: \"up ==\"}]}]\n".to_vec())
+            }
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        match directory.to_str() {
+            Some("/etc/hallwatch/rules") => Ok(vec!["README".into(), "power.yaml".into()]),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+fn checked(name: &str, text: &str) -> Result<Config, Invalid> {
+    parse(&Source::new(name, text), Path::new("/etc/hallwatch"), &Shelf)
+}
+
+#[test]
+fn everything_that_can_be_said_is_understood() {
+    let config = checked("collector.toml", include_str!("good/collector.toml")).unwrap();
+    assert_eq!(config.id.as_str(), "c-1");
+    assert_eq!(config.data, Path::new("/etc/hallwatch/data"));
+    assert_eq!(config.broker.login.unwrap().password, "hunter2");
+    let paths: Vec<String> =
+        config.sites.iter().flat_map(|site| site.agent_paths()).map(|p| p.to_string()).collect();
+    assert_eq!(paths, ["acme/fra-1/gw-1", "acme/fra-1/gw-2", "globex/fra-1/gw-1"]);
+    assert_eq!(config.sites[0].name, "Frankfurt 1");
+    assert_eq!(config.sites[1].name, "fra-1");
+    let names: Vec<&str> = config.rules.set.groups.iter().map(|group| &*group.file).collect();
+    assert_eq!(names, ["rules/power.yaml", "more.yaml"]);
+    assert_eq!(config.rules.interval, Duration::from_millis(500));
+    assert_eq!(config.notify.group_wait, Duration::ZERO);
+    assert_eq!(config.receivers[0].webhook.timeout, Duration::from_secs(5));
+    assert_eq!(config.sinks[0].influx.token.as_deref(), Some("hunter2"));
+    assert_eq!(config.retention.size.0, 100 << 30);
+}
+
+#[test]
+fn what_is_not_said_has_a_default_that_harms_nobody() {
+    let text = "
+        collector = { id = 'c-1', data = '/data' }
+        broker = { url = 'mqtt://127.0.0.1' }
+        site = [{ id = 'fra-1', tenant = 'acme', agents = ['gw-1'] }]
+    ";
+    let config = checked("collector.toml", text).unwrap();
+    assert!(config.listen.ip().is_loopback());
+    let own = checked("collector.toml", include_str!("good/collector.toml")).unwrap();
+    assert_ne!(config.rules.set.groups.len(), own.rules.set.groups.len(), "the shipped library");
+    assert_eq!(config.rules.interval, Duration::from_secs(1));
+    assert!(config.receivers.is_empty() && config.sinks.is_empty());
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let config = checked("collector.toml", include_str!("good/collector.toml")).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_a_hint() {
+    let cases = [
+        ("empty", include_str!("bad/empty.bad.toml")),
+        ("syntax", include_str!("bad/syntax.bad.toml")),
+        ("identity", include_str!("bad/identity.bad.toml")),
+        ("broker", include_str!("bad/broker.bad.toml")),
+        ("broker-tls", include_str!("bad/broker-tls.bad.toml")),
+        ("sites", include_str!("bad/sites.bad.toml")),
+        ("rules-and-people", include_str!("bad/rules-and-people.bad.toml")),
+        ("sinks", include_str!("bad/sinks.bad.toml")),
+        ("rule-file", include_str!("bad/rule-file.bad.toml")),
+    ];
+    let mut mistakes = 0;
+    for (name, text) in cases {
+        let invalid = checked(&format!("{name}.bad.toml"), text).expect_err(name);
+        mistakes += invalid.problems().len();
+        insta::with_settings!({ snapshot_path => "bad", prepend_module_to_snapshot => false,
+            omit_expression => true }, {
+            insta::assert_snapshot!(name, invalid.render(false));
+        });
+    }
+    assert!(mistakes >= 40, "{mistakes}");
+}

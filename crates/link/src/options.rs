@@ -1,0 +1,105 @@
+//! What a connection is told before it is opened.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::event::Message;
+use crate::io::tls::Tls;
+
+/// How to reach a broker, as whom, and what to hear.
+#[derive(Clone)]
+pub struct Options {
+    /// Name or address of the broker.
+    pub host: String,
+    /// Its port: 1883, or 8883 with TLS, by convention.
+    pub port: u16,
+    /// TLS, when the broker wants it.
+    pub tls: Option<Tls>,
+    /// Who we are. Two connections with one client id throw each other off.
+    pub client_id: String,
+    /// User name, if any.
+    pub username: Option<String>,
+    /// Password, if any. Not sent without a user name.
+    pub password: Option<String>,
+    /// A silent peer is noticed after one and a half times this; in whole seconds, at least one.
+    pub keep_alive: Duration,
+    /// Whether the broker shall forget the session of an earlier connection.
+    pub clean_start: bool,
+    /// How long the broker keeps the session after a disconnect; in whole seconds.
+    pub session_expiry: Duration,
+    /// What the broker publishes for us when we vanish.
+    pub will: Option<Message>,
+    /// The largest packet taken from the broker, in bytes. A broker that sends a larger one breaks
+    /// the protocol and is disconnected.
+    pub max_packet_bytes: u32,
+    /// How many messages the broker may have on the way to us unacknowledged; at least 1.
+    pub receive_maximum: u16,
+    /// Topic filters, subscribed with QoS 1 at every connect.
+    pub subscriptions: Vec<String>,
+    /// The pauses between attempts.
+    pub backoff: Backoff,
+    /// How many messages may wait in each direction.
+    pub queue: usize,
+    /// How long to wait for the TCP connection, the TLS handshake and the CONNACK, each.
+    pub connect_timeout: Duration,
+    /// A broker that does not acknowledge a message for so long is taken for stuck, and left.
+    pub ack_timeout: Duration,
+}
+
+impl Options {
+    /// A plain connection to `host:port` as `client_id`; everything else as it is best for a
+    /// journal with acknowledgements above: clean start, no session, 10 s keep-alive, 1 MiB
+    /// packets and a little more, a queue of 1,024.
+    #[must_use]
+    pub fn new(host: &str, port: u16, client_id: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            tls: None,
+            client_id: client_id.to_owned(),
+            username: None,
+            password: None,
+            keep_alive: Duration::from_secs(10),
+            clean_start: true,
+            session_expiry: Duration::ZERO,
+            will: None,
+            max_packet_bytes: (1 << 20) + (1 << 16),
+            receive_maximum: 256,
+            subscriptions: Vec::new(),
+            backoff: Backoff::default(),
+            queue: 1024,
+            connect_timeout: Duration::from_secs(10),
+            ack_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("tls", &self.tls.is_some())
+            .field("client_id", &self.client_id)
+            .field("username", &self.username)
+            .field("subscriptions", &self.subscriptions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The pauses between attempts to connect: they double from `first` to `most`; each is shortened
+/// by up to half, differently for each client, so that a site does not reconnect as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The pause after the first failure.
+    pub first: Duration,
+    /// No pause is longer.
+    pub most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(250), most: Duration::from_secs(30) }
+    }
+}

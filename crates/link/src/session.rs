@@ -1,0 +1,321 @@
+//! One connection after the broker took us in: what is on its way, when to ping, when to give up.
+//! Times are durations since the connection was made.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rumqttc::v5::mqttbytes::Error as CodecError;
+
+use crate::codec::{self, Incoming, Limits};
+use crate::event::{Event, Message, reason};
+
+/// At most so many messages are on their way unacknowledged, even if the broker takes more.
+const WINDOW: u16 = 256;
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    limits: Limits,
+    keep_alive: Duration,
+    ack_timeout: Duration,
+    in_flight: BTreeMap<u16, InFlight>,
+    last_id: u16,
+    subscribing: Option<(u16, Vec<String>)>,
+    heard: Duration,
+    pinged: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    topic: String,
+    sent: Duration,
+}
+
+/// Why the connection has to be left.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Silent { what: &'static str, after: Duration },
+    Protocol(&'static str),
+    Disconnected { reason_code: u8 },
+    Codec(CodecError),
+}
+
+impl From<CodecError> for Fault {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+/// What a packet means for the owner of the connection. `acknowledge`: once it is handed over.
+#[derive(Debug)]
+pub(crate) struct Happening {
+    pub(crate) event: Event,
+    pub(crate) acknowledge: Option<u16>,
+}
+
+impl From<Event> for Happening {
+    fn from(event: Event) -> Self {
+        Self { event, acknowledge: None }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(
+        limits: Limits,
+        keep_alive: Duration,
+        ack_timeout: Duration,
+        now: Duration,
+    ) -> Self {
+        // A broker may shorten the keep-alive. 0 would switch it off: then ours stays, for us.
+        let asked = limits.keep_alive_seconds.filter(|seconds| *seconds > 0);
+        let keep_alive = asked.map_or(keep_alive, |seconds| Duration::from_secs(seconds.into()));
+        Self {
+            limits,
+            keep_alive: keep_alive.max(Duration::from_secs(1)),
+            ack_timeout,
+            in_flight: BTreeMap::new(),
+            last_id: 0,
+            subscribing: None,
+            heard: now,
+            pinged: None,
+        }
+    }
+
+    /// Whether one more message may be sent.
+    pub(crate) fn ready(&self) -> bool {
+        self.in_flight.len() < usize::from(self.limits.receive_maximum.min(WINDOW))
+    }
+
+    /// Whether nothing is on its way.
+    pub(crate) fn idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        filters: Vec<String>,
+        out: &mut BytesMut,
+    ) -> Result<(), Fault> {
+        if filters.is_empty() {
+            return Ok(());
+        }
+        let id = self.free_id();
+        codec::subscribe(id, &filters, out)?;
+        self.subscribing = Some((id, filters));
+        Ok(())
+    }
+
+    /// Sends `message`, or says why the broker would not take it.
+    pub(crate) fn publish(
+        &mut self,
+        message: Message,
+        now: Duration,
+        out: &mut BytesMut,
+    ) -> Result<Option<Event>, Fault> {
+        let refuse = |topic, reason_code| Ok(Some(Event::Refused { topic, reason_code }));
+        let topic = message.topic.as_str();
+        if topic.is_empty() || topic.len() > 65_535 || topic.contains(['+', '#', '\0']) {
+            return refuse(message.topic, reason::TOPIC_NAME_INVALID);
+        }
+        if message.retain && !self.limits.retain {
+            return refuse(message.topic, reason::RETAIN_NOT_SUPPORTED);
+        }
+        let id = self.limits.qos1.then(|| self.free_id());
+        let packet = codec::publish_packet(&message, id);
+        // The protocol itself ends at 256 MiB.
+        let most = self.limits.max_packet_bytes.unwrap_or(u32::MAX).min(268_435_455);
+        if u32::try_from(packet.size()).unwrap_or(u32::MAX) > most {
+            return refuse(message.topic, reason::PACKET_TOO_LARGE);
+        }
+        packet.write(out, None)?;
+        if let Some(id) = id {
+            self.in_flight.insert(id, InFlight { topic: message.topic, sent: now });
+        }
+        Ok(None)
+    }
+
+    /// The next packet id that is not in use; there always is one, the window is far smaller.
+    fn free_id(&mut self) -> u16 {
+        let subscribing = self.subscribing.as_ref().map(|(id, _)| *id);
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if !self.in_flight.contains_key(&self.last_id) && subscribing != Some(self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        packet: Incoming,
+        now: Duration,
+    ) -> Result<Vec<Happening>, Fault> {
+        self.heard(now);
+        Ok(match packet {
+            Incoming::Publish { message, acknowledge } => {
+                vec![Happening { event: Event::Message(message), acknowledge }]
+            }
+            Incoming::PubAck { id, reason_code } => match self.in_flight.remove(&id) {
+                Some(InFlight { topic, .. }) if reason_code >= 0x80 => {
+                    vec![Event::Refused { topic, reason_code }.into()]
+                }
+                Some(_) => Vec::new(),
+                None => return Err(Fault::Protocol("it acknowledged what was not sent")),
+            },
+            Incoming::SubAck { id, reason_codes } => match self.subscribing.take() {
+                Some((asked, filters)) if asked == id && filters.len() == reason_codes.len() => {
+                    let answers = filters.into_iter().zip(reason_codes);
+                    answers
+                        .filter(|(_, reason_code)| *reason_code >= 0x80)
+                        .map(|(topic, reason_code)| Event::Refused { topic, reason_code }.into())
+                        .collect()
+                }
+                _ => return Err(Fault::Protocol("its SUBACK answers no SUBSCRIBE")),
+            },
+            Incoming::PingResp => Vec::new(),
+            Incoming::Disconnect { reason_code } => {
+                return Err(Fault::Disconnected { reason_code });
+            }
+            Incoming::ConnAck { .. } => return Err(Fault::Protocol("it sent a second CONNACK")),
+            Incoming::Unexpected => {
+                return Err(Fault::Protocol("it sent a packet that no broker may send here"));
+            }
+        })
+    }
+
+    /// The peer lives.
+    fn heard(&mut self, now: Duration) {
+        self.heard = now;
+        self.pinged = None;
+    }
+
+    /// Nobody listened to the peer until now: all silence starts anew.
+    pub(crate) fn deaf(&mut self, now: Duration) {
+        self.heard(now);
+        for message in self.in_flight.values_mut() {
+            message.sent = now;
+        }
+    }
+
+    fn dead_after(&self) -> Duration {
+        self.keep_alive * 3 / 2
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub(crate) fn deadline(&self) -> Duration {
+        let silence = match self.pinged {
+            None => self.heard + self.keep_alive / 2,
+            Some(_) => self.heard + self.dead_after(),
+        };
+        let oldest = self.in_flight.values().map(|message| message.sent).min();
+        oldest.map_or(silence, |sent| silence.min(sent + self.ack_timeout))
+    }
+
+    /// Pings a silent peer, gives up a dead one. Whoever sends nothing hears nothing either, so
+    /// the ping after half a keep-alive of silence also keeps the broker content.
+    pub(crate) fn tick(&mut self, now: Duration, out: &mut BytesMut) -> Result<(), Fault> {
+        let silence = now.saturating_sub(self.heard);
+        if silence >= self.dead_after() {
+            return Err(Fault::Silent { what: "sign of life", after: self.dead_after() });
+        }
+        let oldest = self.in_flight.values().map(|message| message.sent).min();
+        if oldest.is_some_and(|sent| now.saturating_sub(sent) >= self.ack_timeout) {
+            return Err(Fault::Silent { what: "PUBACK", after: self.ack_timeout });
+        }
+        if self.pinged.is_none() && silence >= self.keep_alive / 2 {
+            codec::ping(out);
+            self.pinged = Some(now);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn message(bytes: usize) -> Message {
+        Message { topic: "t".into(), payload: vec![0; bytes].into(), retain: false }
+    }
+
+    fn session(limits: Limits) -> Session {
+        Session::new(limits, 10 * S, 30 * S, Duration::ZERO)
+    }
+
+    #[test]
+    fn the_window_of_the_broker_is_respected() {
+        let mut session = session(Limits { receive_maximum: 2, ..Limits::default() });
+        let mut out = BytesMut::new();
+        for _ in 0..2 {
+            assert!(session.ready());
+            assert!(session.publish(message(1), S, &mut out).unwrap().is_none());
+        }
+        assert!(!session.ready());
+        session.receive(Incoming::PubAck { id: 1, reason_code: 0 }, S).unwrap();
+        assert!(session.ready());
+    }
+
+    #[test]
+    fn what_the_broker_would_not_take_is_refused_here() {
+        let limits = Limits { max_packet_bytes: Some(100), retain: false, ..Limits::default() };
+        let mut session = session(limits);
+        let mut out = BytesMut::new();
+        let retained = Message { retain: true, ..message(1) };
+        let wild = Message { topic: "a/+".into(), ..message(1) };
+        for (message, code) in [(message(100), 0x95), (retained, 0x9a), (wild, 0x90)] {
+            let refused = session.publish(message, S, &mut out).unwrap();
+            assert!(
+                matches!(refused, Some(Event::Refused { reason_code, .. }) if reason_code == code)
+            );
+        }
+        assert!(out.is_empty() && session.idle());
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_and_then_left_after_one_and_a_half_keep_alives() {
+        let mut session = session(Limits::default());
+        let mut out = BytesMut::new();
+        assert_eq!(session.deadline(), 5 * S);
+        session.tick(5 * S, &mut out).unwrap();
+        assert_eq!(&out[..], [0xc0, 0]);
+        assert_eq!(session.deadline(), 15 * S);
+        session.tick(14 * S, &mut out).unwrap();
+        assert_eq!(out.len(), 2, "one ping is enough");
+        session.receive(Incoming::PingResp, 14 * S).unwrap();
+        assert_eq!(session.deadline(), 19 * S);
+        session.tick(19 * S, &mut out).unwrap();
+        assert!(matches!(session.tick(29 * S, &mut out), Err(Fault::Silent { .. })));
+    }
+
+    #[test]
+    fn a_broker_that_pings_but_never_acknowledges_is_left() {
+        let mut session = session(Limits::default());
+        let mut out = BytesMut::new();
+        session.publish(message(1), S, &mut out).unwrap();
+        for second in 2..31 {
+            session.receive(Incoming::PingResp, second * S).unwrap();
+            session.tick(second * S, &mut out).unwrap();
+        }
+        assert!(matches!(
+            session.tick(31 * S, &mut out),
+            Err(Fault::Silent { what: "PUBACK", .. })
+        ));
+    }
+
+    #[test]
+    fn packet_ids_in_use_are_not_given_twice() {
+        let mut session = session(Limits::default());
+        let mut out = BytesMut::new();
+        session.publish(message(1), S, &mut out).unwrap();
+        for _ in 0..70_000 {
+            let before = session.last_id;
+            session.publish(message(1), S, &mut out).unwrap();
+            let id = session.last_id;
+            assert!(id != 1 && id != 0, "after {before}");
+            session.receive(Incoming::PubAck { id, reason_code: 0 }, S).unwrap();
+            out.clear();
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What comes back from a query, and what it may cost.
+
+use std::time::Duration;
+
+use hallwatch_model::{Labels, Timestamp};
+
+use crate::source::Series;
+
+/// The result of a query.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The value of the expression.
+    pub value: Value,
+    /// Warnings in Prometheus' wording, each once, sorted.
+    pub warnings: Vec<String>,
+    /// Infos in Prometheus' wording, each once, sorted.
+    pub infos: Vec<String>,
+    /// How many samples the source gave.
+    pub samples_read: usize,
+}
+
+/// The value of an expression.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A number at a time.
+    Scalar(Timestamp, f64),
+    /// A text at a time.
+    String(Timestamp, String),
+    /// One sample per series. In the order that the expression gives (`sort`, `topk`), otherwise in
+    /// the order of the source.
+    Vector(Vec<InstantSample>),
+    /// Points per series. Of a range query sorted by labels, without series that have no points.
+    Matrix(Vec<Series>),
+}
+
+/// One sample of an instant vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstantSample {
+    /// Which series.
+    pub labels: Labels,
+    /// When: the time of the query.
+    pub time: Timestamp,
+    /// What.
+    pub value: f64,
+}
+
+/// Why a query has to stop before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The time is up.
+    Timeout,
+    /// Nobody waits any more.
+    Canceled,
+}
+
+/// What a query may cost, and the settings of the engine.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
+    /// How many samples may be held in memory at once, counting what the source gave and every cell
+    /// (series × steps) of an intermediate result. Prometheus' default is 50,000,000.
+    pub max_samples: usize,
+    /// How many steps a range query may have. Prometheus' API allows 11,000.
+    pub max_steps: usize,
+    /// How old a sample may be and still be the value of its series. Prometheus' default is 5 min.
+    pub lookback: Duration,
+    /// The step of a subquery that names none (the global evaluation interval). 1 min.
+    pub subquery_step: Duration,
+    /// Asked often: whether the query has to stop.
+    pub stop: &'a dyn Fn() -> Option<Stop>,
+}
+
+impl Default for Limits<'_> {
+    fn default() -> Self {
+        Self {
+            max_samples: 50_000_000,
+            max_steps: 11_000,
+            lookback: Duration::from_secs(5 * 60),
+            subquery_step: Duration::from_secs(60),
+            stop: &|| None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Limits<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits")
+            .field("max_samples", &self.max_samples)
+            .field("max_steps", &self.max_steps)
+            .field("lookback", &self.lookback)
+            .field("subquery_step", &self.subquery_step)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! Instant selectors: the last sample of each series, unless it is too old or missing.
+
+use hallwatch_model::Timestamp;
+use hallwatch_model::sample::is_missing;
+
+use super::fetch::length;
+use super::{ABSENT, Column, Eval, Grid};
+use crate::error::{Error, millis};
+use crate::plan::{At, Select, Shift};
+use crate::source::Series;
+
+/// How many series are worked on before it is asked again whether to stop.
+const SERIES_BETWEEN_CHECKS: usize = 256;
+
+impl Eval<'_> {
+    /// The time that a step asks about, after `@` and `offset`.
+    pub(super) fn shifted(&self, shift: Shift, time: i64) -> i64 {
+        let time = match shift.at {
+            None => time,
+            Some(At::Start) => self.query.start,
+            Some(At::End) => self.query.last(),
+            Some(At::Time(time)) => time,
+        };
+        time.saturating_sub(shift.offset)
+    }
+
+    /// The values at each step; with `stamps`, the times of the samples in seconds instead.
+    pub(super) fn select(
+        &mut self,
+        select: &Select,
+        grid: Grid,
+        stamps: bool,
+    ) -> Result<Vec<Column>, Error> {
+        let lookback = millis(self.limits.lookback);
+        let first = self.shifted(select.shift, grid.start);
+        let last = self.shifted(select.shift, grid.last());
+        let series = self.fetch(&select.matchers, first.saturating_sub(lookback), last)?;
+        let read = length(&series);
+        self.hold(series.len().saturating_mul(grid.steps))?;
+        let fixed = select.shift.at.is_some();
+        let mut columns = Vec::with_capacity(series.len());
+        for Series { labels, times, values: samples } in series {
+            if columns.len() % SERIES_BETWEEN_CHECKS == 0 {
+                self.check()?;
+            }
+            let mut values = Vec::with_capacity(grid.steps);
+            let mut next = 0;
+            let computed = if fixed { 1 } else { grid.steps };
+            for step in 0..computed {
+                let time = if fixed { first } else { self.shifted(select.shift, grid.time(step)) };
+                while times.get(next).is_some_and(|sample| *sample <= time) {
+                    next += 1;
+                }
+                let sample =
+                    next.checked_sub(1).and_then(|at| Some((*times.get(at)?, *samples.get(at)?)));
+                values.push(match sample {
+                    Some((at, value))
+                        if at > time.saturating_sub(lookback) && !is_missing(value) =>
+                    {
+                        if stamps {
+                            Timestamp::from_millis(at).as_seconds()
+                        } else {
+                            value
+                        }
+                    }
+                    _ => ABSENT,
+                });
+            }
+            if fixed {
+                values = vec![values.first().copied().unwrap_or(ABSENT); grid.steps];
+            }
+            if values.iter().any(|value| !super::is_absent(*value)) {
+                columns.push(Column { labels, drop_name: stamps, values });
+            } else {
+                self.release(grid.steps);
+            }
+        }
+        self.release(read);
+        Ok(columns)
+    }
+}

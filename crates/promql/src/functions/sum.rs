@@ -1,0 +1,140 @@
+//! Sums and means that lose as little as floats allow.
+
+/// A sum with Neumaier's compensation, as Prometheus adds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    sum: f64,
+    lost: f64,
+}
+
+impl Sum {
+    /// Starts at a value.
+    #[must_use]
+    pub fn new(value: f64) -> Self {
+        Self { sum: value, lost: 0.0 }
+    }
+
+    /// Adds a value.
+    #[inline]
+    pub fn add(&mut self, value: f64) {
+        let sum = self.sum + value;
+        if sum.is_infinite() {
+            self.lost = 0.0;
+        } else if self.sum.abs() >= value.abs() {
+            self.lost += (self.sum - sum) + value;
+        } else {
+            self.lost += (value - sum) + self.sum;
+        }
+        self.sum = sum;
+    }
+
+    /// The sum so far.
+    #[inline]
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.sum + self.lost
+    }
+}
+
+/// A mean: the sum by the count, until the sum overflows; from there on an incremental mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Mean {
+    sum: Sum,
+    count: f64,
+    incremental: bool,
+}
+
+impl Mean {
+    /// The mean of one value.
+    #[must_use]
+    pub fn new(value: f64) -> Self {
+        Self { sum: Sum::new(value), count: 1.0, incremental: false }
+    }
+
+    /// Takes in another value.
+    #[inline]
+    pub fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        if !self.incremental {
+            let mut sum = self.sum;
+            sum.add(value);
+            if !sum.sum.is_infinite() {
+                self.sum = sum;
+                return;
+            }
+            self.incremental = true;
+            self.sum.sum /= self.count - 1.0;
+            self.sum.lost /= self.count - 1.0;
+        }
+        let kept = (self.count - 1.0) / self.count;
+        self.sum = Sum { sum: kept * self.sum.sum, lost: kept * self.sum.lost };
+        self.sum.add(value / self.count);
+    }
+
+    /// The mean so far.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        if self.incremental {
+            self.sum.value()
+        } else {
+            self.sum.sum / self.count + self.sum.lost / self.count
+        }
+    }
+}
+
+/// The quantile `q` of `values`, interpolated; sorts them, NaN being the smallest.
+#[must_use]
+pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    sort(values);
+    quantile_of_sorted(q, values)
+}
+
+/// Sorts, NaN being the smallest.
+pub(super) fn sort(values: &mut [f64]) {
+    values.sort_unstable_by(|a, b| {
+        let order = a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
+        b.is_nan().cmp(&a.is_nan()).then(order)
+    });
+}
+
+/// The quantile `q` of sorted values, interpolated.
+#[must_use]
+pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    let last = values.len() - 1;
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 values")]
+    let rank = q * last as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to last")]
+    let lower = (rank.floor().max(0.0) as usize).min(last);
+    let upper = (lower + 1).min(last);
+    let weight = rank - rank.floor();
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_what_plain_addition_loses() {
+        let mut sum = Sum::new(2.0);
+        [8.0, 1e100, -1e100].into_iter().for_each(|value| sum.add(value));
+        assert_eq!(sum.value(), 10.0);
+        let mut mean = Mean::new(1e308);
+        [1e308, 1e308].into_iter().for_each(|value| mean.add(value));
+        assert_eq!(mean.value(), 1e308);
+        let mut mean = Mean::new(f64::INFINITY);
+        mean.add(0.0);
+        assert_eq!(mean.value(), f64::INFINITY);
+        assert_eq!(quantile(0.75, &mut [4.0, 1.0, 0.0]), 2.5);
+        assert!(quantile(0.2, &mut [0.0, f64::NAN, 1.0]).is_nan());
+    }
+}
