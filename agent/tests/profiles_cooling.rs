@@ -5,15 +5,15 @@
 //! above 2^n follows in steps of 2^(23-n). So 30.25 is 0x4180_0000 + 14.25 × 0x8_0000. The highest
 //! bit is the sign.
 
-mod support;
+mod answers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use answers::{Words, answer, check, profile, read_from, reads, samples};
 use hallwatch_agent::profile::{Placement, Profile};
 use hallwatch_modbus::Table::{Coils as C, HoldingRegisters as H, InputRegisters as I};
 use hallwatch_modbus::{Data, Table};
 use hallwatch_model::{Missing, Value};
-use support::{Words, answer, check, profile, read_from, reads, samples};
 
 const NOT_AVAILABLE: Value = Err(Missing::NotAvailable);
 const OUT_OF_RANGE: Value = Err(Missing::OutOfRange);
