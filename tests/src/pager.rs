@@ -33,8 +33,7 @@ impl Pager {
         let pages = Pages::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let keep = async |State(pages): State<Pages>,
-                          Body(page): Body<Json>| {
+        let keep = async |State(pages): State<Pages>, Body(page): Body<Json>| {
             pages.lock().expect("pages").push((now(), page));
         };
         let router = Router::new().route("/page", post(keep)).with_state(pages.clone());
