@@ -84,9 +84,10 @@ impl Pair {
         let end =
             |name: &str| format!("pty,raw,echo=0,link={}", directory.path().join(name).display());
         let child = Command::new("socat").args([end("a"), end("b")]).spawn().unwrap();
+        let pair = Self { directory, child };
         for _ in 0..500 {
-            if directory.path().join("a").exists() && directory.path().join("b").exists() {
-                return Self { directory, child };
+            if ["a", "b"].iter().all(|name| Path::new(&pair.end(name)).exists()) {
+                return pair;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
