@@ -269,6 +269,7 @@ mod tests {
             oldest: 2,
             watermark: Timestamp::from_millis(5),
             backfill: false,
+            sender: 0,
             readings: Readings { dictionary: 9, ..Readings::default() },
         }
     }
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!(taken, Decision::Batch(incoming));
 
         let series = vec![(SeriesId(1), Labels::metric("up", []))];
-        let describe = Describe { dictionary: 9, part: 4, series };
+        let describe = Describe { dictionary: 9, part: 4, series, ..Describe::default() };
         let payload = wire::encode_describe(&describe);
         let topic = "hallwatch/v1/acme/fra-1/gw-1/describe/4";
         let taken = ingest().handle(topic, &payload, true, NOW);
@@ -299,6 +300,7 @@ mod tests {
             backlog: 0,
             journal_bytes: 0,
             durable: true,
+            ..Status::default()
         };
         let payload = wire::encode_status(&status);
         let topic = "hallwatch/v1/acme/fra-1/gw-1/status";
@@ -308,7 +310,7 @@ mod tests {
     #[test]
     fn refuses_everything_else_with_a_reason() {
         let good = wire::encode_batch(&batch());
-        let describe = wire::encode_describe(&Describe { dictionary: 9, part: 4, series: vec![] });
+        let describe = wire::encode_describe(&Describe { dictionary: 9, part: 4, ..Describe::default() });
         let version = [8, 2];
         let large = vec![0; MAX_MESSAGE_BYTES + 1];
         let retained = true;

@@ -153,6 +153,7 @@ mod tests {
             backlog: 3,
             journal_bytes: 4_096,
             durable: true,
+            ..Status::default()
         }
     }
 

@@ -368,6 +368,7 @@ mod tests {
             oldest: 1,
             watermark: NOW,
             backfill: false,
+            sender: 0,
             readings: Readings::default(),
         };
         let message = link::Message {
