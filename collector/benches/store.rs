@@ -28,7 +28,9 @@ fn main() {
     for (part, ids) in (0..series).collect::<Vec<_>>().chunks(2_000).enumerate() {
         let series = ids.iter().map(|id| (SeriesId(*id), labels(*id))).collect();
         let part = u32::try_from(part).unwrap();
-        store.describe(&agent, &Describe { dictionary: 1, part, series, ..Describe::default() }).unwrap();
+        store
+            .describe(&agent, &Describe { dictionary: 1, part, series, ..Describe::default() })
+            .unwrap();
     }
 
     let mut sources: Vec<Walk> = (0..series).map(Walk::new).collect();

@@ -310,7 +310,8 @@ mod tests {
     #[test]
     fn refuses_everything_else_with_a_reason() {
         let good = wire::encode_batch(&batch());
-        let describe = wire::encode_describe(&Describe { dictionary: 9, part: 4, ..Describe::default() });
+        let describe =
+            wire::encode_describe(&Describe { dictionary: 9, part: 4, ..Describe::default() });
         let version = [8, 2];
         let large = vec![0; MAX_MESSAGE_BYTES + 1];
         let retained = true;

@@ -146,7 +146,15 @@ impl Agent {
             .map(|(series, value)| Reading { series: SeriesId(*series), time, value: *value })
             .collect();
         let readings = Readings { dictionary: 9, readings, ..Readings::default() };
-        let batch = Batch { boot: 7, seq, oldest: 1, watermark: time, backfill: false, sender: 0, readings };
+        let batch = Batch {
+            boot: 7,
+            seq,
+            oldest: 1,
+            watermark: time,
+            backfill: false,
+            sender: 0,
+            readings,
+        };
         self.say("gw-1/data", wire::encode_batch(&batch), false).await;
     }
 
