@@ -159,11 +159,7 @@ impl Subject {
             oldest: 1,
             watermark: Timestamp::from_millis(now),
             backfill: false,
-            readings: Readings {
-                dictionary: 1,
-                readings: readings.collect(),
-                events: Vec::new(),
-            },
+            readings: Readings { dictionary: 1, readings: readings.collect(), events: Vec::new() },
         })
     }
 
@@ -184,8 +180,7 @@ impl Subject {
     /// User and system time of the process so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> =
-            stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         // Hundredths, on every Linux that there is.
         (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
     }
@@ -211,6 +206,8 @@ impl Subject {
         match self.name {
             "Hallwatch" => {
                 self.frames(b'f', &[]);
+                self.pipe = None;
+                self.child.wait().unwrap();
                 size(&self.folder)
             }
             "VictoriaMetrics" => {
@@ -270,11 +267,8 @@ fn serve(folder: &Path) {
     use hallwatch_collector::store::{Incoming, Options, Store};
 
     let mut store = Store::open(folder, &Options::default()).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let rules = tokio::sync::watch::Sender::new(std::sync::Arc::default());
     let health = tokio::sync::watch::Sender::new(std::sync::Arc::default());
     let picture = tokio::sync::watch::Sender::new("".into());
