@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use hallwatch_config::Source;
 use hallwatch_modbus::Data;
-use hallwatch_model::{Ack, Gap};
 use hallwatch_model::wire::{decode_batch, decode_describe, decode_status, encode_ack};
+use hallwatch_model::{Ack, Gap};
 
 use super::*;
 use crate::config::DeviceSource;
