@@ -119,6 +119,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use hallwatch_config::{Invalid, Source};
+use hallwatch_modbus::plan::Span;
 use hallwatch_modbus::{Data, Read};
 use hallwatch_model::{Missing, Value};
 
@@ -243,6 +244,13 @@ impl Profile {
     #[must_use]
     pub fn reads(&self) -> &[Read] {
         &self.placed.polled.plan.reads
+    }
+
+    /// Where the points of [`Profile::reads`] stand: for the search for addresses that the device
+    /// refuses ([`holes`](hallwatch_modbus::holes)).
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.placed.polled.spans
     }
 
     /// What the device becomes, always in the same order. The labels hold the metric's name and

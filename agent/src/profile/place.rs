@@ -26,6 +26,8 @@ pub struct Placement {
     pub registers: Option<Table>,
     /// Addresses that the device refuses.
     pub forbidden: Vec<Hole>,
+    /// Addresses before which a read has to end, beside those of the profile.
+    pub barriers: Vec<(Table, u16)>,
     /// Its SunSpec models. Without them nothing of a model is read.
     pub chain: Option<Chain>,
     /// The profile's parameters that are otherwise here.
@@ -135,6 +137,8 @@ pub(super) struct Placed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reads {
     pub(super) plan: Plan,
+    /// Where the points stand in the device.
+    pub(super) spans: Vec<Span>,
     places: BTreeMap<usize, plan::Place>,
     /// Points at addresses that the device refuses.
     refused: BTreeSet<usize>,
@@ -160,6 +164,7 @@ impl Map {
             *table = placed_table(*table, placement);
             shift(*at).map(|shifted| *at = shifted).is_some()
         });
+        limits.barriers.extend(&placement.barriers);
         let mut spans = Vec::with_capacity(self.points.len());
         for (point, index) in self.points.iter().zip(0..) {
             spans.push(self.span(point, placement).map_err(|problem| PlacementError::Point {
@@ -249,7 +254,7 @@ impl Map {
         let plan = plan::plan(&spans, limits).map_err(|error| self.problem(&indices, error))?;
         let places = indices.into_iter().zip(plan.places.iter().copied()).collect();
         let refused = refused.into_iter().map(|(point, _)| point).collect();
-        Ok(Reads { plan, places, refused })
+        Ok(Reads { plan, spans, places, refused })
     }
 
     /// Which of the planned points cannot be read, and why.

@@ -29,6 +29,9 @@ pub struct Object {
 /// A part of a device's identification (function 43, MEI type 14).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identification {
+    /// What the device says it can tell: 1 basic, 2 regular, 3 extended; 0x80 on top when also one
+    /// object by one.
+    pub conformity: u8,
     /// The objects of this part.
     pub objects: Vec<Object>,
     /// The object to ask for next, when this part is not all.
@@ -39,7 +42,7 @@ pub struct Identification {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AnswerError {
     /// The device says why it does not answer. Codes 0x0A and 0x0B come from a gateway.
-    #[error("the device answered with exception {code:#04x}{}", exception_name(*code))]
+    #[error("the {} answered with exception {code:#04x}{}", answerer(*code), exception_name(*code))]
     Exception {
         /// The exception's code.
         code: u8,
@@ -73,6 +76,14 @@ pub enum AnswerError {
     Identification,
 }
 
+/// Who answers with this exception: two of them are about a device and not from it.
+const fn answerer(code: u8) -> &'static str {
+    match code {
+        0x0a | 0x0b => "gateway",
+        _ => "device",
+    }
+}
+
 /// The standard name of an exception code, in brackets, or nothing.
 fn exception_name(code: u8) -> &'static str {
     match code {
@@ -83,8 +94,8 @@ fn exception_name(code: u8) -> &'static str {
         0x05 => " (acknowledge)",
         0x06 => " (server device busy)",
         0x08 => " (memory parity error)",
-        0x0a => " (gateway path unavailable)",
-        0x0b => " (gateway target device failed to respond)",
+        0x0a => " (no path to the device)",
+        0x0b => " (the device behind it did not respond)",
         _ => "",
     }
 }
@@ -99,7 +110,7 @@ pub fn parse_read(read: Read, pdu: &[u8]) -> Result<Data, AnswerError> {
         body.split_first().ok_or(AnswerError::Length { announced: 2, found: pdu.len() })?;
     let announced = usize::from(announced);
     let count = usize::from(read.count());
-    let asked = if read.table().is_bits() { count.div_ceil(8) } else { count * 2 };
+    let asked = usize::from(read.answer_bytes());
     if announced != asked {
         return Err(AnswerError::ByteCount { asked, found: announced });
     }
@@ -121,7 +132,7 @@ pub fn parse_read(read: Read, pdu: &[u8]) -> Result<Data, AnswerError> {
 /// When `pdu` is an exception, another function's answer or contradicts itself.
 pub fn parse_identification(pdu: &[u8]) -> Result<Identification, AnswerError> {
     let body = body(IDENTIFY.0, pdu)?;
-    let [mei, _category, _conformity, more, next, count, rest @ ..] = body else {
+    let [mei, _category, conformity, more, next, count, rest @ ..] = body else {
         return Err(AnswerError::Length { announced: 7, found: pdu.len() });
     };
     let mut rest = rest;
@@ -139,7 +150,7 @@ pub fn parse_identification(pdu: &[u8]) -> Result<Identification, AnswerError> {
     if !rest.is_empty() {
         return Err(AnswerError::Identification);
     }
-    Ok(Identification { objects, next: (*more != 0).then_some(*next) })
+    Ok(Identification { conformity: *conformity, objects, next: (*more != 0).then_some(*next) })
 }
 
 /// Whether `pdu` is an answer to `request`, whatever it says.

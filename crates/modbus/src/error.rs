@@ -64,6 +64,12 @@ pub enum Failure {
     /// The other side closed the connection instead of answering.
     #[error("the connection was closed before the answer was complete")]
     Closed,
+    /// The other side closed the connection right after the handshake, which is how a server of
+    /// TLS 1.3 refuses a client's certificate.
+    #[error(
+        "the server closed the connection after the TLS handshake: it does not accept our certificate, or wants one"
+    )]
+    Authentication(#[source] io::Error),
     /// No complete answer in time.
     #[error("no complete answer within {0:?}")]
     Timeout(Duration),
@@ -87,7 +93,9 @@ impl Failure {
     #[must_use]
     pub const fn missing(&self) -> Missing {
         match self {
-            Self::Connect(_) | Self::ConnectTimeout(_) => Missing::DeviceOffline,
+            Self::Connect(_) | Self::ConnectTimeout(_) | Self::Authentication(_) => {
+                Missing::DeviceOffline
+            }
             Self::Stream(_) | Self::Closed | Self::Timeout(_) => Missing::Timeout,
             Self::Answer(AnswerError::Exception { code }) => Missing::Exception(*code),
             Self::Frame(_) | Self::Answer(_) => Missing::Malformed,

@@ -16,11 +16,11 @@ pub struct Span {
 }
 
 impl Span {
-    fn start(self) -> u32 {
+    pub(crate) fn start(self) -> u32 {
         u32::from(self.address)
     }
 
-    fn end(self) -> u32 {
+    pub(crate) fn end(self) -> u32 {
         self.start() + u32::from(self.width)
     }
 }

@@ -104,6 +104,13 @@ impl Read {
     pub const fn count(self) -> u16 {
         self.count
     }
+
+    /// How many bytes of data its answer has: at most 250.
+    #[must_use]
+    pub fn answer_bytes(self) -> u8 {
+        let bytes = if self.table.is_bits() { self.count.div_ceil(8) } else { self.count * 2 };
+        u8::try_from(bytes).unwrap_or(u8::MAX)
+    }
 }
 
 impl fmt::Display for Read {

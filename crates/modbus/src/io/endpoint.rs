@@ -19,6 +19,11 @@ pub trait Connect: fmt::Display + Send + Sync {
     /// # Errors
     /// When there is none to be had. The time it takes is limited by the caller.
     fn connect(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Whether the other side may refuse us only after the connection is made.
+    fn authenticates(&self) -> bool {
+        false
+    }
 }
 
 /// A Modbus TCP server: `host:port`. The name is resolved anew at each connection.
@@ -55,6 +60,13 @@ impl Connect for TcpEndpoint {
     type Stream = TcpStream;
 
     async fn connect(&self) -> io::Result<TcpStream> {
+        self.open().await
+    }
+}
+
+impl TcpEndpoint {
+    /// A connection that sends at once and notices when the other side is gone.
+    pub(crate) async fn open(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let probes = TcpKeepalive::new().with_time(self.keepalive).with_interval(self.keepalive);

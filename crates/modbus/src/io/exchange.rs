@@ -14,6 +14,16 @@ pub(crate) struct Connection<S> {
     stream: S,
     /// At most `Framing::MAX_FRAME` bytes, beginning where a frame begins.
     received: Vec<u8>,
+    /// Whether anything has ever come over it.
+    has_brought_bytes: bool,
+}
+
+/// What came over a connection without having been asked for.
+pub(crate) enum Heard {
+    /// So many bytes.
+    Bytes(u64),
+    /// The end of the connection.
+    End,
 }
 
 /// How an exchange ended when not by an answer.
@@ -33,7 +43,7 @@ impl From<Broken> for Failure {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) const fn new(stream: S) -> Self {
-        Self { stream, received: Vec::new() }
+        Self { stream, received: Vec::new(), has_brought_bytes: false }
     }
 
     /// Asks and waits for the answer, as long as it takes; the caller limits the time. The result
@@ -77,6 +87,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.received.is_empty()
     }
 
+    /// Whether anything has ever come over this connection.
+    pub(crate) const fn has_brought_bytes(&self) -> bool {
+        self.has_brought_bytes
+    }
+
+    /// Waits for bytes and drops them.
+    pub(crate) async fn discard(&mut self) -> Heard {
+        let mut bytes = [0; 256];
+        match self.stream.read(&mut bytes).await {
+            Ok(0) | Err(_) => Heard::End,
+            Ok(count) => Heard::Bytes(u64::try_from(count).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Drops what has come beyond the last answer; returns how many bytes.
+    pub(crate) fn forget(&mut self) -> u64 {
+        let bytes = u64::try_from(self.received.len()).unwrap_or(u64::MAX);
+        self.received.clear();
+        bytes
+    }
+
     fn consume(&mut self, bytes: usize) {
         self.received.drain(..bytes.min(self.received.len()));
     }
@@ -88,7 +119,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         match (&mut self.stream).take(room).read_buf(&mut self.received).await {
             Ok(0) => Err(broken(Failure::Closed, &self.received)),
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.has_brought_bytes = true;
+                Ok(())
+            }
             Err(error) => Err(broken(Failure::Stream(error), &self.received)),
         }
     }

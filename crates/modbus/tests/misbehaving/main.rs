@@ -2,6 +2,8 @@
 //! that it can answer late; in memory, so that time can be paused and every outcome is exact.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod line;
+mod rtu;
 mod server;
 
 use std::time::Duration;
@@ -47,6 +49,13 @@ fn outcome(result: &Result<Data, Error>) -> &'static str {
             Failure::Frame(FrameError::Length { .. }) => "frame length",
             Failure::Frame(FrameError::Transaction { .. }) => "transaction",
             Failure::Frame(FrameError::Unit { .. }) => "unit",
+            Failure::Frame(FrameError::Function { .. }) => "function",
+            Failure::Frame(FrameError::ByteCount { .. }) => "byte count",
+            Failure::Frame(FrameError::Checksum { .. }) => "checksum",
+            Failure::Frame(FrameError::Echo) => "echo",
+            Failure::Frame(FrameError::NoEcho) => "no echo",
+            Failure::Frame(FrameError::Noise) => "noise",
+            Failure::Authentication(_) => "authentication",
             Failure::Answer(AnswerError::Exception { .. }) => "exception",
             Failure::Answer(AnswerError::Function { .. }) => "function",
             Failure::Answer(AnswerError::ByteCount { .. }) => "byte count",
@@ -110,6 +119,15 @@ async fn each_fault_has_its_name_and_spares_the_next_question() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_says_where_what_and_why() {
+    let mut gateway = client(vec![Fault::Exception(11)], Options::default());
+    let error = gateway.read(7, &read(100, 3)).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(
+        cause,
+        "the gateway answered with exception 0x0b (the device behind it did not respond)"
+    );
+    assert_eq!((error.missing(), error.is_transient()), (Missing::Exception(11), true));
+
     let faults = vec![Fault::Exception(2), Fault::Exception(6), Fault::Hang, Fault::WrongUnit];
     let mut client = client(faults, Options::default());
     let error = client.read(7, &read(100, 3)).await.unwrap_err();
@@ -210,6 +228,90 @@ async fn a_dropped_question_leaves_nothing_behind() {
     assert!(tokio::time::timeout(Duration::from_millis(500), dropped).await.is_err());
     assert_eq!(client.read(2, &read(9, 1)).await.unwrap(), right(2, &read(9, 1)));
     assert_eq!(client.counters().connections, 2);
+}
+
+/// A gateway that answers with ids of its own: late answers are told by their connection.
+#[tokio::test(start_paused = true)]
+async fn a_gateway_may_rewrite_ids() {
+    let rewrite = Fault::WrongTransaction;
+    // How the first question ends, and the connections after the second.
+    let cases = [
+        (rewrite, "answer", 1),
+        (Fault::None, "answer", 1),
+        (Fault::Exception(11), "exception", 1),
+        (Fault::Late, "timeout", 2),
+        (Fault::Hang, "timeout", 2),
+        (Fault::Twice, "answer", 2),
+        (Fault::NoiseAfter, "answer", 2),
+        (Fault::WrongUnit, "unit", 2),
+        (Fault::WrongFunction, "function", 2),
+        (Fault::FewerRegisters, "byte count", 2),
+        (Fault::HalfThenHang, "timeout", 2),
+        (Fault::AnswerThenClose, "answer", 2),
+    ];
+    for (fault, expected, connections) in cases {
+        let mut faults = [fault].into_iter();
+        let memory = Memory::serve(move || faults.next().unwrap_or(rewrite));
+        let mut client = Client::new(memory, Tcp::lenient(), Options::default());
+        let first = read(100, 3);
+        assert_eq!(outcome(&client.read(7, &first).await), expected, "{fault:?}");
+        // The same shape and the same unit: only the connection tells them apart.
+        let second = read(500, 3);
+        assert_eq!(client.read(7, &second).await.unwrap(), right(7, &second), "{fault:?}");
+        assert_eq!(client.counters().connections, connections, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_mix_of_faults_rewritten_ids_confuse_nobody() {
+    let mut faults = Rng(3);
+    let memory = Memory::serve(move || Fault::any(&mut faults));
+    let mut client = Client::new(memory, Tcp::lenient(), Options::default());
+    let mut rng = Rng(4);
+    let mut answers = 0;
+    for n in 0..20_000 {
+        let (unit, address) = (rng.below(2) as u8, rng.below(9000) as u16);
+        let asked = read(address, 1 + rng.below(2) as u16);
+        if let Ok(data) = client.read(unit, &asked).await {
+            assert_eq!(data, right(unit, &asked), "read {n}");
+            answers += 1;
+        }
+    }
+    assert!(answers > 10_000, "{answers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_unit_is_waited_for_as_its_latency_says() {
+    // Nine bytes of ten milliseconds each are 90 ms and more.
+    let faults = vec![Fault::SlowBytes, Fault::Hang, Fault::Hang, Fault::None, Fault::Hang];
+    let options = Options {
+        answer_timeout: Duration::from_millis(200),
+        max_answer_timeout: Duration::from_millis(600),
+        ..Options::default()
+    };
+    let mut client = client(faults, options);
+    let asked = read(0, 1);
+    client.read(1, &asked).await.unwrap();
+    let mut waited = Vec::new();
+    for unit in [1, 1, 1, 2] {
+        let start = tokio::time::Instant::now();
+        let _ = client.read(unit, &asked).await;
+        waited.push(start.elapsed().as_millis() / 10 * 10);
+    }
+    // Four times 110 ms; twice as much, but no more than the most; at once; a unit not yet known.
+    assert_eq!(waited, [440, 600, 0, 200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_closed_after_a_cycle_when_that_is_wanted() {
+    for (close_after_cycle, connections) in [(false, 1), (true, 2)] {
+        let mut client = client(vec![], Options { close_after_cycle, ..Options::default() });
+        client.read(1, &read(0, 1)).await.unwrap();
+        client.end_cycle();
+        assert_eq!(client.is_connected(), !close_after_cycle);
+        client.read(1, &read(0, 1)).await.unwrap();
+        assert_eq!(client.counters().connections, connections);
+    }
 }
 
 /// The promise of this crate: whatever the server does, no value passes for another point's.
