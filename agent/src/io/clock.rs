@@ -8,22 +8,28 @@ use crate::agent::Now;
 
 /// Both clocks; uptime counts from when this was made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     started: Instant,
 }
 
 impl Clock {
+    /// A clock whose uptime begins now.
     #[expect(clippy::disallowed_methods, reason = "the shell reads the clocks")]
-    pub(crate) fn start() -> Self {
+    #[must_use]
+    pub fn start() -> Self {
         Self { started: Instant::now() }
     }
 
-    pub(crate) fn now(self) -> Now {
+    /// Both clocks.
+    #[must_use]
+    pub fn now(self) -> Now {
         Now { time: self.time(), uptime: Uptime::new(self.started.elapsed()) }
     }
 
+    /// The time of day.
     #[expect(clippy::disallowed_methods, reason = "the shell reads the clocks")]
-    pub(crate) fn time(self) -> Timestamp {
+    #[must_use]
+    pub fn time(self) -> Timestamp {
         // A clock before 1970 is not set; the epoch says so plainly.
         let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
