@@ -31,7 +31,7 @@ fn utility_lost(source: &mut MemorySource, second: i64) {
     push(source, second, "ats_source_available", &[ats, ("source", "1")], state(!out));
     push(source, second, "ats_source_available", &[ats, ("source", "2")], 0.0);
     let asked = (12..700).contains(&second);
-    push(source, second, "ats_generator_start", &[ats, ("source", "2")], state(asked));
+    push(source, second, "ats_generator_start", &[ats, ("generator", "1")], state(asked));
     push(source, second, "ups_on_battery", &[ups], state(out));
     let spent = if out { f64::from(u32::try_from(second - 10).unwrap()) } else { 0.0 };
     push(source, second, "ups_battery_runtime_seconds", &[ups], 900.0 - spent * 1.2);

@@ -15,8 +15,10 @@ use crate::wait::wait_for;
 /// A running receiver. Ends with the test's runtime.
 pub struct Pager {
     address: SocketAddr,
-    pages: Arc<Mutex<Vec<(Timestamp, Json)>>>,
+    pages: Pages,
 }
+
+type Pages = Arc<Mutex<Vec<(Timestamp, Json)>>>;
 
 /// Now, by this machine's clock.
 #[expect(clippy::disallowed_methods, reason = "a test's own clock")]
@@ -28,11 +30,10 @@ pub fn now() -> Timestamp {
 impl Pager {
     /// Listens on a free port.
     pub async fn start() -> Self {
-        let pages = Arc::new(Mutex::new(Vec::new()));
+        let pages = Pages::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let keep = async |State(pages): State<Arc<Mutex<Vec<(Timestamp, Json)>>>>,
-                          Body(page): Body<Json>| {
+        let keep = async |State(pages): State<Pages>, Body(page): Body<Json>| {
             pages.lock().expect("pages").push((now(), page));
         };
         let router = Router::new().route("/page", post(keep)).with_state(pages.clone());

@@ -68,6 +68,7 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stdout, reason = "the test runner shows it when the test has failed")]
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {

@@ -5,7 +5,7 @@
 //! ([`crate::state`]) keeps it until it was delivered; [`delivery`] decides what an attempt's result
 //! means; [`io`] sends.
 //!
-//! Reading order: [`alert`], [`fingerprint`], `group`, `dedup`, [`route`], [`webhook`],
+//! Reading order: [`alert`], [`mod@fingerprint`], `group`, `dedup`, [`route`], [`webhook`],
 //! [`delivery`], [`io`].
 
 pub mod alert;

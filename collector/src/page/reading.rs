@@ -180,6 +180,7 @@ fn for_the_eye(number: f64, unit: Unit) -> (String, &'static str) {
         Unit::Bytes => (number / 1e6, "MB"),
         Unit::Amperes => (number, "A"),
         Unit::Celsius => (number, "°C"),
+        Unit::CubicMetersPerSecond => (number * 6e4, "l/min"),
         Unit::Degrees => (number, "°"),
         Unit::Hertz => (number, "Hz"),
         Unit::RevolutionsPerMinute => (number, "rpm"),

@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     fits.then(|| Duration::from_millis(millis))
 }
 
-/// The shortest text that [`parse`] reads as `duration`.
+/// The shortest text that `parse` reads as `duration`.
 #[must_use]
 pub fn format(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

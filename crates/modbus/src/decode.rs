@@ -231,7 +231,7 @@ impl Conversion {
         if number.is_nan() {
             return Err(refuse(Missing::NotAvailable));
         }
-        if adjust.exponent.abs() > MAX_EXPONENT {
+        if !(-MAX_EXPONENT..=MAX_EXPONENT).contains(&adjust.exponent) {
             return Err(refuse(Missing::OutOfRange));
         }
         let scaled = self.scale.apply_with(number, adjust.exponent) + self.offset;
@@ -565,7 +565,7 @@ mod tests {
             let adjust = Adjust { exponent, ..Adjust::default() };
             assert_eq!(degrees.checked(&[235], adjust), Ok(value));
         }
-        let beyond = degrees.checked(&[1], Adjust { exponent: -0x8000, ..Adjust::default() });
+        let beyond = degrees.checked(&[1], Adjust { exponent: i32::MIN, ..Adjust::default() });
         assert_eq!(beyond.unwrap_err().missing, Missing::OutOfRange);
 
         let meaning = Conversion {
