@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use hallwatch_agent::profile::{Fingerprint, Inspected, PointInfo, Profile, Wanted, shipped};
+use hallwatch_agent::profile::{
+    Fingerprint, Inspected, PointInfo, Profile, Series, Wanted, shipped,
+};
 use hallwatch_model::Missing;
 use serde_json::{Value as Json, json};
 
@@ -212,12 +214,7 @@ fn describe(profile: &Profile, screen: Screen) -> String {
             ([], Some(what)) => format!("identity: {what}"),
             ([], None) if point.model.is_some() => "see its model".into(),
             ([], None) => "for other points".into(),
-            (series, _) => {
-                let mut names: Vec<String> =
-                    series.iter().map(|series| show::series(series)).collect();
-                names.sort();
-                names.join(" ")
-            }
+            (series, _) => becomes(series),
         };
         table.row([
             Cell::new(point.name),
@@ -232,6 +229,22 @@ fn describe(profile: &Profile, screen: Screen) -> String {
         lines.join("\n"),
         table.render(screen.paint)
     )
+}
+
+/// The series of a point; of several of one metric how many there are.
+fn becomes(series: &[&Series]) -> String {
+    let mut by_metric: Vec<(&str, Vec<&Series>)> = Vec::new();
+    for one in series {
+        match by_metric.iter_mut().find(|(metric, _)| *metric == one.metric.name) {
+            Some((_, same)) => same.push(one),
+            None => by_metric.push((one.metric.name, vec![one])),
+        }
+    }
+    let names = by_metric.iter().map(|(metric, same)| match same.as_slice() {
+        [one] => show::series(one),
+        several => format!("{metric} ({} series)", several.len()),
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn fingerprint(fingerprint: &Fingerprint) -> String {

@@ -56,7 +56,27 @@ fn score(profile: &Profile, traits: &Traits) -> usize {
     let models = profile.models().into_iter().filter(|model| {
         traits.chain.as_ref().is_some_and(|chain| chain.model(*model, 1).is_some())
     });
-    fingerprints + models.count()
+    // What somebody chose to tell devices apart counts more than names that are alike.
+    (fingerprints + models.count()) * 10 + usize::from(is_named(profile, &traits.objects))
+}
+
+/// Whether the identification names the profile's maker, and a word of its models.
+fn is_named(profile: &Profile, objects: &[Object]) -> bool {
+    let texts = |ids: &[u8]| -> Vec<String> {
+        let wanted = objects.iter().filter(|object| ids.contains(&object.id));
+        wanted.flat_map(|object| words(&object.text)).collect()
+    };
+    let makers = words(&profile.manufacturer);
+    let models = words(&profile.model);
+    let is_maker = makers.first().is_some_and(|maker| texts(&[0]).contains(maker));
+    let has_digit = |word: &&String| word.chars().any(|c| c.is_ascii_digit());
+    is_maker && texts(&[1, 4, 5]).iter().filter(has_digit).any(|word| models.contains(word))
+}
+
+/// Words of three letters and digits or more, in lower case.
+fn words(text: &str) -> Vec<String> {
+    let parts = text.split(|c: char| !c.is_alphanumeric());
+    parts.filter(|part| part.chars().count() >= 3).map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -67,7 +87,7 @@ mod tests {
 
     fn profile(name: &str, fingerprints: &str) -> Arc<Profile> {
         let text = format!(
-            "manufacturer = \"m\"\nmodel = \"n\"\nkind = \"ups\"\nconfidence = \"high\"\n\
+            "manufacturer = \"Maker (of all)\"\nmodel = \"PX3 family\"\nkind = \"ups\"\nconfidence = \"high\"\n\
              {fingerprints}\n\
              [[point]]\nname = \"p\"\ntable = \"holding\"\naddress = 0\ntype = \"u16\"\n\
              metric = \"power_frequency_hertz\"\n"
@@ -98,6 +118,12 @@ mod tests {
         assert_eq!(names(&traits), ["b", "a"]);
         traits.registers.clear();
         assert_eq!(names(&traits), ["b"]);
+        // A name is better than nothing, when maker and model fit.
+        let object = |id, text: &str| Object { id, text: text.into() };
+        traits.objects = vec![object(0, "MAKER"), object(1, "PX3-5190R")];
+        assert_eq!(names(&traits), ["a", "b", "c", "d"]);
+        traits.objects = vec![object(0, "MAKER"), object(1, "family")];
+        assert!(names(&traits).is_empty());
         assert!(names(&Traits::default()).is_empty());
     }
 }

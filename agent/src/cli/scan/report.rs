@@ -48,6 +48,11 @@ pub(super) fn text(scan: &Scan, paint: Paint) -> String {
         }
     }
     let mut text = format!("{}\n\n{}", lines.join("\n"), table.render(paint));
+    if found.iter().any(|one| one.profiles.is_empty()) {
+        let hint = "hint: no profile is known by what such a device shows; try one of its maker: \
+                    hallwatch-agent read HOST:PORT/UNIT --profile NAME";
+        text.push_str(&format!("\n{}\n", wrap(hint, 80).join("\n")));
+    }
     let snippets: Vec<String> = found.iter().filter_map(snippet).collect();
     if !snippets.is_empty() {
         text.push_str("\nFor the configuration, with names of your own:\n\n");
