@@ -2,7 +2,6 @@
 //! independent Modbus library. What they print is compared as a whole.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future;
 use std::net::{SocketAddr, TcpListener};
@@ -72,7 +71,7 @@ name = "absent"
 table = "holding"
 address = 300
 type = "u16"
-metric = "meter_power_watts"
+metric = "meter_active_power_watts"
 labels = { phase = "l1" }
 "#;
 
@@ -100,9 +99,6 @@ impl Service for Device {
                 Ok(Response::ReadHoldingRegisters(all.map(Option::unwrap_or_default).collect()))
             }
             Request::ReadHoldingRegisters(..) => Err(ExceptionCode::IllegalDataAddress),
-            Request::Custom(0x2b, asked) if matches!(asked, Cow::Borrowed(_) | Cow::Owned(_)) => {
-                Err(ExceptionCode::IllegalFunction)
-            }
             _ => Err(ExceptionCode::IllegalFunction),
         };
         Box::pin(future::ready(answer))
@@ -296,7 +292,11 @@ fn check_offline_asks_nobody_and_reads_the_site_s_own_profiles() {
 fn scan_finds_the_units_behind_a_gateway() {
     let site = Site::start();
     let host = site.address.to_string();
-    let (code, text) = site.shown(&["scan", "tcp", &host, "--units", "5-9", "--pause", "0"]);
+    let scan = ["scan", "tcp", &host, "--units", "5-9", "--pause", "0"];
+    let (code, text) = site.shown(&scan);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("unknown") && text.contains("hint: no profile is known"), "{text}");
+    let (code, text) = site.shown(&[&scan[..], &["--profile", "./box.toml"]].concat());
     assert_eq!(code, 0, "{text}");
     insta::assert_snapshot!("scan", text);
     let (code, json) = site.json(&["scan", "tcp", &host, "--units", "5-6", "--json"]);

@@ -115,7 +115,7 @@ impl Failed {
             }
         }
         if let Some(hint) = self.hint {
-            screen::say(&format!("hint: {hint}"));
+            screen::advise(&hint);
         }
         ExitCode::from(self.code)
     }

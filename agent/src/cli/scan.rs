@@ -79,6 +79,9 @@ struct Manner {
     /// How long to wait after each answer, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     pause: u64,
+    /// The file of a profile of your own, to be recognised with the shipped ones. Repeatable.
+    #[arg(long = "profile", value_name = "FILE")]
+    profiles: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -96,7 +99,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
         }
     };
     let mut profiles: Vec<Arc<Profile>> = Vec::new();
-    for (name, _) in shipped() {
+    let own = manner.profiles.iter().map(String::as_str);
+    for name in own.chain(shipped().iter().map(|(name, _)| *name)) {
         profiles.push(load::profile(name, manner.json)?);
     }
     let screen = Screen::new(manner.json);
@@ -114,6 +118,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
         () = stopped => false,
     };
     progress.finish_and_clear();
+    if !is_whole {
+        scan.stop();
+    }
     let found = scan.found();
     if screen.json {
         screen.print_json(&report::json(&scan, is_whole));

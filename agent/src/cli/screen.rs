@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::Value as Json;
 
+use super::table::{WIDTH, wrap};
+
 /// How a word looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -82,12 +84,12 @@ pub(crate) fn is_coloured(stream: &impl io::IsTerminal) -> bool {
 
 /// To standard error, with what it is about.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "error: {text}");
+    say(&wrapped("error", text));
 }
 
 /// To standard error.
 pub(crate) fn warn(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "warning: {text}");
+    say(&wrapped("warning", text));
 }
 
 /// Text from outside without what would move the cursor or turn the writing round.
@@ -108,6 +110,15 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What to do about it, to standard error.
+pub(crate) fn advise(text: &str) {
+    say(&wrapped("hint", text));
+}
+
+fn wrapped(what: &str, text: &str) -> String {
+    wrap(&format!("{what}: {}", clean(text)), WIDTH).join("\n")
 }
 
 /// To standard error, as it is.

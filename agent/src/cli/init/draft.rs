@@ -85,11 +85,15 @@ impl Draft {
             "# The agent of one site. After a change: hallwatch-agent check --config FILE\n\n\
              [agent]\n\
              id = {}\n\
-             tenant = {}                 # whose data it is\n\
+             # Whose data it is.\n\
+             tenant = {}\n\
              site = {}\n\
-             data = {}                   # the journal: readings that are still owed\n\
-             collectors = [{}]           # each must acknowledge before the journal lets go\n\n\
-             [broker]                    # towards the collectors\n",
+             # The journal: readings that are still owed.\n\
+             data = {}\n\
+             # Each must acknowledge before the journal lets go.\n\
+             collectors = [{}]\n\n\
+             # Towards the collectors.\n\
+             [broker]\n",
             text(&self.id),
             text(&self.tenant),
             text(&self.site),
@@ -101,18 +105,12 @@ impl Draft {
             "\n# What exceeds a bound goes, oldest first, and is recorded as a gap.\n\
              # [journal]\n# max_bytes = \"1GiB\"\n# max_age = \"7d\"\n",
         );
-        if self.sensors.is_empty() {
-            out.push_str(
-                "\n# [sensors]                  # the broker of the MQTT sensors, when it is \
-                 another one\n# url = \"mqtt://127.0.0.1:1883\"\n",
-            );
+        out.push_str("\n# The broker of the MQTT sensors, when it is another one.\n");
+        let _ = if self.sensors.is_empty() {
+            writeln!(out, "# [sensors]\n# url = \"mqtt://127.0.0.1:1883\"")
         } else {
-            let url = text(&self.sensors);
-            let _ = write!(
-                out,
-                "\n[sensors]                    # the broker of the MQTT sensors\nurl = {url}\n"
-            );
-        }
+            writeln!(out, "[sensors]\nurl = {}", text(&self.sensors))
+        };
         out.push_str("\n# Devices that are asked.\n");
         let stand_in = [Device::default()];
         let devices = if self.devices.is_empty() { &stand_in[..] } else { &self.devices };
@@ -159,7 +157,7 @@ impl Device {
         };
         let _ = writeln!(
             out,
-            "# interval = \"1s\"            # how often it is read\n\
+            "# How often it is read: interval = \"1s\"\n\
              modbus_tcp = {{ address = {}, unit = {unit}, profile = {} }}",
             text(&self.address),
             text(&self.profile),

@@ -85,6 +85,23 @@ impl Scan {
         &self.found
     }
 
+    /// Adds what answered but was not asked any further, because the scan was stopped.
+    pub(super) fn stop(&mut self) {
+        for (bus, unit) in &self.answered {
+            let is_known = |one: &Found| one.bus == *bus && (one.unit == *unit || one.alike > 1);
+            if !self.found.iter().any(is_known) {
+                self.found.push(Found {
+                    bus: bus.clone(),
+                    unit: *unit,
+                    alike: 1,
+                    traits: Traits::default(),
+                    profiles: Vec::new(),
+                    identity: vec![("state".into(), "not identified yet".into())],
+                });
+            }
+        }
+    }
+
     /// Scans everything, one question at a time.
     pub(super) async fn run(&mut self, buses: &[Bus], units: Option<&Units>) {
         let units_of = |bus: &Bus| units.map_or_else(|| bus.usual_units(), |units| units.0.clone());
