@@ -79,17 +79,25 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
         Report::new(&subject, &profile, by, profile.identity(&identity), time_of_day());
     head(&report);
     let mut walk = Walk { wire, profile: &profile, ask: Some(ask) };
+    let mut failed = None;
     for (name, at) in chosen.iter().zip(1..) {
         let title = format!("[{at}/{}]", chosen.len());
         let checked = tokio::select! {
-            checked = walk.point(name, &title) => checked?,
-            () = &mut stopped => None,
+            checked = walk.point(name, &title) => checked,
+            () = &mut stopped => Ok(None),
         };
-        let Some(checked) = checked else {
-            report.is_complete = false;
+        // What was compared until then is saved in any case.
+        match checked {
+            Ok(Some(checked)) => report.points.push(checked),
+            Ok(None) => report.is_complete = false,
+            Err(error) => {
+                report.is_complete = false;
+                failed = Some(error);
+            }
+        }
+        if !report.is_complete {
             break;
-        };
-        report.points.push(checked);
+        }
     }
     report.finished = time_of_day();
     let paths = report.save(&arguments.output)?;
@@ -108,6 +116,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
         for path in &paths {
             screen.print(&format!("saved {}\n", path.display()));
         }
+    }
+    if let Some(failed) = failed {
+        return Err(failed);
     }
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(super::FAILURE) })
 }

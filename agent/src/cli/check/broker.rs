@@ -42,6 +42,7 @@ pub(super) async fn check(config: &Config, listen: Duration) -> Brokers {
     let id = format!("hallwatch-check-{}-{}", config.path, std::process::id()).replace('/', "-");
     let acks = Topic::ack_filter(&config.path);
     let mut brokers = Vec::new();
+    let is_connected;
     match &config.sensors {
         Some(own) if !topics.is_empty() => {
             let sensors_id = format!("{id}-sensors");
@@ -49,22 +50,25 @@ pub(super) async fn check(config: &Config, listen: Duration) -> Brokers {
                 connect("broker", &config.broker, &id, vec![acks], Duration::ZERO, &mut []),
                 connect("sensors", own, &sensors_id, topics, listen, &mut heard),
             );
-            brokers.extend([first, second]);
+            is_connected = second.1;
+            brokers.extend([first.0, second.0]);
         }
         _ => {
             let listen = if topics.is_empty() { Duration::ZERO } else { listen };
             let mut all = vec![acks];
             all.extend(topics);
-            brokers.push(connect("broker", &config.broker, &id, all, listen, &mut heard).await);
+            let (verdict, connected) =
+                connect("broker", &config.broker, &id, all, listen, &mut heard).await;
+            is_connected = connected;
+            brokers.push(verdict);
         }
     }
-    let connected = brokers.last().is_some_and(|broker| broker.word != Word::Unreachable);
     let sensors =
-        heard.into_iter().map(|listener| (listener.index, listener.verdict(connected, listen)));
+        heard.into_iter().map(|listener| (listener.index, listener.verdict(is_connected, listen)));
     Brokers { sensors: sensors.collect(), brokers }
 }
 
-/// Connects, subscribes, and listens for `listen`.
+/// Connects, subscribes, and listens for `listen`; the verdict, and whether there was a connection.
 async fn connect(
     name: &str,
     broker: &Broker,
@@ -72,14 +76,15 @@ async fn connect(
     subscriptions: Vec<String>,
     listen: Duration,
     heard: &mut [Listener<'_>],
-) -> Verdict {
+) -> (Verdict, bool) {
     let verdict = Verdict::new(name, broker.url.to_string(), Word::Unreachable);
     let options = match options(broker, id) {
         Ok(options) => options,
         Err(error) => {
-            return Verdict { word: Word::Failed, ..verdict }
+            let verdict = Verdict { word: Word::Failed, ..verdict }
                 .problem(chain(&error))
                 .hint("the files that the configuration names must be readable for this user");
+            return (verdict, false);
         }
     };
     // One attempt only: the next would come after the patience.
@@ -91,11 +96,12 @@ async fn connect(
         Ok(Some(Event::Connected { .. })) => {
             Verdict { word: Word::Ok, ..verdict }.detail("connected")
         }
-        Ok(Some(Event::Disconnected { error })) => return refused(verdict, &error),
+        Ok(Some(Event::Disconnected { error })) => return (refused(verdict, &error), false),
         Ok(_) | Err(_) => {
-            return verdict
+            let verdict = verdict
                 .problem(format!("no connection within {PATIENCE:?}"))
                 .hint("is the broker's address right, and the way to it open?");
+            return (verdict, false);
         }
     };
     // The broker's word on the subscriptions comes at once; a moment is enough for that.
@@ -126,7 +132,7 @@ async fn connect(
         }
     };
     let _ = timeout(limit, listening).await;
-    verdict
+    (verdict, true)
 }
 
 /// The broker did not take us.
