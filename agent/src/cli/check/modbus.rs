@@ -49,7 +49,7 @@ pub(super) async fn check(devices: &[Device]) -> BTreeMap<usize, Verdict> {
 }
 
 async fn device(name: &str, modbus: &Modbus) -> Verdict {
-    let what = format!("Modbus TCP {} unit {}", modbus.address, modbus.unit);
+    let what = format!("Modbus {} unit {}", modbus.address, modbus.unit);
     let verdict = Verdict::new(name, what, Word::Ok);
     let mut wire = Wire::new(modbus);
     let before = Clock::start();

@@ -90,7 +90,7 @@ mod tests {
             "manufacturer = \"Maker (of all)\"\nmodel = \"PX3 family\"\nkind = \"ups\"\nconfidence = \"high\"\n\
              {fingerprints}\n\
              [[point]]\nname = \"p\"\ntable = \"holding\"\naddress = 0\ntype = \"u16\"\n\
-             metric = \"power_frequency_hertz\"\n"
+             metric = \"meter_frequency_hertz\"\n"
         );
         Arc::new(Profile::parse(name, &Source::new(name, text)).unwrap())
     }
