@@ -10,7 +10,7 @@ use crate::agent::Now;
 
 /// The clocks; uptime counts from when this was made. Cheap to clone: clones show the same time.
 #[derive(Clone, Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     started: Instant,
     /// The agent's own time at uptime zero, in milliseconds.
     base: Arc<AtomicI64>,
@@ -18,19 +18,23 @@ pub(crate) struct Clock {
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the shell reads the clocks")]
-    pub(crate) fn start() -> Self {
+    #[must_use]
+    pub fn start() -> Self {
         let base = Arc::new(AtomicI64::new(wall().as_millis()));
         Self { started: Instant::now(), base }
     }
 
-    pub(crate) fn now(&self) -> Now {
+    /// All clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
         let uptime = Uptime::new(self.started.elapsed());
         let base = Timestamp::from_millis(self.base.load(Ordering::Relaxed));
         Now { time: base + uptime.elapsed(), uptime, wall: wall() }
     }
 
     /// The agent's own time, for readings.
-    pub(crate) fn time(&self) -> Timestamp {
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
         self.now().time
     }
 
