@@ -17,8 +17,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the shell reads the clocks")]
     /// Clocks whose uptime begins now.
+    #[expect(clippy::disallowed_methods, reason = "the shell reads the clocks")]
     #[must_use]
     pub fn start() -> Self {
         let base = Arc::new(AtomicI64::new(wall().as_millis()));
