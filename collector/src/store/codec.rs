@@ -1,7 +1,8 @@
 //! Samples as bytes. Two ways in, one way out: [`encode`] is quick and for the head, [`compress`]
 //! tries harder and is for the disk; [`decode`] reads both.
 //!
-//! A column of times is a straight line, or its residuals from one. A column of values is one
+//! A column of times is a straight line, or its residuals from one; on disk it may stand elsewhere,
+//! once for all points of a device that were read together. A column of values is one
 //! number, or integers after scaling by a power of ten (sensors speak decimal), or what is left of
 //! the bits after xor with the value before. The disk also gets `pco`, which packs noise best.
 //! Every float comes back with the very same bits, NaN with its payload too.
@@ -21,6 +22,8 @@ const LINE: u8 = 0;
 const RESIDUALS: u8 = 1;
 const STEPS: u8 = 2;
 const STEPS_PCO: u8 = 3;
+/// The times stand elsewhere, under a number.
+const ELSEWHERE: u8 = 4;
 
 const ONE: u8 = 0;
 const XOR: u8 = 1;
@@ -36,6 +39,45 @@ pub(super) fn compress(times: &[i64], values: &[f64]) -> Vec<u8> {
     write(times, values, true)
 }
 
+/// Values alone; their times are those that [`compress_times`] wrote under the number `id`.
+pub(super) fn compress_values(id: u32, values: &[f64]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + values.len());
+    put_varint(&mut out, values.len() as u64);
+    put_varint(&mut out, 0);
+    out.push(ELSEWHERE);
+    put_varint(&mut out, u64::from(id));
+    put_values(&mut out, values, true);
+    out
+}
+
+/// Times alone.
+pub(super) fn compress_times(times: &[i64]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + times.len());
+    put_varint(&mut out, times.len() as u64);
+    let Some(first) = times.first() else { return out };
+    put_varint(&mut out, zigzag(*first));
+    put_times(&mut out, times, true);
+    out
+}
+
+/// The inverse of [`compress_times`].
+pub(super) fn decode_times(bytes: &[u8]) -> Option<Vec<i64>> {
+    let mut bytes = Bytes(bytes);
+    let count = bytes.count().filter(|count| (1..=MOST).contains(count))?;
+    let first = bytes.signed()?;
+    let mut times = Vec::new();
+    take_times(&mut bytes, first, count, &mut times, &mut |_, _| None)?;
+    Some(times)
+}
+
+/// The number under which the times stand, when they stand elsewhere.
+pub(super) fn times_elsewhere(bytes: &[u8]) -> Option<u32> {
+    let mut bytes = Bytes(bytes);
+    (bytes.count()? > 0).then_some(())?;
+    bytes.signed()?;
+    (bytes.byte()? == ELSEWHERE).then(|| bytes.varint())?.and_then(|id| u32::try_from(id).ok())
+}
+
 fn write(times: &[i64], values: &[f64], hard: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(32 + values.len());
     put_varint(&mut out, values.len() as u64);
@@ -49,8 +91,18 @@ fn write(times: &[i64], values: &[f64], hard: bool) -> Vec<u8> {
 /// Appends to both columns what was encoded. `None`, with nothing appended, when the bytes are not
 /// an encoding.
 pub(super) fn decode(bytes: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) -> Option<()> {
+    decode_with(bytes, times, values, &mut |_, _| None)
+}
+
+/// As [`decode`]; `elsewhere` appends the times that stand under a number.
+pub(super) fn decode_with(
+    bytes: &[u8],
+    times: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+    elsewhere: &mut Elsewhere<'_>,
+) -> Option<()> {
     let (had_times, had_values) = (times.len(), values.len());
-    let read = read(Bytes(bytes), times, values);
+    let read = read(Bytes(bytes), times, values, elsewhere);
     let whole = read.is_some() && times.len() - had_times == values.len() - had_values;
     if !whole {
         times.truncate(had_times);
@@ -59,7 +111,15 @@ pub(super) fn decode(bytes: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) 
     whole.then_some(())
 }
 
-fn read(mut bytes: Bytes<'_>, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Option<()> {
+/// Appends times that stand elsewhere to a column.
+pub(super) type Elsewhere<'a> = dyn FnMut(u32, &mut Vec<i64>) -> Option<()> + 'a;
+
+fn read(
+    mut bytes: Bytes<'_>,
+    times: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+    elsewhere: &mut Elsewhere<'_>,
+) -> Option<()> {
     let count = bytes.count()?;
     if count == 0 {
         return Some(());
@@ -68,7 +128,7 @@ fn read(mut bytes: Bytes<'_>, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Op
         return None;
     }
     let first = bytes.signed()?;
-    take_times(&mut bytes, first, count, times)?;
+    take_times(&mut bytes, first, count, times, elsewhere)?;
     take_values(&mut bytes, count, values)
 }
 
@@ -124,9 +184,21 @@ pub(super) fn bounds(numbers: impl Iterator<Item = i64>) -> (i64, i64) {
     if least > most { (0, 0) } else { (least, most) }
 }
 
-fn take_times(bytes: &mut Bytes<'_>, first: i64, count: usize, times: &mut Vec<i64>) -> Option<()> {
+fn take_times(
+    bytes: &mut Bytes<'_>,
+    first: i64,
+    count: usize,
+    times: &mut Vec<i64>,
+    elsewhere: &mut Elsewhere<'_>,
+) -> Option<()> {
+    let tag = bytes.byte()?;
+    if tag == ELSEWHERE {
+        let had = times.len();
+        elsewhere(u32::try_from(bytes.varint()?).ok()?, times)?;
+        return (times.len() - had == count).then_some(());
+    }
     times.push(first);
-    match bytes.byte()? {
+    match tag {
         LINE => {
             let step = bytes.varint()?.cast_signed();
             times.extend(

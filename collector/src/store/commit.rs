@@ -53,6 +53,7 @@ impl Store {
     /// When it cannot be written: then nothing was stored. See [`Error::is_fatal`].
     pub fn commit(&mut self, incoming: &[Incoming]) -> Result<Vec<Outcome>, Error> {
         self.check()?;
+        self.take_orders();
         let mut staged = Staged::default();
         let mut outcomes = Vec::with_capacity(incoming.len());
         for one in incoming {
@@ -104,8 +105,12 @@ impl Store {
     pub fn maintain(&mut self, now: Timestamp) -> Result<bool, Error> {
         self.check()?;
         self.now = self.now.max(now.as_millis());
+        self.take_orders();
         self.write(Staged::default(), None, &mut [])?;
-        Ok(self.flush.is_busy() || self.is_due())
+        self.purge_copies()?;
+        let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
+        let busy = self.flush.is_busy() || purging || self.is_due();
+        Ok(busy || self.give_back()?)
     }
 
     /// Decides on one batch; changes nothing but `staged`, and what is asked of the agent.
@@ -190,7 +195,8 @@ impl Store {
     ) -> Result<(), Error> {
         self.choose();
         let nothing = staged.rows.is_empty() && staged.tracks.is_empty();
-        if nothing && created.is_none() && !self.flush.is_busy() {
+        let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
+        if nothing && created.is_none() && !self.flush.is_busy() && !purging {
             return Ok(());
         }
         let mut ids = Vec::with_capacity(staged.rows.len());
@@ -199,14 +205,17 @@ impl Store {
                 created.write(connection)?;
             }
             let step = self.flush_step(connection)?;
+            let purge = self.purge_step(connection)?;
             staged.write(connection, &mut ids)?;
-            Ok(step)
+            Ok((step, purge))
         });
-        let step = self.written(written.map_err(Error::write("commit what was received")))?;
+        let (step, purge) =
+            self.written(written.map_err(Error::write("commit what was received")))?;
         if let Some(created) = created {
             created.publish(self);
         }
         self.flushed(step);
+        self.purged(purge);
         for ((path, boot), touched) in staged.tracks {
             if let Some(agent) = self.agents.get_mut(&path) {
                 agent.tracks.insert(boot, (touched.track, touched.seen));

@@ -41,6 +41,18 @@ impl Dictionary {
     }
 }
 
+impl Dictionary {
+    /// Forgets entries that lead to one of these series, sorted.
+    pub(super) fn forget(&mut self, series: &[u32]) {
+        for place in &mut self.dense {
+            if series.binary_search(place).is_ok() {
+                *place = 0;
+            }
+        }
+        self.sparse.retain(|_, known| series.binary_search(known).is_err());
+    }
+}
+
 /// One agent.
 #[derive(Debug, Default)]
 pub(super) struct Agent {

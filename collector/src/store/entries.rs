@@ -15,6 +15,7 @@ impl Reader {
     /// # Errors
     /// When the log cannot be read.
     pub fn log(&self, after: u64, limit: usize) -> Result<Vec<Logged>, Error> {
+        let hidden = self.hidden();
         self.with_connection("read the log", |connection| {
             let mut select = connection.prepare_cached(
                 "SELECT id, received, data FROM log WHERE id > ?1 ORDER BY id LIMIT ?2",
@@ -30,7 +31,12 @@ impl Reader {
                     Vec::new()
                 });
                 let index = reading(&self.shared.index);
+                let concealed: Vec<_> =
+                    hidden.iter().filter(|one| id.cast_unsigned() <= one.upto).collect();
                 let samples = points.iter().filter_map(|point| {
+                    if concealed.iter().any(|one| one.covers(point.series, point.time)) {
+                        return None;
+                    }
                     let time = Timestamp::from_millis(point.time);
                     let value = from_float(point.value);
                     Some((index.get(point.series)?.labels.clone(), Sample { time, value }))
@@ -56,6 +62,7 @@ impl Reader {
         end: Timestamp,
         limit: usize,
     ) -> Result<Vec<(AgentPath, Event)>, Error> {
+        let hidden = self.hidden();
         self.with_connection("read events", |connection| {
             let mut select = connection.prepare_cached(
                 "SELECT tenant, site, agent.agent, time, device, door, person, result \
@@ -71,8 +78,15 @@ impl Reader {
                     count(&self.shared.found.rows);
                     continue;
                 };
+                let time: i64 = row.get(3)?;
+                if hidden.iter().any(|one| {
+                    one.tenant.as_deref() == Some(tenant.as_str())
+                        && (one.start..=one.end).contains(&time)
+                }) {
+                    continue;
+                }
                 let event = Event {
-                    time: Timestamp::from_millis(row.get(3)?),
+                    time: Timestamp::from_millis(time),
                     device: row.get(4)?,
                     door: row.get(5)?,
                     person: row.get(6)?,

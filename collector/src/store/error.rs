@@ -63,6 +63,9 @@ pub enum Error {
     /// A write failed before; nothing is written after that.
     #[error("the store takes nothing after a failed write")]
     Broken,
+    /// An order was not taken in time.
+    #[error("the store has no time for the order")]
+    NoAnswer,
     /// More series than the store is allowed to hold.
     #[error("agent {agent} describes more series than the {most} that are allowed")]
     TooManySeries {

@@ -19,6 +19,10 @@ const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
 /// Series written with one commit, at least. A pass takes at most 256 commits.
 const STEP: usize = 256;
 
+/// Free pages of 16 kB that are kept, 4 MB, and that are given back at once.
+const FREE_PAGES: i64 = 256;
+const GIVE_BACK: i64 = 128;
+
 /// What waits to be written, and what is being written.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
@@ -156,11 +160,29 @@ impl Store {
             if self.flush.pass.is_none() {
                 match self.flush.filling.keys().next().copied() {
                     Some(window) => self.start(window),
-                    None => return Ok(()),
+                    None => break,
                 }
             }
             self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
         }
+        while self.maintain(hallwatch_model::Timestamp::from_millis(self.now))? {}
+        Ok(())
+    }
+
+    /// Gives pages that nothing stands on back to the file system, when there are many, a few at a
+    /// time; gives whether there are more. Some are kept: the log needs them again.
+    pub(super) fn give_back(&self) -> Result<bool, super::Error> {
+        let free = || self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0));
+        let before: i64 = free().map_err(super::Error::read("count free pages"))?;
+        if before <= FREE_PAGES {
+            return Ok(false);
+        }
+        let give = format!("PRAGMA incremental_vacuum({GIVE_BACK})");
+        self.connection
+            .execute_batch(&give)
+            .map_err(super::Error::write("give back free pages"))?;
+        let after: i64 = free().map_err(super::Error::read("count free pages"))?;
+        Ok(after < before && after > FREE_PAGES)
     }
 
     /// A part of the work, within the caller's transaction. Changes nothing in memory.
@@ -188,6 +210,7 @@ impl Store {
         }
         let count = STEP.max(pass.series.len().div_ceil(256));
         let part = pass.series.iter().skip(pass.next).take(count);
+        let mut common = Common::default();
         for id in part {
             step.done += 1;
             let Some(series) = self.by_id(*id) else { continue };
@@ -210,10 +233,12 @@ impl Store {
                         "DELETE FROM chunk WHERE window = ?1 AND series = ?2 AND part = ?3",
                     )?
                     .execute(params![window, id, number])?;
+                release_times(connection, window, old.times_at)?;
                 filled.bytes = filled.bytes.saturating_sub(old.bytes);
                 filled.samples = filled.samples.saturating_sub(old_times.len() as u64);
             }
-            let data = seal(codec::compress(&times, &values), key(window, i64::from(*id)));
+            let data = common.compress(connection, window, *id, &times, &values)?;
+            let data = seal(data, key(window, i64::from(*id)));
             filled.bytes += data.len() as u64;
             filled.samples += times.len() as u64;
             connection
@@ -222,6 +247,7 @@ impl Store {
                 )?
                 .execute(params![window, id, place, data])?;
         }
+        filled.bytes += common.bytes;
         step.ended = pass.next + step.done >= pass.series.len();
         if step.ended {
             filled.upto = filled.upto.max(pass.upto);
@@ -241,7 +267,8 @@ impl Store {
         Ok(())
     }
 
-    fn parts(
+    /// What chunks a series has in a window, by part.
+    pub(super) fn parts(
         &self,
         connection: &Connection,
         window: i64,
@@ -255,13 +282,19 @@ impl Store {
             let data = row.get_ref(1)?.as_bytes().unwrap_or_default();
             let (mut times, mut values) = (Vec::new(), Vec::new());
             let key = key(window, i64::from(series));
-            let read =
-                unseal(data, key).and_then(|data| codec::decode(data, &mut times, &mut values));
+            let content = unseal(data, key);
+            let times_at = content.and_then(codec::times_elsewhere);
+            let mut elsewhere = |id, times: &mut Vec<i64>| {
+                times.extend(read_times(connection, window, id)?);
+                Some(())
+            };
+            let read = content
+                .and_then(|data| codec::decode_with(data, &mut times, &mut values, &mut elsewhere));
             if read.is_none() {
                 count(&self.shared.found.chunks);
             }
             let content = read.map(|()| (times, values));
-            parts.push((row.get(0)?, Part { bytes: data.len() as u64, content }));
+            parts.push((row.get(0)?, Part { bytes: data.len() as u64, content, times_at }));
         }
         Ok(parts)
     }
@@ -349,7 +382,89 @@ impl Store {
     }
 }
 
-struct Part {
+pub(super) struct Part {
+    pub(super) bytes: u64,
+    pub(super) content: Option<(Vec<i64>, Vec<f64>)>,
+    /// Under which number its times stand, if not within.
+    pub(super) times_at: Option<u32>,
+}
+
+/// Times that are shorter than this many bytes stand within each chunk.
+const COMMON_LEAST: usize = 16;
+
+/// The times of the series before, for those that were read together with it.
+#[derive(Default)]
+struct Common {
+    times: Vec<i64>,
+    /// Their number.
+    at: u32,
+    /// How many series use them; they are on disk from the first on.
+    uses: i64,
+    /// Bytes written for them.
     bytes: u64,
-    content: Option<(Vec<i64>, Vec<f64>)>,
+}
+
+impl Common {
+    /// The chunk of one series, and the times beside it where they are worth it.
+    fn compress(
+        &mut self,
+        connection: &Connection,
+        window: i64,
+        id: u32,
+        times: &[i64],
+        values: &[f64],
+    ) -> rusqlite::Result<Vec<u8>> {
+        if self.uses > 0 && self.times == times {
+            self.uses += 1;
+            connection
+                .prepare_cached("UPDATE time SET uses = ?3 WHERE window = ?1 AND id = ?2")?
+                .execute(params![window, self.at, self.uses])?;
+            return Ok(codec::compress_values(self.at, values));
+        }
+        let column = codec::compress_times(times);
+        // Another chunk may use times of this number still, from before the merge.
+        let taken = connection
+            .prepare_cached("SELECT 1 FROM time WHERE window = ?1 AND id = ?2")?
+            .exists(params![window, id])?;
+        if column.len() < COMMON_LEAST || taken {
+            return Ok(codec::compress(times, values));
+        }
+        let data = seal(column, times_key(window, id));
+        self.bytes += data.len() as u64;
+        connection
+            .prepare_cached("INSERT INTO time (window, id, uses, data) VALUES (?1, ?2, 1, ?3)")?
+            .execute(params![window, id, data])?;
+        (self.at, self.uses) = (id, 1);
+        self.times.clear();
+        self.times.extend_from_slice(times);
+        Ok(codec::compress_values(id, values))
+    }
+}
+
+fn times_key(window: i64, id: u32) -> u64 {
+    key(window, i64::from(id)).rotate_left(16)
+}
+
+/// Times that stand beside the chunks of a window; `None` when they are damaged.
+pub(super) fn read_times(connection: &Connection, window: i64, id: u32) -> Option<Vec<i64>> {
+    let mut select =
+        connection.prepare_cached("SELECT data FROM time WHERE window = ?1 AND id = ?2").ok()?;
+    let data: Vec<u8> = select.query_row(params![window, id], |row| row.get(0)).ok()?;
+    codec::decode_times(unseal(&data, times_key(window, id))?)
+}
+
+/// One chunk less uses these times.
+pub(super) fn release_times(
+    connection: &Connection,
+    window: i64,
+    id: Option<u32>,
+) -> rusqlite::Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    connection
+        .prepare_cached("UPDATE time SET uses = uses - 1 WHERE window = ?1 AND id = ?2")?
+        .execute(params![window, id])?;
+    connection
+        .prepare_cached("DELETE FROM time WHERE window = ?1 AND id = ?2 AND uses <= 0")?
+        .execute(params![window, id])?;
+    Ok(())
 }

@@ -118,6 +118,32 @@ impl Head {
         }
     }
 
+    /// Forgets the samples from `start` to `end`, both included.
+    pub(super) fn remove(&mut self, start: i64, end: i64) {
+        let from = self.windows.partition_point(|window| window_end(window.number) < start);
+        for window in self.windows.iter_mut().skip(from) {
+            if window_start(window.number) > end {
+                break;
+            }
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            window.read(i64::MIN, i64::MAX, &mut times, &mut values);
+            (window.blocks, window.open) = (Vec::new(), Vec::new());
+            for (time, value) in times.into_iter().zip(values) {
+                if !(start..=end).contains(&time) {
+                    window.append(time, value);
+                }
+            }
+        }
+        self.windows.retain(|window| !window.blocks.is_empty() || !window.open.is_empty());
+        if self.last.is_some_and(|(last, _)| (start..=end).contains(&last)) {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            if let Some(newest) = self.windows.last() {
+                newest.read(i64::MIN, i64::MAX, &mut times, &mut values);
+            }
+            self.last = times.last().copied().zip(values.last().copied());
+        }
+    }
+
     /// Bytes in memory, roughly.
     pub(super) fn bytes(&self) -> usize {
         let block = |block: &Block| size_of::<Block>() + block.data.len();

@@ -80,6 +80,27 @@ impl Index {
         Label { name, value: text.clone() }
     }
 
+    /// Forgets a series and its labels.
+    pub(super) fn remove(&mut self, id: u32) {
+        let Some(series) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
+        self.count = self.count.saturating_sub(1);
+        self.ids.remove(&series.labels);
+        for label in &series.labels {
+            let Some(values) = self.postings.get_mut(&label.name) else { continue };
+            if let Some((_, ids)) = values.get_mut(&label.value) {
+                if let Ok(at) = ids.binary_search(&id) {
+                    ids.remove(at);
+                }
+                if ids.is_empty() {
+                    values.remove(&label.value);
+                }
+            }
+            if values.is_empty() {
+                self.postings.remove(&label.name);
+            }
+        }
+    }
+
     /// The series with this number.
     pub(super) fn get(&self, id: u32) -> Option<&Arc<Series>> {
         self.series.get(id as usize)?.as_ref()

@@ -11,13 +11,14 @@
 //!
 //! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
 //! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
-//! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `index`,
-//! `entries` and [`reader`] (the way out).
+//! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `deletion` and
+//! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out).
 
 mod bytes;
 mod codec;
 mod commit;
 mod decimal;
+mod deletion;
 mod describe;
 mod dictionary;
 mod entries;
@@ -27,6 +28,7 @@ mod head;
 mod index;
 pub mod intake;
 mod pack;
+mod purge;
 pub mod reader;
 mod record;
 mod replay;
@@ -36,7 +38,7 @@ mod schema;
 mod shared;
 mod track;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ use std::sync::atomic::Ordering;
 use hallwatch_model::{Ack, AgentPath, Timestamp};
 use rusqlite::{Connection, params};
 
+pub use deletion::{Deletion, Receipt};
 pub use error::Error;
 pub use intake::{Damage, Ignored, Incoming, Logged, Options, Outcome, Stats};
 pub use reader::Reader;
@@ -67,6 +70,8 @@ pub struct Store {
     /// The series by number, as in the index, without its lock.
     series: Vec<Option<Arc<Series>>>,
     flush: Flush,
+    /// Deletions that are still on their way to the disk, the oldest first.
+    purges: VecDeque<purge::Purge>,
     /// By exporter: up to where it has read the log.
     cursors: BTreeMap<String, u64>,
     /// The latest reception.

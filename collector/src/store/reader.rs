@@ -10,7 +10,8 @@ use hallwatch_promql::{Matchers, Select, Series as Selected, Source, SourceError
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bytes::{key, unseal};
-use super::head::{cut, merge, window_of};
+use super::flush::read_times;
+use super::head::{cut, merge, window_end, window_of, window_start};
 use super::index::Series;
 use super::record::read_ids;
 use super::shared::{Shared, count, lock, reading};
@@ -130,7 +131,7 @@ impl Reader {
         if let Some(from) = from
             && !quiet.is_empty()
         {
-            let columns = self.columns(&quiet, super::head::window_start(from), i64::MAX)?;
+            let columns = self.columns(&quiet, window_start(from), i64::MAX)?;
             for (series, (times, values)) in quiet.iter().zip(columns) {
                 if let (Some(time), Some(value)) = (times.last(), values.last()) {
                     latest.push((series.labels.clone(), sample(*time, *value)));
@@ -161,7 +162,7 @@ impl Reader {
         }
     }
 
-    fn matching(&self, sets: &[Matchers]) -> Vec<Arc<Series>> {
+    pub(super) fn matching(&self, sets: &[Matchers]) -> Vec<Arc<Series>> {
         let index = reading(&self.shared.index);
         if sets.is_empty() {
             return index.iter().cloned().collect();
@@ -179,6 +180,10 @@ impl Reader {
         end: i64,
     ) -> Result<Vec<Arc<Series>>, Error> {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
+        let hidden = self.hidden();
+        let is_hidden = |id: u32, from: i64, to: i64| {
+            hidden.iter().any(|one| one.start <= from && one.end >= to && one.has(id))
+        };
         let (mut found, mut unknown): (Vec<_>, Vec<_>) =
             series.into_iter().partition(|series| lock(&series.head).touches(start, end));
         for window in self.windows(start, end) {
@@ -196,8 +201,10 @@ impl Reader {
                 found.append(&mut unknown);
                 break;
             };
-            let (here, rest) =
-                unknown.into_iter().partition(|series| ids.binary_search(&series.id).is_ok());
+            let (here, rest) = unknown.into_iter().partition(|series: &Arc<Series>| {
+                let (from, to) = (window_start(window).max(start), window_end(window).min(end));
+                ids.binary_search(&series.id).is_ok() && !is_hidden(series.id, from, to)
+            });
             unknown = rest;
             found.extend::<Vec<_>>(here);
         }
@@ -216,6 +223,8 @@ impl Reader {
     /// The samples of each of the series, sorted by number, from `start` to `end`.
     fn columns(&self, series: &[Arc<Series>], start: i64, end: i64) -> Result<Vec<Columns>, Error> {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
+        // Before anything is read: what is hidden now may be gone, or not, when it is read.
+        let hidden = self.hidden();
         // The head first: what leaves it meanwhile is in chunks by then, and merging finds out.
         let heads: Vec<Columns> = series
             .iter()
@@ -226,8 +235,18 @@ impl Reader {
             })
             .collect();
         let windows = self.windows(start, end);
+        let conceal = |series: &Arc<Series>, (mut times, mut values): Columns| {
+            for one in hidden.iter().filter(|one| one.has(series.id)) {
+                let from = times.partition_point(|time| *time < one.start);
+                let to = times.partition_point(|time| *time <= one.end).max(from);
+                times.drain(from..to);
+                values.drain(from..to);
+            }
+            (times, values)
+        };
         if windows.is_empty() || series.is_empty() {
-            return Ok(heads);
+            let all = series.iter().zip(heads);
+            return Ok(all.map(|(series, head)| conceal(series, head)).collect());
         }
         let mut stored: HashMap<u32, Columns> = HashMap::new();
         self.with_connection("read chunks", |connection| {
@@ -241,7 +260,7 @@ impl Reader {
             }
             transaction.finish()
         })?;
-        let join = |(series, head): (&Arc<Series>, Columns)| match stored.remove(&series.id) {
+        let mut join = |(series, head): (&Arc<Series>, Columns)| match stored.remove(&series.id) {
             None => head,
             Some((mut times, mut values)) => match (times.last(), head.0.first()) {
                 (Some(last), Some(first)) if first <= last => {
@@ -254,7 +273,8 @@ impl Reader {
                 }
             },
         };
-        Ok(series.iter().zip(heads).map(join).collect())
+        let joined = series.iter().zip(heads);
+        Ok(joined.map(|(series, head)| conceal(series, join((series, head)))).collect())
     }
 
     fn read_window(
@@ -266,11 +286,22 @@ impl Reader {
         stored: &mut HashMap<u32, Columns>,
     ) -> rusqlite::Result<()> {
         let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
+        // Series of one device have the same times, and come one after the other.
+        let (mut common_id, mut common) = (None, Vec::new());
+        let mut elsewhere = |id: u32, times: &mut Vec<i64>| {
+            if common_id != Some(id) {
+                common = read_times(connection, window, id)?;
+                common_id = Some(id);
+            }
+            times.extend_from_slice(&common);
+            Some(())
+        };
         let mut take = |id: u32, data: &[u8]| {
             let (times, values) = stored.entry(id).or_default();
             let had = times.len();
             let key = key(window, i64::from(id));
-            let read = unseal(data, key).and_then(|data| codec::decode(data, times, values));
+            let read = unseal(data, key)
+                .and_then(|data| codec::decode_with(data, times, values, &mut elsewhere));
             if read.is_none() {
                 count(&self.shared.found.chunks);
                 return;

@@ -45,6 +45,8 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         index: std::sync::RwLock::default(),
         windows: std::sync::RwLock::default(),
         floor: AtomicI64::new(i64::MIN),
+        hidden: std::sync::RwLock::default(),
+        orders: std::sync::Mutex::default(),
         found,
         log_bytes: AtomicU64::new(0),
         export_lost_rows: AtomicU64::new(0),
@@ -57,6 +59,7 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         agents: HashMap::new(),
         series: Vec::new(),
         flush: Flush::default(),
+        purges: std::collections::VecDeque::new(),
         cursors: BTreeMap::new(),
         now: 0,
         last_log: 0,
@@ -114,6 +117,7 @@ impl Store {
                 Ok(Some(()))
             },
         )?;
+        self.load_deletions()?;
         self.replay(&shared)
     }
 
@@ -251,12 +255,16 @@ impl Store {
                 Ok(points.map(|points| read.push((id.cast_unsigned(), data.len(), points))))
             })?;
             self.now = self.now.max(received);
+            let hidden = reading(&shared.hidden).clone();
             for (id, bytes, mut points) in read {
                 {
                     let windows = reading(&shared.windows);
                     points.retain(|point| {
                         let window = super::head::window_of(point.time);
                         windows.get(&window).is_none_or(|filled| filled.upto < id)
+                            && !hidden.iter().any(|hidden| {
+                                id <= hidden.upto && hidden.covers(point.series, point.time)
+                            })
                     });
                 }
                 self.last_log = self.last_log.max(id);

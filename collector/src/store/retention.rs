@@ -69,6 +69,7 @@ impl Store {
             .execute(params![window, next.unwrap_or(i64::MAX)])?;
         if next.is_none() {
             connection.execute("DELETE FROM window WHERE window = ?1", [window])?;
+            connection.execute("DELETE FROM time WHERE window = ?1", [window])?;
             let expired = self.expired_before();
             connection.execute("DELETE FROM event WHERE time < ?1", [expired])?;
             connection.execute("DELETE FROM received WHERE seen < ?1", [expired])?;

@@ -12,7 +12,9 @@ use super::shared::{Found, count};
 use super::{Error, schema};
 
 /// The tables in the order in which they are saved, and their columns.
-const TABLES: [(&str, usize, &str); 9] = [
+const TABLES: [(&str, usize, &str); 11] = [
+    ("time", 4, "window, id"),
+    ("deletion", 13, "id"),
     ("agent", 4, "id"),
     ("series", 2, "id"),
     ("dictionary", 5, "agent, dictionary, id"),
@@ -87,6 +89,22 @@ pub(super) fn salvage(file: &Path, found: &Found) -> Result<Connection, Error> {
         std::fs::remove_file(note(file)).map_err(failed)?;
     }
     schema::open(file).map_err(Error::write("open the store"))
+}
+
+/// Removes the damaged files that were put aside; gives how many.
+pub(super) fn remove_copies(file: &Path) -> Result<u64, Error> {
+    let failed = |source| Error::Folder { path: file.to_owned(), source };
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(0) };
+    let prefix = format!("{}.damaged-", name.to_string_lossy());
+    let mut removed = 0;
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            std::fs::remove_file(entry.path()).map_err(failed)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 fn copy(old: &Connection, new: &Connection, damaged: &AtomicU64) -> rusqlite::Result<()> {

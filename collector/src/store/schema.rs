@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 /// The name of the file in the store's folder.
 pub(super) const FILE: &str = "store.sqlite";
 /// What `user_version` says.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Chunks are keyed by window first, so that a window is written, read and deleted as neighbours.
 /// A blob is sealed by a checksum. A chunk has a part above 0 only when part 0 is damaged.
@@ -47,6 +47,21 @@ const TABLES: &str = "
     CREATE INDEX event_by_time ON event (time);
 ";
 
+/// What version 2 adds. The numbers in `deletion.series` go with the last of the samples; `count`
+/// stays. `time` has times that several chunks of a window have in common, sealed; with the last
+/// chunk that uses them they go.
+const SECOND: &str = "
+    CREATE TABLE deletion (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, requested INTEGER NOT NULL, purged INTEGER,
+        start INTEGER NOT NULL, end INTEGER NOT NULL, upto INTEGER NOT NULL, tenant TEXT,
+        series BLOB NOT NULL, count INTEGER NOT NULL, chunk_samples INTEGER NOT NULL DEFAULT 0,
+        log_samples INTEGER NOT NULL DEFAULT 0, events INTEGER NOT NULL DEFAULT 0,
+        damaged INTEGER NOT NULL DEFAULT 0);
+    CREATE TABLE time (
+        window INTEGER NOT NULL, id INTEGER NOT NULL, uses INTEGER NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (window, id)) WITHOUT ROWID;
+";
+
 /// The writer's connection.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
@@ -56,12 +71,19 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
+    // After a long commit the write-ahead log does not stay as long as it was.
+    connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
     connection.set_prepared_statement_cache_capacity(64);
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
+    let missing = match version {
+        0 => Some(format!("{TABLES}{SECOND}")),
+        1 => Some(SECOND.to_owned()),
+        _ => None,
+    };
+    if let Some(tables) = missing {
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+            "BEGIN IMMEDIATE; {tables} PRAGMA user_version = {VERSION}; COMMIT;"
         ))?;
     }
     Ok(connection)

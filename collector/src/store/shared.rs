@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::deletion::{AllHidden, Orders};
 use super::index::Index;
 use super::intake::Damage;
 
@@ -25,6 +26,9 @@ pub(super) struct Shared {
     pub(super) windows: RwLock<BTreeMap<i64, Filled>>,
     /// Samples before this are deleted, or are about to be.
     pub(super) floor: AtomicI64,
+    pub(super) hidden: RwLock<AllHidden>,
+    /// Deletions that readers ask for.
+    pub(super) orders: Mutex<Orders>,
     pub(super) found: Found,
     pub(super) log_bytes: AtomicU64,
     pub(super) export_lost_rows: AtomicU64,

@@ -112,7 +112,7 @@ async fn connect(
             match event {
                 Event::Message(message) => {
                     for listener in heard.iter_mut() {
-                        listener.hear(&message, clock);
+                        listener.hear(&message, &clock);
                     }
                 }
                 Event::Refused { topic, reason_code } => {
@@ -186,7 +186,7 @@ impl<'c> Listener<'c> {
         }
     }
 
-    fn hear(&mut self, message: &Message, clock: Clock) {
+    fn hear(&mut self, message: &Message, clock: &Clock) {
         if !self.sensor.topics().contains(&message.topic.as_str()) {
             return;
         }
