@@ -1,4 +1,7 @@
-//! `hallwatch-collector`: reads the command line and the configuration, opens the port, runs.
+//! `hallwatch-collector`: reads the command line and the configuration, opens the port, runs; or
+//! does what an operator asks of the data.
+
+mod cli;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +38,50 @@ enum Command {
         #[arg(long, value_name = "influx=URL", value_parser = sink)]
         sink: Vec<Sink>,
     },
+    /// Ask for samples with PromQL: of the collector when it runs, otherwise of its store.
+    Query {
+        #[command(flatten)]
+        query: cli::Query,
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Delete series, a tenant, or a time of them: hidden at once, then gone from the disk.
+    Delete {
+        #[command(flatten)]
+        delete: cli::Delete,
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Copy everything that is kept into an empty folder, while the collector runs or not.
+    Backup {
+        /// The folder, which is made.
+        dir: PathBuf,
+        /// Give up after so many seconds for a file.
+        #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+        patience: u64,
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Put a backup into the collector's data directory, in which there must be no store.
+    Restore {
+        /// The backup.
+        dir: PathBuf,
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Read everything that is kept, and tell what of it is damaged; 1 when anything is.
+    Verify {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Check the configuration and the rules, and do nothing else.
     Check {
         /// The configuration, TOML.
@@ -70,6 +117,21 @@ fn main() -> ExitCode {
     let (path, more_sinks, run) = match cli.command {
         Command::Run { config, sink } => (config, sink, true),
         Command::Check { config } => (config, Vec::new(), false),
+        Command::Query { query, config } => {
+            return on_data(&config, |config| cli::query(config, &query).map(|()| true));
+        }
+        Command::Delete { delete, config } => {
+            return on_data(&config, |config| cli::delete(config, &delete).map(|()| true));
+        }
+        Command::Backup { dir, patience, config } => {
+            return on_data(&config, |config| cli::backup(config, &dir, patience).map(|()| true));
+        }
+        Command::Restore { dir, config } => {
+            return on_data(&config, |config| cli::restore(config, &dir).map(|()| true));
+        }
+        Command::Verify { json, config } => {
+            return on_data(&config, |config| cli::verify(config, json));
+        }
     };
     let mut config = match config::load(&path) {
         Ok(config) => config,
@@ -88,6 +150,23 @@ fn main() -> ExitCode {
     config.sinks.extend(more_sinks);
     match start(config) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&format!("error: {message}"));
+            ExitCode::from(SOFTWARE)
+        }
+    }
+}
+
+/// Does something with the data of the collector that `path` configures; 1 when it was done and is
+/// not well.
+fn on_data(path: &std::path::Path, work: impl FnOnce(&Config) -> Result<bool, String>) -> ExitCode {
+    let config = match config::load(path) {
+        Ok(config) => config,
+        Err(error) => return refused(&error),
+    };
+    match work(&config) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(message) => {
             say(&format!("error: {message}"));
             ExitCode::from(SOFTWARE)

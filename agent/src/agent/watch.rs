@@ -224,15 +224,14 @@ impl Watched {
     }
 
     fn series(&mut self, labels: &Labels, out: &mut Out<'_>) -> SeriesId {
-        let series = match self.ids.get(labels) {
+        match self.ids.get(labels) {
             Some(id) => *id,
             None => {
                 let id = out.dictionary.id(&self.device.labels(labels));
                 self.ids.insert(labels.clone(), id);
                 id
             }
-        };
-        series
+        }
     }
 
     /// A device that falls silent is a gap that lasts; when it answers again, the gap is over.

@@ -1,13 +1,23 @@
 //! The answer to a query as Prometheus writes it.
 
+use std::fmt::Write as _;
+
 use hallwatch_model::Labels;
 use hallwatch_promql::{Answer, Value};
 
 use super::number::{write_plain, write_time, write_value};
 
+/// How long a query took, in seconds.
+pub(super) struct Stats {
+    /// Until its turn came.
+    pub(super) waited: f64,
+    /// From then on.
+    pub(super) evaluated: f64,
+}
+
 /// The whole body of a response, the envelope included. Of each result at most `limit` series are
 /// written; that some were left out is a warning.
-pub(super) fn body(answer: &Answer, limit: usize) -> String {
+pub(super) fn body(answer: &Answer, limit: usize, stats: Option<&Stats>) -> String {
     let mut out = String::with_capacity(256);
     out.push_str(r#"{"status":"success","data":{"resultType":""#);
     let mut cut = false;
@@ -55,6 +65,15 @@ pub(super) fn body(answer: &Answer, limit: usize) -> String {
             }
             out.push(']');
         }
+    }
+    if let Some(Stats { waited, evaluated }) = stats {
+        let read = answer.samples_read;
+        let total = waited + evaluated;
+        // Formatting into a string does not fail.
+        let _ = write!(
+            out,
+            r#","stats":{{"timings":{{"evalTotalTime":{evaluated},"resultSortTime":0,"queryPreparationTime":0,"innerEvalTime":{evaluated},"execQueueTime":{waited},"execTotalTime":{total}}},"samples":{{"totalQueryableSamples":{read}}}}}"#
+        );
     }
     out.push('}');
     let truncated = cut.then(|| "results truncated due to limit".to_owned());

@@ -1,8 +1,10 @@
 //! One HTTP port: the Prometheus API, `/metrics`, `/healthz`, `/readyz`, and the page.
 //!
 //! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
-//! (the envelope), `query`, `series`, `rules` (the Prometheus API), `gaps`, `health`, `events`, `listen`.
+//! (the envelope), `query`, `series`, `rules`, `status`, `admin` (the Prometheus API), `gaps`,
+//! `health`, `events`, `listen`.
 
+mod admin;
 mod answer;
 mod events;
 mod gaps;
@@ -14,23 +16,26 @@ mod query;
 mod reply;
 mod rules;
 mod series;
+mod status;
 mod time;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use hallwatch_model::{Labels, Timestamp};
 use hallwatch_promql::{Matchers, Source, SourceError};
 use tokio::sync::{Semaphore, watch};
+use tower_http::compression::CompressionLayer;
 
 pub use gaps::GapForm;
-pub use listen::{Guarded, MAX_CONNECTIONS};
+pub use listen::{Guarded, MAX_CONNECTIONS, Peer};
 pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
 pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
 
@@ -47,6 +52,11 @@ const MAX_REQUEST_TIME: Duration = Duration::from_secs(140);
 
 /// What the API reads: the store, or series in memory.
 pub trait Archive: Source + Send + Sync + 'static {
+    /// The store, where it is one, for what only a store has: deletions, and numbers of itself.
+    fn store(&self) -> Option<&crate::store::Reader> {
+        None
+    }
+
     /// The series that match one of `sets` (all, if there is none) and may have samples from
     /// `start` to `end`, sorted, each once.
     ///
@@ -123,8 +133,12 @@ impl Api {
         Self { gaps: Some(gaps), ..self }
     }
 
-    /// All routes.
-    pub fn router(self) -> Router {
+    /// All routes, for [`axum::serve`] over [`Guarded`].
+    pub fn router(self) -> IntoMakeServiceWithConnectInfo<Router, Peer> {
+        self.routes().into_make_service_with_connect_info()
+    }
+
+    fn routes(self) -> Router {
         let prometheus = Router::new()
             .route("/query", get(query::instant).post(query::instant))
             .route("/query_range", get(query::range).post(query::range))
@@ -132,6 +146,16 @@ impl Api {
             .route("/labels", get(series::labels).post(series::labels))
             .route("/label/{name}/values", get(series::label_values))
             .route("/metadata", get(series::metadata))
+            .route("/format_query", get(query::format).post(query::format))
+            .route("/query_exemplars", get(status::exemplars).post(status::exemplars))
+            .route("/targets", get(status::targets))
+            .route("/status/config", get(status::config))
+            .route("/status/flags", get(status::flags))
+            .route("/status/runtimeinfo", get(status::runtimeinfo))
+            .route("/status/tsdb", get(status::tsdb))
+            .route("/admin/tsdb/delete_series", post(admin::delete).put(admin::delete))
+            .route("/admin/tsdb/clean_tombstones", post(admin::clean).put(admin::clean))
+            .route("/admin/tsdb/deletions", get(admin::deletions))
             .route("/rules", get(rules::rules))
             .route("/alerts", get(rules::alerts))
             .route("/gaps", get(gaps::gaps))
@@ -146,6 +170,8 @@ impl Api {
             .route("/readyz", get(health::readyz))
             .route("/events", get(events::events))
             .merge(page::routes())
+            // Not what is pushed (it would wait in the compressor), nor what is short.
+            .layer(CompressionLayer::new())
             .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
             .layer(middleware::from_fn_with_state(self.clone(), around))
             .with_state(self)

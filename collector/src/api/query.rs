@@ -1,4 +1,4 @@
-//! `/api/v1/query` and `/api/v1/query_range`.
+//! `/api/v1/query`, `/api/v1/query_range` and `/api/v1/format_query`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use axum::response::Response;
 use hallwatch_promql::{Answer, Error, Limits, Query, Source, Stop};
 
 use super::params::Params;
-use super::reply::{Refusal, RefusalKind, json};
+use super::reply::{Refusal, RefusalKind, json, success};
 use super::{Api, answer, time};
 use crate::clock;
 
 /// No query runs longer; `timeout` can only shorten that. As in Prometheus.
 const MAX_TIME: Duration = Duration::from_secs(120);
 /// Samples that one query may hold: 16 bytes each, and some queries run at once.
-const MAX_SAMPLES: usize = 10_000_000;
+pub(super) const MAX_SAMPLES: usize = 10_000_000;
 /// As in Prometheus: enough for a point per pixel of any screen.
 const MAX_STEPS: i64 = 11_000;
 
@@ -25,9 +25,9 @@ const MAX_STEPS: i64 = 11_000;
 pub(super) async fn instant(State(api): State<Api>, params: Params) -> Result<Response, Refusal> {
     let at = params.time_or("time", (api.clock)())?;
     let (timeout, lookback) = limits(&params)?;
-    let limit = params.limit()?;
+    let shown = Shown::of(&params)?;
     let query = Query::parse(params.get("query").unwrap_or_default())?;
-    run(&api, timeout, lookback, limit, move |source, limits| {
+    run(&api, timeout, lookback, shown, move |source, limits| {
         hallwatch_promql::instant(&query, at, source, limits)
     })
     .await
@@ -53,13 +53,19 @@ pub(super) async fn range(State(api): State<Api>, params: Params) -> Result<Resp
         ));
     }
     let (timeout, lookback) = limits(&params)?;
-    let limit = params.limit()?;
+    let shown = Shown::of(&params)?;
     let query = Query::parse(params.get("query").unwrap_or_default())?;
     let step = time::to_duration(step);
-    run(&api, timeout, lookback, limit, move |source, limits| {
+    run(&api, timeout, lookback, shown, move |source, limits| {
         hallwatch_promql::range(&query, start, end, step, source, limits)
     })
     .await
+}
+
+/// The query as Prometheus lays it out.
+pub(super) async fn format(params: Params) -> Result<Response, Refusal> {
+    let query = Query::parse(params.get("query").unwrap_or_default())?;
+    Ok(success(&query.expr().prettify()))
 }
 
 /// How long the query may take, and how old a sample may be.
@@ -68,6 +74,21 @@ fn limits(params: &Params) -> Result<(Duration, Option<Duration>), Refusal> {
     let lookback = params.optional_duration("lookback_delta")?;
     let timeout = timeout.map_or(MAX_TIME, |millis| time::to_duration(millis).min(MAX_TIME));
     Ok((timeout, lookback.map(time::to_duration).filter(|lookback| !lookback.is_zero())))
+}
+
+/// What of the answer is shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    /// Series at most.
+    limit: usize,
+    /// How long it took, too.
+    stats: bool,
+}
+
+impl Shown {
+    fn of(params: &Params) -> Result<Self, Refusal> {
+        Ok(Self { limit: params.limit()?, stats: params.get("stats").is_some() })
+    }
 }
 
 /// Tells the evaluation, when the asker goes away and this is dropped, that nobody waits.
@@ -83,7 +104,7 @@ async fn run(
     api: &Api,
     timeout: Duration,
     lookback: Option<Duration>,
-    limit: usize,
+    shown: Shown,
     evaluate: impl FnOnce(&dyn Source, &Limits<'_>) -> Result<Answer, Error> + Send + 'static,
 ) -> Result<Response, Refusal> {
     let began = clock::uptime();
@@ -116,9 +137,16 @@ async fn run(
         }
         // Prometheus allows one step more than points: both ends count. Checked by the caller.
         limits.max_steps = usize::try_from(MAX_STEPS).unwrap_or(usize::MAX) + 1;
+        let evaluating = clock::uptime();
         let source: &dyn Source = &*archive;
         let result = evaluate(source, &limits)
-            .map(|answer| answer::body(&answer, limit))
+            .map(|answer| {
+                let stats = shown.stats.then(|| answer::Stats {
+                    waited: evaluating.since(began).as_secs_f64(),
+                    evaluated: clock::uptime().since(evaluating).as_secs_f64(),
+                });
+                answer::body(&answer, shown.limit, stats.as_ref())
+            })
             .map_err(Refusal::from);
         // Here, because whoever asked may be gone when it has ended.
         telemetry.query_seconds.observe(clock::uptime().since(began).as_secs_f64());

@@ -32,6 +32,8 @@ pub(super) enum RefusalKind {
     NotFound,
     /// Not with this method.
     Method,
+    /// Not for whoever asks.
+    Forbidden,
     /// The collector's own fault.
     Internal,
 }
@@ -46,6 +48,7 @@ impl RefusalKind {
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
             Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
             Self::Internal => "internal",
         }
     }
@@ -59,6 +62,7 @@ impl RefusalKind {
             Self::Timeout | Self::Canceled => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -66,6 +66,8 @@ pub struct Ledger {
     dirty: BTreeSet<Key>,
     /// Seconds lost, by agent, cause and device, as last told: a counter never goes back.
     seconds: BTreeMap<(AgentPath, String, String), f64>,
+    /// Causes that were told as open, by agent: they go to 0, they do not vanish.
+    causes: BTreeSet<(AgentPath, String)>,
 }
 
 /// Numbers that an acknowledgement covers.
@@ -496,12 +498,14 @@ impl Ledger {
 
     /// How many gaps are open, by agent and cause; a cause that was open once stays, with 0.
     #[must_use]
-    pub fn open(&self) -> BTreeMap<(AgentPath, String), u64> {
-        let mut open = BTreeMap::new();
+    pub fn open(&mut self) -> BTreeMap<(AgentPath, String), u64> {
+        let mut open: BTreeMap<(AgentPath, String), u64> =
+            self.causes.iter().map(|key| (key.clone(), 0)).collect();
         for row in self.rows.values() {
             let count: &mut u64 = open.entry((row.agent.clone(), row.cause.clone())).or_default();
             *count += u64::from(row.state == State::Open);
         }
+        self.causes.extend(open.keys().cloned());
         open
     }
 

@@ -98,8 +98,8 @@ mod tests {
             assert!(holder.hears(1, at(second)));
         }
         assert!(!holder.hears(3, at(200)), "the clone, restarted");
-        assert!(!holder.hears(2, at(259)) && holder.hears(2, at(260)), "the first one is gone");
-        assert!(holder.is_conflict(at(260)) && !holder.is_conflict(at(400)));
+        assert!(!holder.hears(2, at(258)) && holder.hears(2, at(259)), "the first one is gone");
+        assert!(holder.is_conflict(at(259)) && !holder.is_conflict(at(400)));
     }
 
     proptest! {

@@ -11,6 +11,10 @@ fn unread(error: Error) -> SourceError {
 }
 
 impl Archive for Reader {
+    fn store(&self) -> Option<&Reader> {
+        Some(self)
+    }
+
     fn series(
         &self,
         sets: &[Matchers],

@@ -63,6 +63,20 @@ pub enum Error {
     /// A write failed before; nothing is written after that.
     #[error("the store takes nothing after a failed write")]
     Broken,
+    /// There is something where a copy should go.
+    #[error("{} is not empty", path.display())]
+    Occupied {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// It is not a whole backup.
+    #[error("{} is not a whole backup: {reason}", path.display())]
+    NotABackup {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// An order was not taken in time.
     #[error("the store has no time for the order")]
     NoAnswer,

@@ -14,6 +14,7 @@
 //! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `deletion` and
 //! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out).
 
+pub mod backup;
 mod bytes;
 mod codec;
 mod commit;
@@ -37,6 +38,7 @@ mod salvage;
 mod schema;
 mod shared;
 mod track;
+pub mod verify;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{File, TryLockError};

@@ -120,7 +120,7 @@ fn what_exceeds_a_bound_goes_oldest_first_and_leaves_a_gap() {
     let last_time = at(i64::try_from(upto).unwrap() - 1);
     let ranges = vec![(opened.boot, 1, upto)];
     let gap = Gap { first: at(0), last: last_time, entries: upto, cause, ranges, ..Gap::default() };
-    assert_eq!(gaps, [gap.clone()]);
+    assert_eq!(gaps, std::slice::from_ref(&gap));
     // It is told as an entry, in the same transaction.
     assert_eq!(told_gaps(&told), [gap]);
     let (again, told) = session(&directory, bounds, Vec::new());
