@@ -17,7 +17,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Clocks whose uptime begins now.
+    /// A clock whose uptime begins now.
     #[expect(clippy::disallowed_methods, reason = "the shell reads the clocks")]
     #[must_use]
     pub fn start() -> Self {
