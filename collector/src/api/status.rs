@@ -78,7 +78,7 @@ struct Row {
 /// The longest lists first; by name among equals.
 fn rows(counts: BTreeMap<String, usize>, limit: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = counts.into_iter().map(|(name, value)| Row { name, value }).collect();
-    rows.sort_by(|a, b| b.value.cmp(&a.value));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.value));
     rows.truncate(limit);
     rows
 }

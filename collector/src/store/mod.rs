@@ -7,7 +7,7 @@
 //! the log is replayed. Damage costs what it touches and is counted; it never prevents the start.
 //!
 //! One [`Store`] writes, on a thread of its own; any number of [`Reader`]s read without waiting
-//! for it. Never in here: sockets, clocks, evaluation.
+//! for it. Never in here: sockets, evaluation, clocks (but for how long a backup takes).
 //!
 //! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
 //! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
