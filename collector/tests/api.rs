@@ -138,7 +138,7 @@ fn rules() -> RulesForm {
 async fn ask(server: &Server, head: &str, body: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let text = format!(
-        "{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\
+        "{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\
          Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
         body.len()
     );
@@ -146,7 +146,7 @@ async fn ask(server: &Server, head: &str, body: &str) -> (u16, String, String) {
     let _ = stream.write_all(text.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head.to_lowercase(), body.to_owned())
@@ -538,4 +538,58 @@ async fn the_page_is_guarded_and_fed() {
     assert_eq!(server.telemetry.pages_open.get(), 1);
     drop(server.picture);
     tokio::time::timeout(limit, read("0\r\n\r\n")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_grafana_asks_beside_samples() {
+    let server = server().await;
+    let (code, body) = api(&server, "format_query", &[("query", "sum  by(a)(b)")]).await;
+    assert_eq!((code, body), ok(r#""sum by (a) (b)""#));
+    let times = [("query", "up"), ("start", "0"), ("end", "10")];
+    assert_eq!(api(&server, "query_exemplars", &times).await, ok("[]"));
+    let none = r#"{"activeTargets":[],"droppedTargets":[]}"#;
+    assert_eq!(api(&server, "targets", &[]).await, ok(none));
+    for endpoint in ["status/config", "status/flags", "status/runtimeinfo"] {
+        let (code, body) = api(&server, endpoint, &[]).await;
+        assert!(code == 200 && body.starts_with(r#"{"status":"success","data":{"#), "{body}");
+    }
+    let (code, body) = api(&server, "status/tsdb", &[("limit", "1")]).await;
+    let metrics = r#""seriesCountByMetricName":[{"name":"ups_load_ratio","value":2}]"#;
+    assert!(code == 200 && body.contains(metrics), "{body}");
+    let asked = [("query", "ups_load_ratio"), ("stats", "all")];
+    let (code, body) = api(&server, "query", &asked).await;
+    assert!(code == 200 && body.contains(r#""stats":{"timings":{"evalTotalTime":"#), "{body}");
+    assert!(body.contains(r#""totalQueryableSamples":"#), "{body}");
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_for_those_who_can_read_that() {
+    let server = server().await;
+    let path = "/api/v1/status/flags";
+    for (accepts, packed) in [("gzip", true), ("identity", false)] {
+        let head = format!("GET {path} HTTP/1.1\r\nAccept-Encoding: {accepts}");
+        let (code, head, _) = ask(&server, &head, "").await;
+        assert_eq!(code, 200);
+        assert_eq!(head.to_lowercase().contains("content-encoding: gzip"), packed, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn the_admin_api_is_for_programs_on_this_machine() {
+    let server = server().await;
+    let delete = "POST /api/v1/admin/tsdb/delete_series?match[]=ups_load_ratio HTTP/1.1";
+    for foreign in [
+        "Origin: http://evil.example",
+        "X-Forwarded-For: 10.0.0.1",
+        "Sec-Fetch-Site: none",
+        "Host: evil.example",
+    ] {
+        let (code, _, body) = ask(&server, &format!("{delete}\r\n{foreign}"), "").await;
+        assert!(code == 403 && body.contains(r#""errorType":"forbidden""#), "{code} {body}");
+    }
+    let (code, body) = get(&server, "/api/v1/admin/tsdb/delete_series?match[]=up").await;
+    assert_eq!(code, 405, "{body}");
+    let (code, _, body) = ask(&server, "POST /api/v1/admin/tsdb/delete_series HTTP/1.1", "").await;
+    assert!(code == 400 && body.contains("no match[] parameter provided"), "{body}");
+    assert_eq!(get(&server, "/api/v1/admin/tsdb/deletions").await, ok("[]"));
 }

@@ -13,6 +13,7 @@ use super::{chain, print};
 
 /// What is to be deleted.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(crate) struct Delete {
     /// Series selectors, such as `power_watts{device="pdu-a1"}`.
     #[arg(required_unless_present = "tenant")]

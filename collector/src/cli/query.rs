@@ -14,6 +14,7 @@ const POINTS: u64 = 60;
 
 /// What is asked.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(crate) struct Query {
     /// The expression, PromQL.
     expression: String,

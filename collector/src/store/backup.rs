@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::verify::{Verification, verify};
 use super::{Error, schema};
+use crate::clock;
 
 /// The files of a collector; the first must be there.
 const FILES: [&str; 2] = [schema::FILE, "state.sqlite"];
@@ -97,16 +98,24 @@ fn copy_database(from: &Path, to: &Path, patience: Duration) -> Result<(), Error
     let connection = schema::open_reader(from).map_err(Error::read(attempt))?;
     let interrupt = connection.get_interrupt_handle();
     let (done, is_done) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
+    let began = clock::uptime();
+    let copied = std::thread::scope(|scope| {
         scope.spawn(move || {
-            if is_done.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let mut wait = patience;
+            // An interrupt that comes between two statements is lost: hence again and again.
+            while is_done.recv_timeout(wait) == Err(mpsc::RecvTimeoutError::Timeout) {
                 interrupt.interrupt();
+                wait = Duration::from_millis(5);
             }
         });
         let copied = connection.execute("VACUUM INTO ?1", [to.display().to_string()]);
         drop(done);
-        copied.map(|_| ()).map_err(Error::write(attempt))
-    })
+        copied
+    });
+    if clock::uptime().since(began) > patience {
+        return Err(Error::TooSlow { path: from.to_owned() });
+    }
+    copied.map(|_| ()).map_err(Error::write(attempt))
 }
 
 /// The files that a note names.

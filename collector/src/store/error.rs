@@ -69,6 +69,12 @@ pub enum Error {
         /// What is in the way.
         path: PathBuf,
     },
+    /// A copy took too long.
+    #[error("copying {} took too long", path.display())]
+    TooSlow {
+        /// Of what.
+        path: PathBuf,
+    },
     /// It is not a whole backup.
     #[error("{} is not a whole backup: {reason}", path.display())]
     NotABackup {

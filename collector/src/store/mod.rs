@@ -7,12 +7,13 @@
 //! the log is replayed. Damage costs what it touches and is counted; it never prevents the start.
 //!
 //! One [`Store`] writes, on a thread of its own; any number of [`Reader`]s read without waiting
-//! for it. Never in here: sockets, clocks, evaluation.
+//! for it. Never in here: sockets, evaluation, clocks (but for how long a backup takes).
 //!
 //! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
 //! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
+//! `times` (what points of a device share),
 //! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `deletion` and
-//! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out).
+//! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out), [`verify`] and [`backup`].
 
 pub mod backup;
 mod bytes;
@@ -37,6 +38,7 @@ mod retention;
 mod salvage;
 mod schema;
 mod shared;
+mod times;
 mod track;
 pub mod verify;
 

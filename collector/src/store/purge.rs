@@ -7,11 +7,11 @@ use rusqlite::{Connection, params};
 
 use super::bytes::{key, seal};
 use super::deletion::Hidden;
-use super::flush::release_times;
 use super::head::window_of;
 use super::record::{read_ids, read_points, write_ids, write_points};
 use super::salvage;
 use super::shared::{Filled, reading, writing};
+use super::times::release_times;
 use super::{Error, Store, codec};
 
 /// Log rows looked at with one commit.

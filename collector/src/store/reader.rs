@@ -10,11 +10,11 @@ use hallwatch_promql::{Matchers, Select, Series as Selected, Source, SourceError
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bytes::{key, unseal};
-use super::flush::read_times;
 use super::head::{cut, merge, window_end, window_of, window_start};
 use super::index::Series;
 use super::record::read_ids;
 use super::shared::{Shared, count, lock, reading};
+use super::times::read_times;
 use super::{Error, Stats, codec, schema};
 
 /// Idle connections kept open.

@@ -7,9 +7,9 @@ use hallwatch_model::Timestamp;
 use rusqlite::Connection;
 
 use super::bytes::{key, unseal};
-use super::flush::read_times;
 use super::head::{window_end, window_start};
 use super::record::{read_ids, read_labels, read_points};
+use super::times::read_times;
 use super::{Error, codec, schema};
 
 /// So many damages are told one by one; all are counted.

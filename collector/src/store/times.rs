@@ -1,0 +1,86 @@
+//! Times on disk: points of a device that were read together have them in common, once for all.
+
+use rusqlite::{Connection, params};
+
+use super::bytes::{key, seal, unseal};
+use super::codec;
+
+/// Times that are shorter than this many bytes stand within each chunk.
+const COMMON_LEAST: usize = 16;
+
+/// The times of the series before, for those that were read together with it.
+#[derive(Default)]
+pub(super) struct Common {
+    times: Vec<i64>,
+    /// Their number.
+    at: u32,
+    /// How many series use them; they are on disk from the first on.
+    uses: i64,
+    /// Bytes written for them.
+    pub(super) bytes: u64,
+}
+
+impl Common {
+    /// The chunk of one series, and the times beside it where they are worth it.
+    pub(super) fn compress(
+        &mut self,
+        connection: &Connection,
+        window: i64,
+        id: u32,
+        times: &[i64],
+        values: &[f64],
+    ) -> rusqlite::Result<Vec<u8>> {
+        if self.uses > 0 && self.times == times {
+            self.uses += 1;
+            connection
+                .prepare_cached("UPDATE time SET uses = ?3 WHERE window = ?1 AND id = ?2")?
+                .execute(params![window, self.at, self.uses])?;
+            return Ok(codec::compress_values(self.at, values));
+        }
+        let column = codec::compress_times(times);
+        // Another chunk may use times of this number still, from before the merge.
+        let taken = connection
+            .prepare_cached("SELECT 1 FROM time WHERE window = ?1 AND id = ?2")?
+            .exists(params![window, id])?;
+        if column.len() < COMMON_LEAST || taken {
+            return Ok(codec::compress(times, values));
+        }
+        let data = seal(column, times_key(window, id));
+        self.bytes += data.len() as u64;
+        connection
+            .prepare_cached("INSERT INTO time (window, id, uses, data) VALUES (?1, ?2, 1, ?3)")?
+            .execute(params![window, id, data])?;
+        (self.at, self.uses) = (id, 1);
+        self.times.clear();
+        self.times.extend_from_slice(times);
+        Ok(codec::compress_values(id, values))
+    }
+}
+
+fn times_key(window: i64, id: u32) -> u64 {
+    key(window, i64::from(id)).rotate_left(16)
+}
+
+/// Times that stand beside the chunks of a window; `None` when they are damaged.
+pub(super) fn read_times(connection: &Connection, window: i64, id: u32) -> Option<Vec<i64>> {
+    let mut select =
+        connection.prepare_cached("SELECT data FROM time WHERE window = ?1 AND id = ?2").ok()?;
+    let data: Vec<u8> = select.query_row(params![window, id], |row| row.get(0)).ok()?;
+    codec::decode_times(unseal(&data, times_key(window, id))?)
+}
+
+/// One chunk less uses these times.
+pub(super) fn release_times(
+    connection: &Connection,
+    window: i64,
+    id: Option<u32>,
+) -> rusqlite::Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    connection
+        .prepare_cached("UPDATE time SET uses = uses - 1 WHERE window = ?1 AND id = ?2")?
+        .execute(params![window, id])?;
+    connection
+        .prepare_cached("DELETE FROM time WHERE window = ?1 AND id = ?2 AND uses <= 0")?
+        .execute(params![window, id])?;
+    Ok(())
+}
