@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hallwatch_model::{Ack, AgentPath, Describe, Labels, Sample, Timestamp};
+use hallwatch_model::{Ack, AgentPath, Describe, Labels, Sample, Timestamp, Uptime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
@@ -17,6 +17,9 @@ use crate::store::{Error, Incoming, Outcome, Store};
 pub(super) const MAX_JOBS: usize = 256;
 /// So many batches are committed at once at most: whoever waits behind them does so for long enough.
 const MAX_TOGETHER: usize = 128;
+/// For so long after its first entry here nothing of a run counts as given up: what the agent
+/// keeps is still to be asked for, and is named as owed only then.
+const FIRST_CONTACT: Duration = Duration::from_secs(30);
 
 /// What the store is asked to do.
 #[derive(Debug)]
@@ -83,6 +86,7 @@ pub(super) fn work(
     // The run that each agent spoke of last, to acknowledge after a dictionary came.
     let mut boots: BTreeMap<AgentPath, u64> = BTreeMap::new();
     let mut next: Option<Job> = None;
+    let mut contacts: BTreeMap<(AgentPath, u64), Uptime> = BTreeMap::new();
     loop {
         let Some(job) = next.take().or_else(|| jobs.blocking_recv()) else { break };
         let result = match job {
@@ -98,6 +102,7 @@ pub(super) fn work(
                         Err(_) => break,
                     }
                 }
+                first_contact(&store, &mut contacts, &mut batches, clock::uptime());
                 commit(&mut store, gaps, &batches, &mut boots).map(Some)
             }
             Job::Describe(agent, describe) => store.describe(&agent, &describe).map(|()| {
@@ -163,6 +168,26 @@ pub(super) fn work(
 /// The ledger is tried again with the next change; a full disk shows at the store, too.
 fn unwritten(error: &dyn std::error::Error) {
     tracing::error!(error = super::core::chain(error), "the gap ledger cannot be written");
+}
+
+/// Of a run that the store has nothing of, everything may still come.
+fn first_contact(
+    store: &Store,
+    contacts: &mut BTreeMap<(AgentPath, u64), Uptime>,
+    batches: &mut [Incoming],
+    now: Uptime,
+) {
+    contacts.retain(|_, since| now.since(*since) < FIRST_CONTACT);
+    for Incoming { agent, batch, .. } in batches.iter_mut().filter(|one| one.batch.oldest > 1) {
+        let ack = store.ack(agent, batch.boot);
+        let key = (agent.clone(), batch.boot);
+        if ack.upto == 0 && ack.beyond.is_empty() {
+            contacts.entry(key.clone()).or_insert(now);
+        }
+        if contacts.contains_key(&key) {
+            batch.oldest = 1;
+        }
+    }
 }
 
 /// The entry of a batch, as the ledger knows it.
