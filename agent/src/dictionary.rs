@@ -1,6 +1,7 @@
 //! Which number stands for which series.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use hallwatch_model::wire::MAX_TEXT_BYTES;
 use hallwatch_model::{Describe, Labels, SeriesId};
@@ -15,6 +16,9 @@ pub struct Dictionary {
     number: u64,
     series: Vec<Labels>,
     ids: HashMap<Labels, SeriesId>,
+    /// How often a series is read, in milliseconds, where that is known.
+    intervals: HashMap<SeriesId, u32>,
+    changed: bool,
 }
 
 impl Dictionary {
@@ -22,7 +26,7 @@ impl Dictionary {
     #[must_use]
     pub fn new(number: u64, series: Vec<Labels>) -> Self {
         let ids = series.iter().cloned().zip((0..).map(SeriesId)).collect();
-        Self { number, series, ids }
+        Self { number, series, ids, intervals: HashMap::new(), changed: false }
     }
 
     /// Its random number.
@@ -55,6 +59,23 @@ impl Dictionary {
         id
     }
 
+    /// The series is read this often.
+    pub fn every(&mut self, id: SeriesId, interval: Duration) {
+        let millis = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
+        self.changed |= self.intervals.insert(id, millis) != Some(millis);
+    }
+
+    /// Whether an interval has changed since [`told`](Self::told).
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// All of it is being told again.
+    pub fn told(&mut self) {
+        self.changed = false;
+    }
+
     /// The series from number `from` on.
     pub fn since(&self, from: usize) -> impl Iterator<Item = (SeriesId, &Labels)> {
         (0..).map(SeriesId).zip(&self.series).skip(from)
@@ -67,8 +88,10 @@ impl Dictionary {
         let part = |(chunk, part): (&[Labels], u32)| {
             let first = part.saturating_mul(u32::try_from(PART).unwrap_or(u32::MAX));
             let ids = (first..).map(SeriesId);
-            let series = ids.zip(chunk.iter().cloned()).collect();
-            Describe { dictionary: self.number, part, series }
+            let series: Vec<(SeriesId, Labels)> = ids.zip(chunk.iter().cloned()).collect();
+            let interval = |(id, _): &(SeriesId, Labels)| Some((*id, *self.intervals.get(id)?));
+            let intervals = series.iter().filter_map(interval).collect();
+            Describe { dictionary: self.number, part, series, intervals }
         };
         chunks.map(part).collect()
     }

@@ -46,6 +46,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The disk takes writes again, after a start at which it did not: only a new start uses it.
+    #[error("the disk of the journal {} takes writes again: start anew", path.display())]
+    DiskBack {
+        /// The file.
+        path: PathBuf,
+    },
     /// The journal's thread is gone.
     #[error("the journal has ended unexpectedly")]
     JournalEnded,
@@ -82,6 +88,24 @@ impl Error {
     /// Whether starting again may help: the disk or another process was in the way.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::JournalInUse { .. } | Self::Journal { .. } | Self::JournalEnded)
+        matches!(
+            self,
+            Self::JournalInUse { .. }
+                | Self::Journal { .. }
+                | Self::DiskBack { .. }
+                | Self::JournalEnded
+        )
+    }
+
+    /// The exit status of a process that ends with this, by sysexits(3): 74 when the disk failed
+    /// (a sync, a write, a read), 75 when a new start at once helps, 1 for everything else. A
+    /// supervisor starts the agent anew after each of them.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Journal { .. } | Self::SetAside { .. } | Self::Directory { .. } => 74,
+            Self::DiskBack { .. } | Self::JournalInUse { .. } | Self::JournalEnded => 75,
+            _ => 1,
+        }
     }
 }

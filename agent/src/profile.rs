@@ -109,6 +109,7 @@
 mod file;
 mod hints;
 mod identity;
+mod inspect;
 mod map;
 mod place;
 mod point;
@@ -125,6 +126,7 @@ use hallwatch_model::{Missing, Value};
 
 pub use hints::{Connection, Fingerprint, Parity, Wanted};
 use identity::Show;
+pub use inspect::{Inspected, PointInfo};
 use place::{Answers, Map, Placed, Reads};
 pub use place::{Placement, PlacementError, PointProblem};
 use series::Readings;

@@ -45,10 +45,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         }
     }
     let agent = Agent::new(&config, opened, clock.now());
-    let (publisher, broker, sensors) = connect(&config, &agent, clock)?;
+    let (publisher, broker, sensors) = connect(&config, &agent, &clock)?;
     let (polled_sender, polled) = mpsc::channel(1024);
-    let endpoints = Endpoints::start(&config.devices, clock, &polled_sender);
-    let uplinks = Uplinks::start(&config.devices, clock)?;
+    let endpoints = Endpoints::start(&config.devices, &clock, &polled_sender);
+    let uplinks = Uplinks::start(&config.devices, &clock)?;
     let mut shell = Shell { agent, clock, journal, publisher, endpoints, uplinks };
     let result = shell.work(told, broker, sensors, polled, shutdown).await;
     match result {
@@ -66,7 +66,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 fn connect(
     config: &Config,
     agent: &Agent,
-    clock: Clock,
+    clock: &Clock,
 ) -> Result<(Publisher, Events, Sensors), Error> {
     let client_id = format!("hallwatch-agent-{}", config.path).replace('/', "-");
     let mut topics: Vec<String> = config
@@ -156,6 +156,7 @@ impl Shell {
                         self.agent.unsent(boot, seq);
                     }
                 }
+                Action::Shift(millis) => self.clock.shift(millis),
                 Action::Fail(error) => return Err(error),
             }
         }

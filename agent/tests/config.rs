@@ -100,7 +100,7 @@ fn the_program_ends_as_sysexits_says() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let good = good.display().to_string();
-    assert_eq!(program(&["check", "--config", &good]), (Some(0), String::new()));
+    assert_eq!(program(&["check", "--offline", "--config", &good]), (Some(0), String::new()));
     let (code, told) = program(&["run", "--config", "tests/bad/devices.bad.toml"]);
     assert_eq!(code, Some(78));
     assert!(told.contains("tests/bad/devices.bad.toml:15:"), "{told}");

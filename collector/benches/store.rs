@@ -28,7 +28,9 @@ fn main() {
     for (part, ids) in (0..series).collect::<Vec<_>>().chunks(2_000).enumerate() {
         let series = ids.iter().map(|id| (SeriesId(*id), labels(*id))).collect();
         let part = u32::try_from(part).unwrap();
-        store.describe(&agent, &Describe { dictionary: 1, part, series }).unwrap();
+        store
+            .describe(&agent, &Describe { dictionary: 1, part, series, ..Describe::default() })
+            .unwrap();
     }
 
     let mut sources: Vec<Walk> = (0..series).map(Walk::new).collect();
@@ -43,7 +45,8 @@ fn main() {
             oldest: seq,
             watermark: Timestamp::from_millis(now),
             backfill: false,
-            readings: Readings { dictionary: 1, readings, events: Vec::new() },
+            sender: 0,
+            readings: Readings { dictionary: 1, readings, ..Readings::default() },
         };
         let received = Timestamp::from_millis(now);
         let incoming = [Incoming { agent: agent.clone(), batch, received }];

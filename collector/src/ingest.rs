@@ -4,6 +4,8 @@
 //! payload. What is refused is counted by reason, and logged at most once a minute for each reason
 //! and agent: a broken agent must not fill the disk with log lines.
 
+mod holder;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use hallwatch_model::wire::{self, MAX_MESSAGE_BYTES};
 use hallwatch_model::{AgentPath, Describe, Id, Status, Timestamp, Topic, TopicKind, WireError};
 
 use crate::store::Incoming;
+use holder::Holder;
 
 /// How often the same refusal of the same agent is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -77,11 +80,13 @@ pub enum Reason {
     Part,
     /// A batch that the broker kept: of unknown age, and never sent so by an agent.
     Retained,
+    /// Of a second agent that uses the name of another one.
+    SecondAgent,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Topic,
         Self::UnknownTenant,
         Self::UnknownSite,
@@ -92,6 +97,7 @@ impl Reason {
         Self::Malformed,
         Self::Part,
         Self::Retained,
+        Self::SecondAgent,
     ];
 
     /// The word for labels, such as `unknown_agent`.
@@ -108,6 +114,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Part => "part",
             Self::Retained => "retained",
+            Self::SecondAgent => "second_agent",
         }
     }
 }
@@ -139,6 +146,7 @@ pub enum Decision {
 pub struct Ingest {
     registry: Registry,
     refused: BTreeMap<Reason, u64>,
+    holders: HashMap<AgentPath, Holder>,
     /// When a refusal was last logged. Agents that are not expected share one entry for a reason,
     /// so that this cannot grow by made-up names.
     logged: HashMap<(Reason, Option<AgentPath>), Timestamp>,
@@ -149,7 +157,7 @@ impl Ingest {
     #[must_use]
     pub fn new(registry: Registry) -> Self {
         let refused = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
-        Self { registry, refused, logged: HashMap::new() }
+        Self { registry, refused, holders: HashMap::new(), logged: HashMap::new() }
     }
 
     /// The agents that are expected.
@@ -161,6 +169,17 @@ impl Ingest {
     /// How many messages were refused, by reason; every reason is there.
     pub fn refused(&self) -> impl Iterator<Item = (Reason, u64)> {
         self.refused.iter().map(|(reason, count)| (*reason, *count))
+    }
+
+    /// Whether two agents use this name.
+    #[must_use]
+    pub fn is_conflict(&self, agent: &AgentPath, now: Timestamp) -> bool {
+        self.holders.get(agent).is_some_and(|holder| holder.is_conflict(now))
+    }
+
+    /// Whether to listen to the run `sender` of an agent that is expected.
+    fn hears(&mut self, agent: &AgentPath, sender: u64, now: Timestamp) -> bool {
+        self.holders.entry(agent.clone()).or_default().hears(sender, now)
     }
 
     /// Decides what the message is that came at `now`.
@@ -175,6 +194,17 @@ impl Ingest {
             return self.refuse(Reason::Topic, None, None, now);
         };
         match self.read(&agent, &kind, payload, retained, now) {
+            // A goodbye and a last will say nothing about who is alive.
+            Ok(Decision::Status(agent, status))
+                if !retained && status.online && !self.hears(&agent, status.boot, now) =>
+            {
+                self.refuse(Reason::SecondAgent, Some(agent), None, now)
+            }
+            Ok(Decision::Batch(incoming))
+                if !self.hears(&incoming.agent, incoming.batch.sent_by(), now) =>
+            {
+                self.refuse(Reason::SecondAgent, Some(incoming.agent), None, now)
+            }
             Ok(decision) => decision,
             Err((reason, error)) => self.refuse(reason, Some(agent), error, now),
         }
@@ -269,6 +299,7 @@ mod tests {
             oldest: 2,
             watermark: Timestamp::from_millis(5),
             backfill: false,
+            sender: 0,
             readings: Readings { dictionary: 9, ..Readings::default() },
         }
     }
@@ -284,7 +315,7 @@ mod tests {
         assert_eq!(taken, Decision::Batch(incoming));
 
         let series = vec![(SeriesId(1), Labels::metric("up", []))];
-        let describe = Describe { dictionary: 9, part: 4, series };
+        let describe = Describe { dictionary: 9, part: 4, series, ..Describe::default() };
         let payload = wire::encode_describe(&describe);
         let topic = "hallwatch/v1/acme/fra-1/gw-1/describe/4";
         let taken = ingest().handle(topic, &payload, true, NOW);
@@ -299,6 +330,7 @@ mod tests {
             backlog: 0,
             journal_bytes: 0,
             durable: true,
+            ..Status::default()
         };
         let payload = wire::encode_status(&status);
         let topic = "hallwatch/v1/acme/fra-1/gw-1/status";
@@ -308,7 +340,8 @@ mod tests {
     #[test]
     fn refuses_everything_else_with_a_reason() {
         let good = wire::encode_batch(&batch());
-        let describe = wire::encode_describe(&Describe { dictionary: 9, part: 4, series: vec![] });
+        let describe =
+            wire::encode_describe(&Describe { dictionary: 9, part: 4, ..Describe::default() });
         let version = [8, 2];
         let large = vec![0; MAX_MESSAGE_BYTES + 1];
         let retained = true;
@@ -336,7 +369,33 @@ mod tests {
         }
         let counted: u64 = ingest.refused().map(|(_, count)| count).sum();
         assert_eq!(counted, table.len() as u64);
-        assert!(ingest.refused().all(|(_, count)| count > 0));
+        let never: Vec<_> = ingest.refused().filter(|(_, count)| *count == 0).collect();
+        assert_eq!(never, [(Reason::SecondAgent, 0)]);
+    }
+
+    #[test]
+    fn batches_of_a_second_agent_are_not_taken() {
+        let mut ingest = ingest();
+        let mut taken = |boot, sender, second: i64| {
+            let payload = wire::encode_batch(&Batch { boot, sender, ..batch() });
+            let now = Timestamp::from_millis(second * 1_000);
+            match ingest.handle(DATA, &payload, false, now) {
+                Decision::Batch(_) => true,
+                Decision::Refused { reason, .. } => {
+                    assert_eq!(reason, Reason::SecondAgent);
+                    false
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(taken(7, 0, 0));
+        assert!(taken(8, 0, 1), "a restart");
+        assert!(taken(7, 8, 2), "what the run before left");
+        assert!(taken(7, 0, 3), "which is still alive");
+        assert!(!taken(8, 0, 4) && !taken(7, 8, 5), "the second one is not heard any more");
+        let now = Timestamp::from_millis(6_000);
+        assert!(ingest.is_conflict(&path("acme", "fra-1", "gw-1"), now));
+        assert!(!ingest.is_conflict(&path("acme", "ams-1", "gw-1"), now));
     }
 
     #[test]

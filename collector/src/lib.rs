@@ -1,7 +1,7 @@
 //! The collector: hears the agents, keeps what they say, alerts, pages, and answers queries.
 //!
 //! Reading order: [`config`] (what is asked of it), [`ingest`] and [`store`] (what it takes and
-//! keeps), [`rules`], [`notify`] and [`state`] (what is wrong, who is told, what of that survives),
+//! keeps), [`gaps`] (what is missing), [`rules`], [`notify`] and [`state`] (what is wrong, who is told, what of that survives),
 //! [`sink`] (who gets a copy), [`api`] and [`page`] (what it shows), [`telemetry`] (what it tells
 //! about itself), [`run()`] (how it all moves).
 
@@ -9,6 +9,8 @@ pub mod config;
 
 pub mod ingest;
 pub mod store;
+
+pub mod gaps;
 
 pub mod notify;
 pub mod rules;

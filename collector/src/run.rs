@@ -5,7 +5,7 @@
 //! while the store has no room for more, nothing is read from the broker.
 //!
 //! Reading order: `core` (what is decided), `agents`, `writer`, `alerting`, `painter`, `export`,
-//! `setup`, `health`, `forms`, `archive`.
+//! `setup`, `tally`, `health`, `forms`, `archive`.
 
 mod agents;
 mod alerting;
@@ -17,6 +17,7 @@ mod forms;
 mod health;
 mod painter;
 mod setup;
+mod tally;
 mod writer;
 
 use std::future::Future;
@@ -79,6 +80,7 @@ struct Collector {
     jobs: mpsc::Sender<Job>,
     done: mpsc::Receiver<Done>,
     writer: JoinHandle<()>,
+    tally: JoinHandle<()>,
     commands: mpsc::Sender<Command>,
     evaluated: mpsc::Receiver<Evaluated>,
     alerting: JoinHandle<Result<(), state::Error>>,
@@ -112,13 +114,15 @@ impl Collector {
         );
         let broker = setup::broker(&config)?;
 
-        let (store, state) = setup::open(&config).await?;
+        let (store, state, gaps) = setup::open(&config).await?;
         let reader = store.reader();
         let (jobs, job_receiver) = mpsc::channel(writer::MAX_JOBS);
         let (done_sender, done) = mpsc::channel(writer::MAX_JOBS);
+        let owned = gaps.clone();
         let writer = tokio::task::spawn_blocking(move || {
-            writer::work(store, job_receiver, &done_sender);
+            writer::work(store, &owned, job_receiver, &done_sender);
         });
+        let tally = tokio::spawn(tally::run(gaps.clone(), reader.clone(), jobs.clone()));
 
         let receivers: Vec<Receiver> = config.receivers.iter().map(setup::receiver).collect();
         if receivers.is_empty() {
@@ -157,7 +161,8 @@ impl Collector {
             pictures.subscribe(),
             telemetry.clone(),
             clock::now,
-        );
+        )
+        .with_gaps(gaps.clone());
         let (stop_server, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(Guarded::new(listener), api.router())
             .with_graceful_shutdown(async { drop(stopped.await) });
@@ -185,6 +190,7 @@ impl Collector {
             reader: reader.clone(),
             collector: config.id.to_string(),
             board: board.clone(),
+            gaps,
             pictures,
             busy: None,
         };
@@ -195,6 +201,7 @@ impl Collector {
             jobs,
             done,
             writer,
+            tally,
             commands,
             evaluated,
             alerting,
@@ -323,6 +330,9 @@ impl Collector {
     async fn drain(mut self) {
         // Exports go on from their cursors at the next start.
         self.exports.shutdown().await;
+        // It holds a way to the store, and counts from where it was at the next start.
+        self.tally.abort();
+        let _ = (&mut self.tally).await;
         let Self { core, telemetry, publisher, jobs, commands, sender, painter, .. } = self;
         let mut core = core;
         // Without jobs, commands and pictures, threads and streams come to their ends.

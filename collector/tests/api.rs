@@ -286,11 +286,11 @@ async fn series_labels_and_metadata() {
     let found =
         api(&server, "series", &[("match[]", "ups_load_ratio"), ("start", "9"), ("end", "1")]);
     assert_eq!(found.await, ok("[]"));
-    let found = api(&server, "metadata", &[("metric", "ups_load_ratio")]).await;
+    let found = api(&server, "metadata", &[("metric", "ups_on_battery")]).await;
     assert_eq!(
         found,
         ok(
-            r#"{"ups_load_ratio":[{"type":"gauge","help":"Load as a part of the rated power, 0 to 1 and beyond (`phase` where there are several).","unit":"ratio"}]}"#
+            r#"{"ups_on_battery":[{"type":"gauge","help":"1 while the load is fed from the battery.","unit":""}]}"#
         )
     );
     let (_, body) = api(&server, "metadata", &[("limit", "3")]).await;

@@ -119,6 +119,7 @@ impl Agent {
             backlog: 5,
             journal_bytes: 4_096,
             durable: true,
+            ..Status::default()
         };
         self.say("gw-1/status", wire::encode_status(&status), true).await;
         // That a payload names another tenant is never believed.
@@ -133,6 +134,7 @@ impl Agent {
                 (SeriesId(2), series("ups_load_ratio", ("feed", "a"))),
                 (SeriesId(3), series("environment_leak", ("rack", "a b,c=d \"é\\e"))),
             ],
+            ..Describe::default()
         };
         self.say("gw-1/describe/0", wire::encode_describe(&describe), true).await;
     }
@@ -143,8 +145,16 @@ impl Agent {
             .iter()
             .map(|(series, value)| Reading { series: SeriesId(*series), time, value: *value })
             .collect();
-        let readings = Readings { dictionary: 9, readings, events: Vec::new() };
-        let batch = Batch { boot: 7, seq, oldest: 1, watermark: time, backfill: false, readings };
+        let readings = Readings { dictionary: 9, readings, ..Readings::default() };
+        let batch = Batch {
+            boot: 7,
+            seq,
+            oldest: 1,
+            watermark: time,
+            backfill: false,
+            sender: 0,
+            readings,
+        };
         self.say("gw-1/data", wire::encode_batch(&batch), false).await;
     }
 

@@ -31,7 +31,7 @@ fn agent() -> AgentPath {
 fn describe() -> Describe {
     let labels = |i: u32| Labels::metric("power_watts", [("device", format!("{i:03}").as_str())]);
     let series = (0..SERIES).map(|i| (SeriesId(i), labels(i))).collect();
-    Describe { dictionary: 5, part: 0, series }
+    Describe { dictionary: 5, part: 0, series, ..Describe::default() }
 }
 
 fn value(series: u32, time: i64) -> f64 {
@@ -54,10 +54,11 @@ fn incoming(seq: u64) -> Incoming {
         oldest: 1,
         watermark: Timestamp::from_millis(time),
         backfill: false,
+        sender: 0,
         readings: Readings {
             dictionary: 5,
             readings: all.map(reading).collect(),
-            events: Vec::new(),
+            ..Readings::default()
         },
     };
     Incoming { agent: agent(), batch, received: Timestamp::from_millis(time) }

@@ -26,7 +26,7 @@ fn agent() -> AgentPath {
 fn describe() -> Describe {
     let labels = |i: u32| Labels::metric("power_watts", [("device", format!("{i}").as_str())]);
     let series = (0..SERIES).map(|i| (SeriesId(i), labels(i))).collect();
-    Describe { dictionary: 5, part: 0, series }
+    Describe { dictionary: 5, part: 0, series, ..Describe::default() }
 }
 
 /// A minute's worth: a sample of each series every ten seconds.
@@ -44,10 +44,11 @@ fn incoming(seq: u64) -> Incoming {
         oldest: 1,
         watermark: Timestamp::from_millis(start),
         backfill: false,
+        sender: 0,
         readings: Readings {
             dictionary: 5,
             readings: all.map(reading).collect(),
-            events: Vec::new(),
+            ..Readings::default()
         },
     };
     Incoming { agent: agent(), batch, received: Timestamp::from_millis(start) }

@@ -25,7 +25,7 @@ fn agent(tenant: &str) -> AgentPath {
 fn describe() -> Describe {
     let labels = |device: &str| Labels::metric("power_watts", [("device", device)]);
     let series = vec![(SeriesId(0), labels(LABEL)), (SeriesId(1), labels("d-1"))];
-    Describe { dictionary: 5, part: 0, series }
+    Describe { dictionary: 5, part: 0, series, ..Describe::default() }
 }
 
 /// A minute of one tenant: the first series has the canary, the second something else.
@@ -50,7 +50,9 @@ fn incoming(tenant: &str, minute: u64) -> Incoming {
             dictionary: 5,
             readings: vec![reading(0, CANARY), reading(1, other)],
             events: if minute.is_multiple_of(100) { vec![event] } else { Vec::new() },
+            ..Readings::default()
         },
+        ..Batch::default()
     };
     Incoming { agent: agent(tenant), batch, received: time }
 }

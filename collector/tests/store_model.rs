@@ -39,7 +39,7 @@ fn describe(dictionary: u64) -> Describe {
         Labels::metric("power_watts", [("device", device.as_str()), ("tenant", "evil")])
     };
     let series = (0..SERIES).map(|i| (SeriesId(i + 10), labels(i))).collect();
-    Describe { dictionary, part: 0, series }
+    Describe { dictionary, part: 0, series, ..Describe::default() }
 }
 
 fn content(store: &Store) -> Content {
@@ -71,7 +71,8 @@ fn incoming(seq: u64, readings: Vec<Reading>, received: i64) -> Incoming {
         oldest: 1,
         watermark: Timestamp::from_millis(0),
         backfill: false,
-        readings: Readings { dictionary: 5, readings, events: Vec::new() },
+        sender: 0,
+        readings: Readings { dictionary: 5, readings, ..Readings::default() },
     };
     Incoming { agent: agent("gw-1"), batch, received: Timestamp::from_millis(received) }
 }
@@ -494,7 +495,7 @@ fn more_series_than_allowed_are_refused_and_the_rest_goes_on() {
         let device = format!("more-{i}");
         (SeriesId(i + 50), Labels::metric("power_watts", [("device", device.as_str())]))
     });
-    let more = Describe { dictionary: 6, part: 0, series: more.collect() };
+    let more = Describe { dictionary: 6, part: 0, series: more.collect(), ..Describe::default() };
     let error = store.describe(&agent("gw-2"), &more).unwrap_err();
     assert!(!error.is_fatal() && error.to_string().contains("gw-2"), "{error}");
     assert_eq!(store.reader().stats().series, 4);

@@ -119,6 +119,14 @@ impl Site {
         self.agent = start_agent(self.directory());
     }
 
+    /// Starts the agent again, by a command that is made of its own one, such as one that runs it
+    /// under other conditions.
+    pub fn restart_agent_as(&mut self, change: impl FnOnce(Command) -> Command) {
+        let directory = self.directory.path();
+        let command = change(agent_command(&directory.join("agent.toml")));
+        self.agent = Process::start("agent", directory, command).expect("hallwatch-agent run");
+    }
+
     /// Starts the collector again.
     pub fn restart_collector(&mut self) {
         self.collector = start_collector(self.directory(), self.sink.as_deref());
@@ -168,9 +176,15 @@ fn start_plant(directory: &Path, control: SocketAddr, broker: &str, speed: u32) 
 }
 
 fn start_agent(directory: &Path) -> Process {
-    let mut command = Command::new(binary("hallwatch-agent"));
-    command.args(["run", "--config"]).arg(directory.join("agent.toml"));
+    let command = agent_command(&directory.join("agent.toml"));
     Process::start("agent", directory, command).expect("hallwatch-agent run")
+}
+
+/// An agent with this configuration.
+pub fn agent_command(configuration: &Path) -> Command {
+    let mut command = Command::new(binary("hallwatch-agent"));
+    command.args(["run", "--config"]).arg(configuration);
+    command
 }
 
 fn start_collector(directory: &Path, sink: Option<&str>) -> Process {

@@ -59,6 +59,12 @@ fn the_units_are_hardened_and_start_what_they_name() {
         let run =
             format!("ExecStart=/usr/bin/hallwatch-{name} run --config /etc/hallwatch/{name}.toml");
         assert!(text.contains(&run), "{}", unit.display());
+        let offline = if name == "agent" { " --offline" } else { "" };
+        let check = format!(
+            "ExecStartPre=/usr/bin/hallwatch-{name} check{offline} --config \
+             /etc/hallwatch/{name}.toml"
+        );
+        assert!(text.contains(&check), "a start waits for devices: {}", unit.display());
         // 0 is safest, 10 is no protection at all.
         let output = Command::new(program("systemd-analyze", "systemd"))
             .args(["security", "--offline=true", "--threshold=20"])
@@ -124,7 +130,9 @@ async fn agent_and_collector_run_with_exactly_the_sample_configurations() {
     let run = |name: &str| {
         let config = format!("/etc/hallwatch/{name}.toml");
         let program = binary(&format!("hallwatch-{name}"));
-        let check = format!("{} check --config {config}", program.display());
+        // As its unit does; the agent's must not wait for devices.
+        let offline = if name == "agent" { " --offline" } else { "" };
+        let check = format!("{} check{offline} --config {config}", program.display());
         namespace.shell(&check).unwrap_or_else(|| panic!("{check} failed"));
         start(name, &program, &["run", "--config", &config])
     };

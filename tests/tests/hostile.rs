@@ -22,7 +22,8 @@ fn batch(boot: u64) -> Batch {
         oldest: 1,
         watermark: Timestamp::from_millis(1),
         backfill: false,
-        readings: Readings { dictionary: 99, readings: vec![reading], events: Vec::new() },
+        sender: 0,
+        readings: Readings { dictionary: 99, readings: vec![reading], ..Readings::default() },
     }
 }
 

@@ -62,9 +62,18 @@ impl Agent {
     }
 
     fn acknowledged(&mut self, from: &Id, ack: &Ack, now: Now, actions: &mut Vec<Action>) {
+        let known = self.outbox.collectors().contains(from);
+        if known {
+            self.timeline.told(from, ack.time, now.uptime);
+            if ack.store != 0 && self.stores.get(from) != Some(&ack.store) {
+                tracing::info!(collector = %from, "a collector has a new store: what is kept is sent again");
+                self.stores.insert(from.clone(), ack.store);
+                let (collector, store) = (from.clone(), ack.store);
+                self.commands.push_back(Command::Replay { collector, store });
+            }
+        }
         let orders = self.outbox.acknowledged(from, ack);
         self.orders(orders, actions);
-        let known = self.outbox.collectors().contains(from);
         if ack.describe && known && now.uptime >= self.describe_at {
             self.describe_at = now.uptime + DESCRIBE;
             self.described = 0;
@@ -86,16 +95,25 @@ impl Agent {
                 self.orders(orders, actions);
             }
             Told::Dropped { boot, upto } => self.outbox.dropped(boot, upto),
-            Told::Health { durable, bytes } => {
+            Told::Replay(runs) => {
+                self.outbox.replay(runs.into_iter().map(Into::into).collect());
+            }
+            Told::Health { durable, bytes, written_bytes, written_readings } => {
                 if durable != self.durable {
                     self.durable = durable;
                     if durable {
                         tracing::info!("the journal's disk takes writes again");
                     } else {
-                        tracing::error!("the journal's disk is full: readings are held in memory");
+                        tracing::error!(
+                            "the journal's disk takes no writes: readings are held in memory"
+                        );
                     }
+                    // Soon: it is an alert, or the end of one.
+                    self.status_at = now.uptime;
                 }
                 self.bytes = bytes;
+                self.written_bytes = written_bytes;
+                self.written_readings = written_readings;
             }
             Told::Failed(error) => actions.push(Action::Fail(error)),
             Told::Stopped => actions.push(Action::Fail(Error::JournalEnded)),
@@ -129,8 +147,9 @@ impl Agent {
 
     fn entry(&self, outgoing: Outgoing) -> Action {
         let Outgoing { boot, seq, oldest, watermark, backfill, bytes } = outgoing;
+        let sender = if boot == self.boot { 0 } else { self.boot };
         let readings = Readings::default();
-        let batch = Batch { boot, seq, oldest, watermark, backfill, readings };
+        let batch = Batch { boot, seq, oldest, watermark, backfill, sender, readings };
         let payload = encode_journalled(&batch, bytes.to_vec()).into();
         let topic = self.topic(TopicKind::Data);
         Action::Send { boot, seq, message: Message { topic, payload, retain: false } }
@@ -161,6 +180,11 @@ impl Agent {
             backlog: self.outbox.backlog(),
             journal_bytes: self.bytes,
             durable: self.durable,
+            clock_offset: self.timeline.offset(),
+            clock_steps: self.timeline.steps(),
+            clock_unset: !self.timeline.is_set(),
+            written_bytes: self.written_bytes,
+            written_readings: self.written_readings,
         };
         let topic = self.topic(TopicKind::Status);
         Message { topic, payload: encode_status(&status).into(), retain: true }

@@ -1,28 +1,30 @@
 //! The agent's decisions: events in, actions out, no clock, no socket. Reading order: [`Event`] and
-//! [`Action`], `watch` (devices), `pending` (readings on their way to the journal), `deliver`
-//! (towards the collectors), here the rest.
+//! [`Action`], `watch` (devices), `pending` (readings on their way to the journal),
+//! `timeline` (what time it is), `deliver` (towards the collectors), here the rest.
 
 mod deliver;
 mod pending;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hallwatch_link::{self as link, Message};
-use hallwatch_model::{AgentPath, Readings, Timestamp, Uptime};
+use hallwatch_model::{AgentPath, Id, Readings, Timestamp, Uptime};
 
 use crate::config::Config;
 use crate::dictionary::Dictionary;
 use crate::error::Error;
-use crate::io::journal::{Command, Gap, Opened, Told};
+use crate::io::journal::{self, Command, Opened, Told};
 use crate::outbox::{Earlier, Outbox, Pace};
 use crate::poll::Polled;
 use crate::uplink::Measured;
 use pending::Pending;
+use timeline::Timeline;
 use watch::Watch;
 
 /// How often the broker is told how the agent is.
@@ -75,17 +77,28 @@ pub enum Action {
         /// The message.
         message: Message,
     },
+    /// The agent's own time moves by so many milliseconds.
+    Shift(i64),
     /// End with this error.
     Fail(Error),
 }
 
-/// The moment of an event, on both clocks.
+impl From<journal::Run> for Earlier {
+    fn from(run: journal::Run) -> Self {
+        let journal::Run { boot, first, last, done, acked } = run;
+        Self { boot, first, last, done, acked }
+    }
+}
+
+/// The moment of an event, on all clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// For data.
+    /// The agent's own time, for data.
     pub time: Timestamp,
     /// For timeouts.
     pub uptime: Uptime,
+    /// What the gateway's clock says.
+    pub wall: Timestamp,
 }
 
 /// The agent.
@@ -114,8 +127,13 @@ pub struct Agent {
     judged: Now,
     doubt_until: Uptime,
     outbox_at: Uptime,
+    timeline: Timeline,
+    /// The stores that the collectors have, as far as they have told.
+    stores: BTreeMap<Id, u64>,
     durable: bool,
     bytes: u64,
+    written_bytes: u64,
+    written_readings: u64,
     /// Complaints that were swallowed since the last one that was logged.
     complaints: u64,
     complain_at: Uptime,
@@ -126,13 +144,7 @@ impl Agent {
     #[must_use]
     pub fn new(config: &Config, opened: Opened, now: Now) -> Self {
         let journalled = opened.series.len();
-        let earlier = opened.runs.into_iter().map(|run| Earlier {
-            boot: run.boot,
-            first: run.first,
-            last: run.last,
-            done: run.done,
-            acked: run.acked,
-        });
+        let earlier = opened.runs.into_iter().map(Earlier::from);
         let collectors = config.collectors.clone();
         let outbox = Outbox::new(Pace::default(), collectors, opened.boot, earlier.collect());
         let mut agent = Self {
@@ -154,8 +166,12 @@ impl Agent {
             judged: now,
             doubt_until: Uptime::ZERO,
             outbox_at: now.uptime,
-            durable: true,
+            timeline: Timeline::new(now.wall, now.uptime),
+            stores: opened.stores.into_iter().collect(),
+            durable: opened.durable,
             bytes: 0,
+            written_bytes: 0,
+            written_readings: 0,
             complaints: 0,
             complain_at: now.uptime,
         };
@@ -211,12 +227,15 @@ impl Agent {
     /// Decides.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
+        let now = self.look(now, &mut actions);
         match event {
             Event::Tick => {}
-            Event::Polled(polled) => {
+            Event::Polled(mut polled) => {
+                self.place(&mut polled.time, now);
                 self.watch.polled(&polled, now, &mut self.dictionary, &mut self.pending);
             }
-            Event::Measured(measured) => {
+            Event::Measured(mut measured) => {
+                self.place(&mut measured.time, now);
                 self.watch.measured(measured, now, &mut self.dictionary, &mut self.pending);
             }
             Event::Broker(event) => self.broker(event, now, &mut actions),
@@ -227,15 +246,52 @@ impl Agent {
         actions
     }
 
+    /// Looks at the gateway's clock, and corrects the own time by it where that is called for.
+    fn look(&mut self, now: Now, actions: &mut Vec<Action>) -> Now {
+        let steps = self.timeline.steps();
+        let moved = self.timeline.look(now.wall, now.uptime);
+        if self.timeline.steps() != steps {
+            let offset = self.timeline.offset();
+            tracing::warn!(offset_millis = offset, "the gateway's clock was set");
+            // Soon, so that it is seen when it happens.
+            self.status_at = now.uptime;
+        }
+        let Some(moved) = moved else { return now };
+        if moved.first {
+            tracing::info!("the time is known now");
+            self.pending.shift(moved.by);
+            self.started = self.started.moved(moved.by);
+            self.judged.time = self.judged.time.moved(moved.by);
+            self.status_at = now.uptime;
+        }
+        actions.push(Action::Shift(moved.by));
+        Now { time: now.time.moved(moved.by), ..now }
+    }
+
+    /// What was read just before the time became known gets its place in time.
+    fn place(&self, time: &mut Timestamp, now: Now) {
+        if self.timeline.is_set() && *time < timeline::PLAUSIBLE {
+            *time = now.time;
+        }
+    }
+
     fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         let due = self.watch.tick(now, &mut self.dictionary, &mut self.pending);
         actions.extend(due.into_iter().map(Action::Poll));
         if self.pending.due().is_some_and(|due| now.uptime >= due) {
             self.flush(now);
         }
+        if self.dictionary.is_changed() && now.uptime >= self.describe_at {
+            // With the next entry: what is not journalled yet is not to be told.
+            self.describe_at = now.uptime + DESCRIBE;
+            self.described = 0;
+            self.dictionary.told();
+        }
         if now.uptime >= self.trim_at {
             self.trim_at = now.uptime + TRIM;
-            let now = self.trusted(now);
+            // An age of an unknown time is none.
+            let set = self.timeline.is_set();
+            let now = if set { self.trusted(now) } else { Timestamp::MIN };
             self.commands.push_back(Command::Trim { now });
         }
         if now.uptime >= self.status_at {
@@ -254,16 +310,21 @@ impl Agent {
 
     /// Closes the pending entry and hands it to the journal.
     fn flush(&mut self, now: Now) {
-        let (readings, events) = self.pending.take();
-        if readings.is_empty() && events.is_empty() {
+        if !self.timeline.is_set() {
+            self.pending.hold(now.uptime);
             return;
         }
+        let mut readings = self.pending.take();
+        if readings == Readings::default() {
+            return;
+        }
+        readings.dictionary = self.dictionary.number();
+        let count = u64::try_from(readings.readings.len()).unwrap_or(u64::MAX);
         let series = self.dictionary.since(self.journalled);
         let series = series.map(|(id, labels)| (id, labels.clone())).collect();
         self.journalled = self.dictionary.len();
-        let readings = Readings { dictionary: self.dictionary.number(), readings, events };
         let bytes = Bytes::from(hallwatch_model::wire::encode_readings(&readings));
-        let append = crate::io::journal::Append { series, bytes, time: now.time };
+        let append = journal::Append { series, bytes, readings: count, time: now.time };
         self.commands.push_back(Command::Append(append));
     }
 
@@ -300,9 +361,9 @@ impl Agent {
             let Some(Command::Append(append)) = self.commands.remove(entry.unwrap_or(0)) else {
                 continue;
             };
-            let one = Gap::of(append.time, OVERLOAD);
+            let one = journal::lost(append.time, OVERLOAD, append.readings);
             match &mut lost {
-                Some(gap) => gap.extend(&one),
+                Some(gap) => journal::extend(gap, &one),
                 None => lost = Some(one),
             }
             // Its series are needed by what follows.

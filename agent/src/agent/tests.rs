@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use hallwatch_config::Source;
 use hallwatch_modbus::Data;
-use hallwatch_model::Ack;
 use hallwatch_model::wire::{decode_batch, decode_describe, decode_status, encode_ack};
+use hallwatch_model::{Ack, Gap};
 
 use super::*;
 use crate::config::DeviceSource;
@@ -41,6 +41,8 @@ impl Stage {
             series: Vec::new(),
             runs: Vec::new(),
             set_aside: None,
+            stores: Vec::new(),
+            durable: true,
         };
         let agent = Agent::new(&config, opened, now(0));
         Self { agent, config, millis: 0, seq: 0 }
@@ -91,7 +93,8 @@ impl Stage {
 
 fn now(millis: u64) -> Now {
     let uptime = Uptime::new(Duration::from_millis(millis));
-    Now { time: Timestamp::from_millis(1_000_000) + uptime.elapsed(), uptime }
+    let time = Timestamp::from_millis(1_795_276_800_000) + uptime.elapsed();
+    Now { time, uptime, wall: time }
 }
 
 fn topics(actions: &[Action]) -> Vec<&str> {
@@ -142,7 +145,7 @@ fn a_collector_gets_the_dictionary_when_it_asks_but_not_all_the_time() {
     stage.connect();
     stage.poll(1);
     stage.pass(6_000);
-    let ack = Ack { boot: 7, upto: 0, beyond: Vec::new(), describe: true };
+    let ack = Ack { boot: 7, upto: 0, describe: true, ..Ack::default() };
     assert_eq!(topics(&stage.ack("c-9", &ack)), Vec::<&str>::new(), "not one of ours");
     assert_eq!(topics(&stage.ack("c-1", &ack)), ["describe/0"]);
     assert_eq!(topics(&stage.ack("c-1", &ack)), Vec::<&str>::new());
@@ -159,7 +162,7 @@ fn acknowledged_entries_leave_the_journal_and_the_status_says_what_is_owed() {
         stage.pass(300);
     }
     assert_eq!(stage.agent.backlog(), 3);
-    stage.ack("c-1", &Ack { boot: 7, upto: 1, beyond: vec![(3, 3)], describe: false });
+    stage.ack("c-1", &Ack { boot: 7, upto: 1, beyond: vec![(3, 3)], ..Ack::default() });
     let done: Vec<(u64, u64)> = std::iter::from_fn(|| stage.agent.command())
         .filter_map(|command| match command {
             Command::Done { boot: 7, first, last } => Some((first, last)),
@@ -241,4 +244,112 @@ fn a_clock_that_jumps_does_not_empty_the_journal() {
     assert_eq!(trims(3_100, 0), (false, true), "set back again: doubted anew");
     assert_eq!(trims(6_690, 0), (false, true));
     assert_eq!(trims(6_710, 0), (true, false));
+}
+
+#[test]
+fn a_silent_device_is_a_gap_that_lasts_until_it_answers() {
+    let mut stage = Stage::new();
+    stage.connect();
+    stage.poll(1);
+    stage.pass(300);
+    let gaps = |actions: &[Action]| -> Vec<Gap> {
+        let batches = actions.iter().filter_map(|action| match action {
+            Action::Send { message, .. } => Some(decode_batch(&message.payload).unwrap()),
+            _ => None,
+        });
+        batches.flat_map(|batch| batch.readings.gaps).collect()
+    };
+    let start = now(0).time;
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        stage.millis += 1_000;
+        let polled = Polled {
+            device: 0,
+            answers: vec![Err(hallwatch_model::Missing::Timeout)],
+            time: now(stage.millis).time,
+            took: Duration::ZERO,
+        };
+        stage.event(Event::Polled(polled));
+        told.extend(gaps(&stage.pass(300)));
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].open && told[0].first == start, "since the last answer: {told:?}");
+    stage.poll(2);
+    let over = gaps(&stage.pass(300));
+    assert_eq!(over.len(), 1);
+    assert!(!over[0].open && over[0].first == start && over[0].device == "meter-1", "{over:?}");
+    assert_eq!(over[0].last, now(stage.millis - 300).time);
+}
+
+#[test]
+fn what_is_read_before_the_time_is_known_waits_for_it() {
+    let wall = |millis: u64| Now {
+        wall: Timestamp::from_millis(5_000 + millis.cast_signed()),
+        ..now(millis)
+    };
+    let unset = |millis: u64| {
+        let now = wall(millis);
+        Now { time: now.wall, ..now }
+    };
+    let mut stage = Stage::new();
+    let opened = Opened {
+        boot: 7,
+        dictionary: 9,
+        series: Vec::new(),
+        runs: Vec::new(),
+        set_aside: None,
+        stores: Vec::new(),
+        durable: true,
+    };
+    stage.agent = Agent::new(&stage.config, opened, unset(0));
+    let appended = |agent: &mut Agent| -> Vec<Bytes> {
+        std::iter::from_fn(|| agent.command())
+            .filter_map(|command| match command {
+                Command::Append(append) => Some(append.bytes),
+                _ => None,
+            })
+            .collect()
+    };
+    let polled = Polled {
+        device: 0,
+        answers: vec![Err(hallwatch_model::Missing::Timeout)],
+        time: unset(1_000).time,
+        took: Duration::ZERO,
+    };
+    stage.agent.handle(Event::Polled(polled), unset(1_000));
+    for millis in (1_000..60_000).step_by(250) {
+        stage.agent.handle(Event::Tick, unset(millis));
+    }
+    assert_eq!(appended(&mut stage.agent), Vec::<Bytes>::new());
+    // A collector answers the status, and tells the time by that.
+    let topic = "hallwatch/v1/acme/fra-1/gw-1/ack/c-1".to_owned();
+    let ack = Ack { boot: 7, time: now(60_000).time, ..Ack::default() };
+    let message = Message { topic, payload: encode_ack(&ack).into(), retain: false };
+    stage.agent.handle(Event::Broker(link::Event::Message(message)), unset(60_000));
+    let shift = stage.agent.handle(Event::Tick, unset(60_010));
+    let by = now(0).time.as_millis() - 5_000;
+    assert!(matches!(shift[..], [Action::Shift(millis), ..] if millis == by), "{shift:?}");
+    stage.agent.handle(Event::Tick, Now { wall: wall(60_300).wall, ..now(60_300) });
+    let bytes = appended(&mut stage.agent);
+    assert_eq!(bytes.len(), 1);
+    let readings = hallwatch_model::wire::decode_readings(&bytes[0]).unwrap().readings;
+    assert!(readings.iter().any(|reading| reading.time == now(1_000).time));
+    assert!(readings.iter().all(|reading| reading.time >= timeline::PLAUSIBLE));
+}
+
+#[test]
+fn a_new_store_is_sent_everything_that_is_kept_once() {
+    let mut stage = Stage::new();
+    stage.connect();
+    let replays = |stage: &mut Stage| {
+        std::iter::from_fn(|| stage.agent.command())
+            .filter(|command| matches!(command, Command::Replay { store: 5, .. }))
+            .count()
+    };
+    let ack = Ack { boot: 7, store: 5, ..Ack::default() };
+    stage.ack("c-9", &ack);
+    assert_eq!(replays(&mut stage), 0, "not one of ours");
+    stage.ack("c-1", &ack);
+    stage.ack("c-1", &ack);
+    assert_eq!(replays(&mut stage), 1);
 }

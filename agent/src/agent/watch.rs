@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use hallwatch_link::Message;
-use hallwatch_model::{Labels, Missing, Reading, SeriesId, Timestamp, Uptime, Value};
+use hallwatch_model::{Gap, Labels, Missing, Reading, SeriesId, Timestamp, Uptime, Value};
 
 use super::Now;
 use super::pending::Pending;
 use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
-use crate::poll::{PollState, Polled, REASONS, Tell};
+use crate::poll::{Health, PollState, Polled, REASONS, Tell};
 use crate::sensor::badge::RESULTS;
 use crate::sensor::{Heard, SensorState};
 use crate::uplink::Measured;
@@ -40,6 +40,10 @@ struct Watched {
     /// Events by door and result.
     events: BTreeMap<(String, String), u64>,
     errors: u64,
+    /// The last moment at which the device answered; before the first answer, the first question.
+    answered: Option<Timestamp>,
+    /// It is silent since then, and that was told.
+    silent: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -78,7 +82,15 @@ impl Watch {
                 }
                 DeviceSource::Uplink(_) => State::Measured,
             };
-            Watched { device: device.clone(), state, ids: HashMap::new(), events, errors: 0 }
+            Watched {
+                device: device.clone(),
+                state,
+                ids: HashMap::new(),
+                events,
+                errors: 0,
+                answered: None,
+                silent: None,
+            }
         });
         let devices = watched.collect();
         Self { devices, by_topic, sensors_at: now, away: Some(now) }
@@ -159,8 +171,17 @@ impl Watch {
     ) {
         let mut out = Out { dictionary, pending, uptime: now.uptime };
         if let Some(watched) = self.devices.get_mut(measured.device) {
+            let interval = match &watched.device.source {
+                DeviceSource::Uplink(uplink) => Some(uplink.interval),
+                _ => None,
+            };
             for (labels, value) in measured.report {
-                watched.tell(&labels, measured.time, value, &mut out);
+                match interval {
+                    Some(interval) => {
+                        watched.tell_every(interval, &labels, measured.time, value, &mut out);
+                    }
+                    None => watched.tell(&labels, measured.time, value, &mut out),
+                }
             }
         }
     }
@@ -184,15 +205,55 @@ impl Watch {
 impl Watched {
     /// `labels` are those of the profile or the configuration; the device's come on top.
     fn tell(&mut self, labels: &Labels, time: Timestamp, value: Value, out: &mut Out<'_>) {
-        let series = match self.ids.get(labels) {
+        let series = self.series(labels, out);
+        out.pending.reading(Reading { series, time, value }, out.uptime);
+    }
+
+    /// As [`Self::tell`], of what is read in a rhythm.
+    fn tell_every(
+        &mut self,
+        interval: Duration,
+        labels: &Labels,
+        time: Timestamp,
+        value: Value,
+        out: &mut Out<'_>,
+    ) {
+        let series = self.series(labels, out);
+        out.dictionary.every(series, interval);
+        out.pending.reading(Reading { series, time, value }, out.uptime);
+    }
+
+    fn series(&mut self, labels: &Labels, out: &mut Out<'_>) -> SeriesId {
+        match self.ids.get(labels) {
             Some(id) => *id,
             None => {
                 let id = out.dictionary.id(&self.device.labels(labels));
                 self.ids.insert(labels.clone(), id);
                 id
             }
+        }
+    }
+
+    /// A device that falls silent is a gap that lasts; when it answers again, the gap is over.
+    fn tell_silence(&mut self, silent: bool, time: Timestamp, out: &mut Out<'_>) {
+        let answered = *self.answered.get_or_insert(time);
+        let first = match (self.silent, silent) {
+            (None, true) => *self.silent.insert(answered.min(time)),
+            (Some(first), false) => {
+                self.silent = None;
+                first
+            }
+            _ => return,
         };
-        out.pending.reading(Reading { series, time, value }, out.uptime);
+        let gap = Gap {
+            first,
+            last: time.max(first),
+            cause: "device_silent".to_owned(),
+            device: self.device.name.to_string(),
+            open: silent,
+            ..Gap::default()
+        };
+        out.pending.gap(gap, out.uptime);
     }
 
     fn tell_own(
@@ -217,10 +278,17 @@ impl Watched {
         let before = state.errors;
         let tell = state.finished(&polled.answers, out.uptime);
         let (errors, up) = (state.errors, !state.health().is_offline());
+        let (interval, online) = (modbus.interval, state.health() == Health::Online);
+        if online {
+            self.tell_silence(false, polled.time, out);
+            self.answered = Some(polled.time);
+        } else {
+            self.tell_silence(!up, polled.time, out);
+        }
         match tell {
             Tell::Answers => {
                 for (series, value) in profile.samples(&polled.answers) {
-                    self.tell(&series.labels, polled.time, value, out);
+                    self.tell_every(interval, &series.labels, polled.time, value, out);
                 }
             }
             Tell::Offline => self.tell_offline(polled.time, out),
@@ -240,8 +308,9 @@ impl Watched {
     fn tell_offline(&mut self, time: Timestamp, out: &mut Out<'_>) {
         let DeviceSource::ModbusTcp(modbus) = &self.device.source else { return };
         let profile = modbus.profile.clone();
+        let interval = modbus.interval;
         for series in profile.series() {
-            self.tell(&series.labels, time, Err(Missing::DeviceOffline), out);
+            self.tell_every(interval, &series.labels, time, Err(Missing::DeviceOffline), out);
         }
     }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_config::{Section, Source as Text, Spanned};
+use hallwatch_config::{Section, Spanned};
 use hallwatch_model::{Id, Labels};
 
+use super::library::Library;
 use super::sensor::sensor;
 use super::uplink::uplink;
-use crate::profile::{Profile, shipped};
+use crate::profile::Profile;
 use crate::sensor::Sensor;
 use crate::uplink::Uplink;
 
@@ -77,7 +78,10 @@ impl Device {
 }
 
 /// The device, and its name also where the rest is of no use.
-pub(super) fn device(mut section: Section<'_>) -> (Option<Spanned<Id>>, Option<Device>) {
+pub(super) fn device(
+    mut section: Section<'_>,
+    library: &mut Library<'_>,
+) -> (Option<Spanned<Id>>, Option<Device>) {
     let name = section.checked("name", Id::new);
     let place = Place {
         room: text(&mut section, "room"),
@@ -106,7 +110,7 @@ pub(super) fn device(mut section: Section<'_>) -> (Option<Spanned<Id>>, Option<D
         section.problem(value.span(), message, "not used", Some(help.to_owned()));
     }
     let source = source.and_then(|(kind, inner)| match kind {
-        "modbus_tcp" => modbus(inner, interval).map(Source::ModbusTcp),
+        "modbus_tcp" => modbus(inner, interval, library).map(Source::ModbusTcp),
         "mqtt" => sensor(inner).map(Source::Mqtt),
         _ => uplink(inner).map(Source::Uplink),
     });
@@ -136,7 +140,11 @@ pub(super) fn label_value(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn modbus(mut section: Section<'_>, interval: Duration) -> Option<Modbus> {
+fn modbus(
+    mut section: Section<'_>,
+    interval: Duration,
+    library: &mut Library<'_>,
+) -> Option<Modbus> {
     let address = section.checked("address", address);
     let unit = section.ranged("unit", 0..=255u8, 1);
     let profile = section.checked("profile", |text| Ok::<_, String>(text.to_owned()));
@@ -145,20 +153,7 @@ fn modbus(mut section: Section<'_>, interval: Duration) -> Option<Modbus> {
         Duration::from_millis(10)..=Duration::from_secs(60),
         Duration::from_secs(1),
     );
-    let profile = profile.and_then(|name| {
-        let Some((name, text)) = shipped().iter().find(|(known, _)| *known == name.value) else {
-            section.no_such("profile", &name, shipped().iter().map(|(known, _)| *known));
-            return None;
-        };
-        match Profile::parse(name, &Text::new(format!("profiles/{name}.toml"), *text)) {
-            Ok(profile) => Some(Arc::new(profile)),
-            Err(invalid) => {
-                let message = format!("the shipped profile is not valid: {invalid}");
-                section.problem(section.span(), message, "", None);
-                None
-            }
-        }
-    });
+    let profile = profile.and_then(|name| library.profile(&mut section, &name));
     Some(Modbus { address: address?.value, unit, profile: profile?, timeout, interval })
 }
 

@@ -1,20 +1,26 @@
 //! The agent's configuration: TOML to a checked [`Config`], every problem at once.
 //!
-//! What can be written is shown by `deploy/agent.toml`. Checking reads no other file and opens
-//! nothing; passwords and certificates are read when the agent starts.
+//! What can be written is shown by `deploy/agent.toml`. Checking opens nothing and reads no other
+//! file but the profiles of the site's own; passwords and certificates are read when the agent
+//! starts.
 
 mod broker;
 mod device;
+mod library;
 mod sensor;
 mod uplink;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hallwatch_config::{Bytes, DurationOrZero, Invalid, Section, Source, Spanned, read};
 use hallwatch_model::{AgentPath, Id};
 
 pub use broker::Broker;
+use library::Library;
+pub use library::is_file as is_profile_file;
+
 pub use device::{Device, Modbus, Place, Source as DeviceSource};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -60,16 +66,30 @@ impl Default for JournalBounds {
 }
 
 impl Config {
-    /// Reads and checks `source`.
+    /// Reads and checks `source`, which names no profile of the site's own.
     ///
     /// # Errors
     /// When there is any problem, all of them.
     pub fn parse(source: &Source) -> Result<Self, Invalid> {
-        read(source, config)
+        Self::parse_with(source, &|_| Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Reads and checks `source`. `files` gives the text of a profile of the site's own, by its
+    /// path as the configuration has it; it is asked once for each.
+    ///
+    /// # Errors
+    /// When there is any problem, all of them, those of the profiles last.
+    pub fn parse_with(
+        source: &Source,
+        files: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, Invalid> {
+        let mut library = Library::new(files);
+        let result = read(source, |root| config(root, &mut library));
+        result.map_err(|invalid| library.problems().fold(invalid, Invalid::and))
     }
 }
 
-fn config(root: &mut Section<'_>) -> Option<Config> {
+fn config(root: &mut Section<'_>, library: &mut Library<'_>) -> Option<Config> {
     let agent = root.required_section("agent").map(|mut agent| {
         let id = agent.checked("id", Id::new);
         let tenant = agent.checked("tenant", Id::new);
@@ -84,7 +104,7 @@ fn config(root: &mut Section<'_>) -> Option<Config> {
     let sensors = root.section("sensors").map(broker::broker);
     let journal = root.section("journal").map_or_else(JournalBounds::default, journal);
     let (names, devices): (Vec<_>, Vec<Option<Device>>) =
-        root.sections("device").into_iter().map(device::device).unzip();
+        root.sections("device").into_iter().map(|one| device::device(one, library)).unzip();
     let whole = devices.len();
     let names: Vec<Spanned<Id>> = names.into_iter().flatten().collect();
     root.unique("device", &names);

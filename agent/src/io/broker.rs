@@ -8,7 +8,10 @@ use crate::config::Broker;
 use crate::error::Error;
 
 /// Reads the files that `broker` names.
-pub(crate) fn options(broker: &Broker, client_id: &str) -> Result<Options, Error> {
+///
+/// # Errors
+/// When one of them cannot be read or used.
+pub fn options(broker: &Broker, client_id: &str) -> Result<Options, Error> {
     let url = &broker.url;
     let mut options = Options::new(url.host(), url.port(), client_id);
     options.username.clone_from(&broker.username);

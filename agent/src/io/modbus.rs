@@ -21,7 +21,7 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     /// Starts a task for each address among `devices`. Results come out of `polled`.
-    pub(crate) fn start(devices: &[Device], clock: Clock, polled: &mpsc::Sender<Polled>) -> Self {
+    pub(crate) fn start(devices: &[Device], clock: &Clock, polled: &mpsc::Sender<Polled>) -> Self {
         let mut tasks = JoinSet::new();
         let mut by_address: HashMap<&str, HashMap<usize, Modbus>> = HashMap::new();
         for (index, device) in devices.iter().enumerate() {
@@ -40,7 +40,7 @@ impl Endpoints {
                 }
             }
             let client = Client::tcp(TcpEndpoint::new(address), Options::default());
-            tasks.spawn(serve(client, units, receiver, clock, polled.clone()));
+            tasks.spawn(serve(client, units, receiver, clock.clone(), polled.clone()));
         }
         Self { jobs, _tasks: tasks }
     }

@@ -255,6 +255,24 @@ impl Outbox {
         }
     }
 
+    /// A collector has lost what it had, or is new: of these runs, the present one among them,
+    /// the journal owes what it still holds. They come oldest first.
+    pub fn replay(&mut self, runs: Vec<Earlier>) {
+        let present = self.boots.pop();
+        let mut boots: Vec<Boot> =
+            runs.into_iter().map(|run| Boot::earlier(run, &self.collectors)).collect();
+        // A run without entries is not among them, and the present one always stays the last.
+        if let Some(present) = present
+            && boots.last().is_none_or(|last| last.number != present.number)
+        {
+            boots.push(present);
+        }
+        self.boots = boots;
+        // What is on its way is counted by places that have moved.
+        self.in_flight.clear();
+        self.fetching = None;
+    }
+
     /// The answer to [`Order::Fetch`]: all that is left of `first` to `last`.
     pub fn fetched(
         &mut self,

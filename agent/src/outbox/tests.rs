@@ -30,7 +30,7 @@ impl Collector {
         ranges.insert(seq, seq);
         let upto = ranges.next_out(1) - 1;
         let beyond = ranges.iter().filter(|(first, _)| *first > upto).collect();
-        Ack { boot, upto, beyond, describe: false }
+        Ack { boot, upto, beyond, ..Ack::default() }
     }
 }
 
@@ -274,7 +274,7 @@ fn news_goes_at_once_and_history_is_marked() {
 fn unknown_collectors_boots_and_numbers_are_not_believed() {
     let mut outbox = outbox(4);
     commit(&mut outbox, 1, 0);
-    let ack = |boot, upto| Ack { boot, upto, beyond: Vec::new(), describe: false };
+    let ack = |boot, upto| Ack { boot, upto, ..Ack::default() };
     assert_eq!(outbox.acknowledged(&id("c-9"), &ack(1, 1)), []);
     assert_eq!(outbox.acknowledged(&id("c-1"), &ack(9, 1)), []);
     let orders = outbox.acknowledged(&id("c-1"), &ack(1, u64::MAX));

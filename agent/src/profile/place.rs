@@ -144,6 +144,26 @@ pub(super) struct Reads {
     refused: BTreeSet<usize>,
 }
 
+impl Reads {
+    /// Whether the point belongs to these reads; also when the device refuses it.
+    pub(super) fn has(&self, point: usize) -> bool {
+        self.places.contains_key(&point) || self.refused.contains(&point)
+    }
+
+    /// The read that brings the point.
+    pub(super) fn read(&self, point: usize) -> Option<usize> {
+        self.places.get(&point).map(|place| place.read)
+    }
+
+    /// Where the point is in the device.
+    pub(super) fn at(&self, point: usize) -> Option<(Table, u16)> {
+        let place = self.places.get(&point)?;
+        let read = self.plan.reads.get(place.read)?;
+        let offset = u16::try_from(place.offset).ok()?;
+        Some((read.table(), read.address().checked_add(offset)?))
+    }
+}
+
 impl Map {
     /// Whether each point alone can be read, also those of SunSpec models.
     pub(super) fn check(&self) -> Result<(), PlacementError> {
@@ -227,7 +247,7 @@ impl Map {
     }
 
     /// The points with all that their values depend on.
-    fn needed(&self, points: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+    pub(super) fn needed(&self, points: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
         let mut all = BTreeSet::new();
         let mut open: Vec<usize> = points.into_iter().collect();
         while let Some(point) = open.pop() {
@@ -318,7 +338,8 @@ impl Readings for Answers<'_> {
 
 impl Series {
     /// Whether it is a number, and not a state.
-    pub(super) const fn is_number(&self) -> bool {
+    #[must_use]
+    pub const fn is_number(&self) -> bool {
         matches!(self.source, Source::Number)
     }
 }

@@ -318,7 +318,7 @@ impl Held {
                 let whole = ranges.first().filter(|(first, _)| *first == 1).copied();
                 let upto = whole.map_or(0, |(_, last)| last);
                 let beyond = ranges.into_iter().filter(|(first, _)| *first > upto).collect();
-                Some((topic.agent, Ack { boot, upto, beyond, describe: !known }))
+                Some((topic.agent, Ack { boot, upto, beyond, describe: !known, ..Ack::default() }))
             }
             TopicKind::Ack(_) => None,
         }

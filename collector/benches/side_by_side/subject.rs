@@ -73,7 +73,7 @@ impl Subject {
         for (part, ids) in (0..series).collect::<Vec<_>>().chunks(2_000).enumerate() {
             let series = ids.iter().map(|id| (SeriesId(*id), facility::labels(*id))).collect();
             let part = u32::try_from(part).unwrap();
-            let describe = Describe { dictionary: 1, part, series };
+            let describe = Describe { dictionary: 1, part, series, ..Describe::default() };
             subject.frames(b'd', &[wire::encode_describe(&describe)]);
         }
         subject
@@ -159,7 +159,12 @@ impl Subject {
             oldest: 1,
             watermark: Timestamp::from_millis(now),
             backfill: false,
-            readings: Readings { dictionary: 1, readings: readings.collect(), events: Vec::new() },
+            readings: Readings {
+                dictionary: 1,
+                readings: readings.collect(),
+                ..Readings::default()
+            },
+            ..Batch::default()
         })
     }
 

@@ -1,12 +1,13 @@
 //! One HTTP port: the Prometheus API, `/metrics`, `/healthz`, `/readyz`, and the page.
 //!
 //! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
-//! (the envelope), `query`, `series`, `rules`, `status`, `admin` (the Prometheus API),
+//! (the envelope), `query`, `series`, `rules`, `status`, `admin` (the Prometheus API), `gaps`,
 //! `health`, `events`, `listen`.
 
 mod admin;
 mod answer;
 mod events;
+mod gaps;
 mod health;
 mod listen;
 mod number;
@@ -33,10 +34,12 @@ use hallwatch_promql::{Matchers, Source, SourceError};
 use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
 
+pub use gaps::GapForm;
 pub use listen::{Guarded, MAX_CONNECTIONS, Peer};
 pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
 pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
 
+use crate::gaps::Gaps;
 use crate::page::{self, Health};
 use crate::telemetry::Telemetry;
 use reply::{Refusal, RefusalKind};
@@ -105,6 +108,8 @@ pub struct Api {
     pub telemetry: Telemetry,
     /// The time of day.
     pub clock: fn() -> Timestamp,
+    /// The gap ledger.
+    pub gaps: Option<Gaps>,
     queries: Arc<Semaphore>,
 }
 
@@ -119,7 +124,13 @@ impl Api {
         clock: fn() -> Timestamp,
     ) -> Self {
         let queries = Arc::new(Semaphore::new(MAX_QUERIES));
-        Self { archive, rules, health, picture, telemetry, clock, queries }
+        Self { archive, rules, health, picture, telemetry, clock, gaps: None, queries }
+    }
+
+    /// With a gap ledger to show.
+    #[must_use]
+    pub fn with_gaps(self, gaps: Gaps) -> Self {
+        Self { gaps: Some(gaps), ..self }
     }
 
     /// All routes, for [`axum::serve`] over [`Guarded`].
@@ -147,6 +158,8 @@ impl Api {
             .route("/admin/tsdb/deletions", get(admin::deletions))
             .route("/rules", get(rules::rules))
             .route("/alerts", get(rules::alerts))
+            .route("/gaps", get(gaps::gaps))
+            .route("/completeness", get(gaps::completeness))
             .route("/status/buildinfo", get(health::buildinfo))
             .route("/{*rest}", any(unknown))
             .method_not_allowed_fallback(wrong_method);

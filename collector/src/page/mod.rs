@@ -8,4 +8,4 @@ mod picture;
 mod reading;
 
 pub use assets::routes;
-pub use picture::{Agent, Alert, Health, Picture, SiteFacts};
+pub use picture::{Agent, Alert, Gap, Health, Picture, SiteFacts};

@@ -249,6 +249,29 @@ function fillSite(node, site, now) {
     (child, group) => fillGroup(child, group, now));
 }
 
+// ---- Gaps
+
+function fillGap(node, gap, now) {
+  setClass(node, gap.state === "filled" ? "" : "bad");
+  const mark = { open: "⚠ open", filled: "✓ filled", lost: "✕ lost" }[gap.state] ?? gap.state;
+  const place = [gap.site, gap.agent, gap.device].filter(Boolean).join(" › ");
+  setText(node.firstChild, mark);
+  const end = gap.end === null ? "now" : clock(gap.end);
+  const length = ago((gap.end ?? now) - gap.start);
+  setText(node.lastChild, ` ${place}: ${gap.cause.replaceAll("_", " ")}, ${clock(gap.start)} – ${end} (${length})`);
+}
+
+function showGaps(gaps, now) {
+  byId("gaps-part").hidden = gaps.length === 0;
+  const open = gaps.filter((gap) => gap.state === "open").length;
+  setText(byId("gaps-line"), `${open} open, ${plural(gaps.length, "row", "rows")} of the last 24 h`);
+  sync(byId("gaps"), gaps, (gap) => gap.key, () => {
+    const node = element("li");
+    node.append(element("b"), element("span"));
+    return node;
+  }, (node, gap) => fillGap(node, gap, now));
+}
+
 // ---- The whole
 
 let firstPicture = true;
@@ -306,6 +329,7 @@ function show(picture) {
     (node, alert) => fillAlert(node, alert, now));
   sync(byId("sites"), picture.sites, (site) => `${site.tenant}/${site.id}`, makeSite,
     (node, site) => fillSite(node, site, now));
+  showGaps(picture.gaps ?? [], now);
   setText(byId("collector"), `${picture.collector} · ${picture.version}`);
   sync(byId("health"), picture.health, (part) => part.part, () => {
     const node = element("li");

@@ -10,6 +10,7 @@ use super::reading::{Flag, MAX_VALUES, Reading, flag, reading};
 /// Labels and lines beyond these would not be read, and could fill the page.
 const MAX_ALERTS: usize = 500;
 const MAX_DEVICES: usize = 2_000;
+const MAX_GAPS: usize = 50;
 
 /// The whole wall.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +27,29 @@ pub struct Picture {
     pub alerts: Vec<Alert>,
     /// How the collector itself is.
     pub health: Vec<Health>,
+    /// Gaps that are open, and those of the last 24 hours, the latest first.
+    pub gaps: Vec<Gap>,
+}
+
+/// A time of which readings are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// What tells it from others.
+    pub key: String,
+    /// Where.
+    pub site: String,
+    /// Whose readings.
+    pub agent: String,
+    /// Of which device; empty for all.
+    pub device: String,
+    /// Why, in a word.
+    pub cause: String,
+    /// `open`, `filled` or `lost`.
+    pub state: &'static str,
+    /// Since when, in milliseconds.
+    pub start: i64,
+    /// Up to when; `None` while it lasts.
+    pub end: Option<i64>,
 }
 
 /// A part of the collector.
@@ -232,7 +256,19 @@ impl Picture {
             .collect();
         let collector = collector.to_owned();
         let version = env!("CARGO_PKG_VERSION");
-        Self { now: now.as_millis(), collector, version, sites, alerts, health }
+        Self { now: now.as_millis(), collector, version, sites, alerts, health, gaps: Vec::new() }
+    }
+}
+
+impl Picture {
+    /// With these gaps, as many as anybody would read.
+    #[must_use]
+    pub fn with_gaps(mut self, gaps: Vec<Gap>) -> Self {
+        self.gaps = gaps;
+        // What is open first, so that it is kept.
+        self.gaps.sort_by_key(|gap| (gap.state != "open", std::cmp::Reverse(gap.start)));
+        self.gaps.truncate(MAX_GAPS);
+        self
     }
 }
 

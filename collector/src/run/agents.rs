@@ -51,7 +51,8 @@ impl Agents {
             known.heard = Some(now);
             // The last will was written when the connection was made.
             if status.online {
-                known.offset = Some(status.sent.as_seconds() - now.as_seconds());
+                let gateway = status.sent.moved(status.clock_offset);
+                known.offset = Some(gateway.as_seconds() - now.as_seconds());
             }
         }
         known.status = Some(status);
@@ -66,7 +67,11 @@ impl Agents {
 
     /// The collector's own series about its agents. Nothing about one that was never heard, until
     /// it had time to speak up.
-    pub(super) fn samples(&self, now: Timestamp) -> Vec<(Labels, Sample)> {
+    pub(super) fn samples(
+        &self,
+        now: Timestamp,
+        conflict: impl Fn(&AgentPath) -> bool,
+    ) -> Vec<(Labels, Sample)> {
         let mut samples = Vec::new();
         for (path, known) in &self.agents {
             let mut push = |metric: &str, value: f64| {
@@ -91,9 +96,19 @@ impl Agents {
                 push("agent_journal_backlog", to_float(status.backlog));
                 push("agent_journal_bytes", to_float(status.journal_bytes));
                 push("agent_journal_durable", f64::from(u8::from(status.durable)));
+                push("agent_journal_written_bytes_total", to_float(status.written_bytes));
+                push("agent_journal_readings_total", to_float(status.written_readings));
+                push("agent_clock_steps_total", to_float(status.clock_steps));
+                push("agent_clock_unset", f64::from(u8::from(status.clock_unset)));
+                push("agent_identity_conflict", f64::from(u8::from(conflict(path))));
             }
         }
         samples
+    }
+
+    /// Whether each agent is heard; see [`Self::up`].
+    pub(super) fn heard(&self, now: Timestamp) -> Vec<(AgentPath, Option<bool>)> {
+        self.agents.iter().map(|(path, known)| (path.clone(), self.up(known, now))).collect()
     }
 
     /// The agents of a site, for the page.
@@ -153,11 +168,12 @@ mod tests {
             backlog: 3,
             journal_bytes: 4_096,
             durable: true,
+            ..Status::default()
         }
     }
 
     fn up(agents: &Agents, now: i64) -> Option<f64> {
-        let samples = agents.samples(Timestamp::from_millis(now));
+        let samples = agents.samples(Timestamp::from_millis(now), |_| false);
         let found = samples.iter().find(|(labels, _)| labels.name() == Some("agent_up"));
         found.and_then(|(_, sample)| sample.value.ok())
     }
@@ -188,7 +204,7 @@ mod tests {
         agents.status(&path(), status(true, 17_500), false, at(17_000));
         agents.data(&path(), at(16_900), at(17_000));
         agents.data(&path(), at(16_000), at(17_100));
-        let samples = agents.samples(at(18_000));
+        let samples = agents.samples(at(18_000), |_| true);
         let shown: Vec<String> = samples
             .iter()
             .map(|(labels, sample)| format!("{} {:?}", labels.name().unwrap(), sample.value))
@@ -202,6 +218,11 @@ mod tests {
                 "agent_journal_backlog Ok(3.0)",
                 "agent_journal_bytes Ok(4096.0)",
                 "agent_journal_durable Ok(1.0)",
+                "agent_journal_written_bytes_total Ok(0.0)",
+                "agent_journal_readings_total Ok(0.0)",
+                "agent_clock_steps_total Ok(0.0)",
+                "agent_clock_unset Ok(0.0)",
+                "agent_identity_conflict Ok(1.0)",
             ]
         );
         let wanted = r#"agent_up{agent="gw-1", site="fra-1", tenant="acme"}"#;

@@ -168,8 +168,10 @@ impl Core {
                 vec![Action::Store(Job::Batch(incoming))]
             }
             Decision::Status(agent, status) => {
+                // By the answer a new run learns the time, and which store it speaks to.
+                let answer = (status.online && !message.retain).then_some(status.boot);
                 self.agents.status(&agent, status, message.retain, now);
-                Vec::new()
+                answer.map(|boot| Action::Store(Job::Greet(agent, boot))).into_iter().collect()
             }
             Decision::Refused { reason, agent, error, log } => {
                 self.telemetry.messages_refused.with_label_values(&[reason.word()]).inc();
@@ -234,9 +236,11 @@ impl Core {
     }
 
     fn second(&mut self, now: Timestamp) -> Vec<Action> {
+        let conflict = |agent: &_| self.ingest.is_conflict(agent, now);
         let mut actions = vec![
-            Action::Store(Job::Record(self.agents.samples(now), now)),
+            Action::Store(Job::Record(self.agents.samples(now, conflict), now)),
             Action::Store(Job::Maintain(now)),
+            Action::Store(Job::Heard(self.agents.heard(now), now)),
         ];
         if self.telemetry.pages_open.get() > 0 {
             let sites = self.sites.iter().map(|site| SiteFacts {
@@ -368,6 +372,7 @@ mod tests {
             oldest: 1,
             watermark: NOW,
             backfill: false,
+            sender: 0,
             readings: Readings::default(),
         };
         let message = link::Message {

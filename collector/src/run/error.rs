@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::core::chain;
-use crate::{notify, state, store};
+use crate::{gaps, notify, state, store};
 
 /// Why a collector could not start, or had to end.
 #[derive(Debug, Error)]
@@ -14,6 +14,9 @@ pub enum Error {
     /// The alerts and the outbox cannot be opened or written.
     #[error("the state of alerts fails")]
     State(#[source] state::Error),
+    /// The gap ledger cannot be opened.
+    #[error("the gap ledger fails")]
+    Gaps(#[source] gaps::Error),
     /// Certificates or keys for the broker cannot be used.
     #[error("cannot prepare TLS for the broker")]
     Tls(#[source] hallwatch_link::Error),

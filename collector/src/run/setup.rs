@@ -1,10 +1,11 @@
 //! From the configuration to what the loop works with.
 
 use hallwatch_link as link;
-use hallwatch_model::Topic;
+use hallwatch_model::{AgentPath, Topic};
 
 use super::Error;
 use crate::config::{self, Config};
+use crate::gaps::Gaps;
 use crate::notify::{Channel, Receiver};
 use crate::state::State;
 use crate::store::{self, Store};
@@ -16,7 +17,7 @@ const USER_AGENT: &str = concat!("hallwatch-collector/", env!("CARGO_PKG_VERSION
 pub(super) const ACK_QUEUE: usize = 1024;
 
 /// Opens store and state: that reads the disk, and may take seconds.
-pub(super) async fn open(config: &Config) -> Result<(Store, State), Error> {
+pub(super) async fn open(config: &Config) -> Result<(Store, State, Gaps), Error> {
     let folder = config.data.clone();
     let options = store::Options {
         retention_age: Some(config.retention.age),
@@ -33,7 +34,9 @@ pub(super) async fn open(config: &Config) -> Result<(Store, State), Error> {
         if !damage.is_empty() {
             tracing::error!(?damage, "parts of the store are damaged and left out");
         }
-        Ok((store, state))
+        let have = |agent: &AgentPath, boot| store.ack(agent, boot);
+        let gaps = Gaps::open(&folder, have).map_err(Error::Gaps)?;
+        Ok((store, state, gaps))
     });
     opened.await.unwrap_or(Err(Error::WriterGone))
 }

@@ -10,6 +10,7 @@ use hallwatch_model::{Ack, AgentPath, Describe, Labels, Sample, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+use crate::gaps::{Arrived, Gaps};
 use crate::store::{Error, Incoming, Outcome, Store};
 
 /// Jobs that may wait. A batch has at most a megabyte; the broker holds what comes beyond.
@@ -26,6 +27,10 @@ pub(super) enum Job {
     Batch(Incoming),
     /// Keep samples of the collector's own.
     Record(Vec<(Labels, Sample)>, Timestamp),
+    /// An agent has said how it is: tell it what is here of this run.
+    Greet(AgentPath, u64),
+    /// Which agents are heard, for the gap ledger.
+    Heard(Vec<(AgentPath, Option<bool>)>, Timestamp),
     /// Retire what is old, write chunks.
     Maintain(Timestamp),
     /// How far is this exporter? One that is not known starts here.
@@ -69,7 +74,12 @@ pub(super) struct Kept {
 }
 
 /// Works until every sender of jobs is gone; then writes what waits to be chunks.
-pub(super) fn work(mut store: Store, mut jobs: mpsc::Receiver<Job>, done: &mpsc::Sender<Done>) {
+pub(super) fn work(
+    mut store: Store,
+    gaps: &Gaps,
+    mut jobs: mpsc::Receiver<Job>,
+    done: &mpsc::Sender<Done>,
+) {
     // The run that each agent spoke of last, to acknowledge after a dictionary came.
     let mut boots: BTreeMap<AgentPath, u64> = BTreeMap::new();
     let mut next: Option<Job> = None;
@@ -88,13 +98,31 @@ pub(super) fn work(mut store: Store, mut jobs: mpsc::Receiver<Job>, done: &mpsc:
                         Err(_) => break,
                     }
                 }
-                commit(&mut store, &batches, &mut boots).map(Some)
+                commit(&mut store, gaps, &batches, &mut boots).map(Some)
             }
             Job::Describe(agent, describe) => store.describe(&agent, &describe).map(|()| {
+                if let Err(error) = gaps.describe(&agent, &describe) {
+                    unwritten(&error);
+                }
                 let boot = boots.get(&agent)?;
                 let ack = store.ack(&agent, *boot);
                 Some(Kept { acks: vec![(agent, ack)], ..Kept::default() })
             }),
+            Job::Greet(agent, boot) => {
+                let ack = store.ack(&agent, boot);
+                Ok(Some(Kept { acks: vec![(agent, ack)], ..Kept::default() }))
+            }
+            Job::Heard(agents, now) => {
+                let heard = gaps.change(|ledger| {
+                    for (agent, up) in &agents {
+                        ledger.heard(agent, *up, now);
+                    }
+                });
+                if let Err(error) = heard.and_then(|()| gaps.save_runs()) {
+                    unwritten(&error);
+                }
+                Ok(None)
+            }
             Job::Record(samples, now) => store.record(&samples, now).map(|()| None),
             Job::Maintain(now) => maintain(&mut store, now).map(|()| None),
             Job::Cursor(exporter, reply) => cursor(&mut store, &exporter).map(|position| {
@@ -111,7 +139,12 @@ pub(super) fn work(mut store: Store, mut jobs: mpsc::Receiver<Job>, done: &mpsc:
         };
         let message = match result {
             Ok(None) => continue,
-            Ok(Some(kept)) => Done::Kept(kept),
+            Ok(Some(mut kept)) => {
+                for (_, ack) in &mut kept.acks {
+                    (ack.store, ack.time) = (gaps.store(), clock::now());
+                }
+                Done::Kept(kept)
+            }
             Err(error) if error.is_fatal() => {
                 let _ = done.blocking_send(Done::Failed(error));
                 return;
@@ -127,26 +160,94 @@ pub(super) fn work(mut store: Store, mut jobs: mpsc::Receiver<Job>, done: &mpsc:
     }
 }
 
+/// The ledger is tried again with the next change; a full disk shows at the store, too.
+fn unwritten(error: &dyn std::error::Error) {
+    tracing::error!(error = super::core::chain(error), "the gap ledger cannot be written");
+}
+
+/// The entry of a batch, as the ledger knows it.
+fn entry(incoming: &Incoming) -> Arrived {
+    let batch = &incoming.batch;
+    let first = batch.readings.readings.iter().map(|reading| reading.time).min();
+    let start = first.unwrap_or(batch.watermark).min(batch.watermark);
+    let (boot, seq, watermark) = (batch.boot, batch.seq, batch.watermark);
+    Arrived { boot, seq, start, watermark, sender: batch.sent_by() }
+}
+
+/// What batches say of gaps comes to disk before they do: once a batch is acknowledged nobody
+/// says it again. Whether that went well.
+fn note(store: &Store, gaps: &Gaps, batches: &[Incoming]) -> bool {
+    let noteworthy = batches.iter().filter_map(|incoming| {
+        let Incoming { agent, batch, .. } = incoming;
+        let Ack { upto, beyond, .. } = store.ack(agent, batch.boot);
+        // As the store will find it: what is below the oldest and not here.
+        let mut lost = Vec::new();
+        let mut below = upto;
+        for (first, last) in beyond.into_iter().chain([(u64::MAX, u64::MAX)]) {
+            let end = first.saturating_sub(1).min(batch.oldest.saturating_sub(1));
+            if end > below {
+                lost.push((below + 1, end));
+            }
+            below = below.max(last);
+            if below >= batch.oldest {
+                break;
+            }
+        }
+        (!lost.is_empty() || !batch.readings.gaps.is_empty()).then_some((incoming, lost))
+    });
+    let noteworthy: Vec<_> = noteworthy.collect();
+    if noteworthy.is_empty() {
+        return true;
+    }
+    let noted = gaps.change(|ledger| {
+        for (Incoming { agent, batch, .. }, lost) in &noteworthy {
+            if !lost.is_empty() {
+                let next = noteworthy.iter().map(|(one, _)| entry(one));
+                let next = next.filter(|one| one.boot == batch.boot).min_by_key(|one| one.seq);
+                let Some(next) = next else { continue };
+                ledger.given_up(agent, batch.boot, lost, next);
+            }
+            for gap in &batch.readings.gaps {
+                ledger.told(agent, batch.boot, gap, |boot| store.ack(agent, boot));
+            }
+        }
+    });
+    noted.map_err(|error| unwritten(&error)).is_ok()
+}
+
 fn commit(
     store: &mut Store,
+    gaps: &Gaps,
     batches: &[Incoming],
     boots: &mut BTreeMap<AgentPath, u64>,
 ) -> Result<Kept, Error> {
     let began = clock::uptime();
+    if !note(store, gaps, batches) {
+        // Not acknowledged: the agents send them again.
+        let not_taken = BTreeMap::from([("ledger", u64::try_from(batches.len()).unwrap_or(0))]);
+        return Ok(Kept { not_taken, ..Kept::default() });
+    }
     let outcomes = store.commit(batches)?;
     let mut kept =
         Kept { took: clock::uptime().since(began), batches: batches.len(), ..Kept::default() };
     let mut told: Vec<(&AgentPath, u64)> = Vec::new();
+    let (mut arrived, mut refused) = (Vec::new(), Vec::new());
     for (incoming, outcome) in batches.iter().zip(outcomes) {
         let agent = &incoming.agent;
         boots.insert(agent.clone(), incoming.batch.boot);
         if !told.contains(&(agent, incoming.batch.boot)) {
             told.push((agent, incoming.batch.boot));
         }
+        if matches!(outcome, Outcome::Stored { .. } | Outcome::Duplicate { .. }) {
+            arrived.push((agent, entry(incoming)));
+        }
         let lost = match outcome {
             Outcome::Stored { samples, ignored, lost, .. } => {
                 kept.stored += 1;
                 kept.samples += u64::try_from(samples).unwrap_or(u64::MAX);
+                if ignored.too_old + ignored.in_future > 0 {
+                    refused.push((incoming, ignored.too_old + ignored.in_future));
+                }
                 for (reason, count) in [
                     ("known", ignored.known),
                     ("too_old", ignored.too_old),
@@ -176,6 +277,24 @@ fn commit(
     }
     kept.acks =
         told.into_iter().map(|(agent, boot)| (agent.clone(), store.ack(agent, boot))).collect();
+    let noted = gaps.change(|ledger| {
+        for (agent, entry) in arrived {
+            ledger.arrived(agent, entry);
+        }
+        for (Incoming { agent, batch, received }, count) in refused {
+            let times = batch.readings.readings.iter().map(|reading| reading.time);
+            let span = (times.clone().min(), times.max());
+            let (Some(first), Some(last)) = span else { continue };
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            ledger.refused(agent, (first, last), count, *received);
+        }
+        for (agent, ack) in &kept.acks {
+            ledger.acknowledged(agent, ack, clock::now());
+        }
+    });
+    if let Err(error) = noted {
+        unwritten(&error);
+    }
     Ok(kept)
 }
 

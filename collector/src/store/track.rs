@@ -131,7 +131,7 @@ impl Track {
     }
 
     pub(super) fn ack(&self, boot: u64, describe: bool) -> Ack {
-        Ack { boot, upto: self.upto, beyond: self.beyond.0.clone(), describe }
+        Ack { boot, upto: self.upto, beyond: self.beyond.0.clone(), describe, ..Ack::default() }
     }
 
     pub(super) fn write(&self) -> Vec<u8> {

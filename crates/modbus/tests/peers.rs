@@ -85,9 +85,8 @@ impl Pair {
             |name: &str| format!("pty,raw,echo=0,link={}", directory.path().join(name).display());
         let child = Command::new("socat").args([end("a"), end("b")]).spawn().unwrap();
         let pair = Self { directory, child };
-        let made = |name: &str| pair.directory.path().join(name).exists();
         for _ in 0..500 {
-            if made("a") && made("b") {
+            if ["a", "b"].iter().all(|name| Path::new(&pair.end(name)).exists()) {
                 return pair;
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -13,7 +13,7 @@ pub mod topic;
 pub mod vocabulary;
 pub mod wire;
 
-pub use batch::{Ack, Batch, Describe, Event, Reading, Readings, SeriesId, Status};
+pub use batch::{Ack, Batch, Describe, Event, Gap, Reading, Readings, SeriesId, Status};
 pub use id::{AgentPath, Id, IdError};
 pub use labels::{Label, Labels};
 pub use sample::{Missing, Sample, Value};

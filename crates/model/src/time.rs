@@ -45,6 +45,12 @@ impl Timestamp {
         self.0 as f64 / 1000.0
     }
 
+    /// This moment moved by `millis` milliseconds, forward or back.
+    #[must_use]
+    pub const fn moved(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -10,7 +10,7 @@
 use prost::Message as _;
 use thiserror::Error;
 
-use crate::batch::{Ack, Batch, Describe, Event, Reading, Readings, SeriesId, Status};
+use crate::batch::{Ack, Batch, Describe, Event, Gap, Reading, Readings, SeriesId, Status};
 use crate::labels::{Labels, METRIC_NAME};
 use crate::sample::{from_float, to_float};
 use crate::time::Timestamp;
@@ -25,6 +25,10 @@ pub const MAX_DESCRIBED: usize = 2_000;
 pub const MAX_READINGS: usize = 50_000;
 /// The most events in one entry.
 pub const MAX_EVENTS: usize = 1_000;
+/// The most gaps in one entry.
+pub const MAX_GAPS: usize = 256;
+/// The most ranges of lost entries in one gap.
+pub const MAX_GAP_RANGES: usize = 64;
 /// The most labels of a series, its name among them.
 pub const MAX_LABELS: usize = 32;
 /// The longest label name, label value or text of an event, in bytes.
@@ -112,6 +116,8 @@ mod v1 {
         /// The bytes of [`Readings`], as journalled.
         #[prost(bytes = "vec", tag = "7")]
         pub(super) readings: Vec<u8>,
+        #[prost(fixed64, tag = "8")]
+        pub(super) sender: u64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -131,6 +137,38 @@ mod v1 {
         pub(super) values: Vec<f64>,
         #[prost(message, repeated, tag = "7")]
         pub(super) events: Vec<Event>,
+        #[prost(message, repeated, tag = "8")]
+        pub(super) gaps: Vec<Gap>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Gap {
+        #[prost(sint64, tag = "1")]
+        pub(super) first: i64,
+        #[prost(sint64, tag = "2")]
+        pub(super) last: i64,
+        #[prost(string, tag = "3")]
+        pub(super) cause: String,
+        #[prost(string, tag = "4")]
+        pub(super) device: String,
+        #[prost(uint64, tag = "5")]
+        pub(super) entries: u64,
+        #[prost(uint64, tag = "6")]
+        pub(super) readings: u64,
+        #[prost(bool, tag = "7")]
+        pub(super) open: bool,
+        #[prost(message, repeated, tag = "8")]
+        pub(super) ranges: Vec<Range>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Range {
+        #[prost(fixed64, tag = "1")]
+        pub(super) boot: u64,
+        #[prost(uint64, tag = "2")]
+        pub(super) first: u64,
+        #[prost(uint64, tag = "3")]
+        pub(super) last: u64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -166,6 +204,9 @@ mod v1 {
         /// Names and values in turn.
         #[prost(string, repeated, tag = "2")]
         pub(super) labels: Vec<String>,
+        /// Milliseconds from one reading to the next; 0 when nobody knows.
+        #[prost(uint32, tag = "3")]
+        pub(super) interval: u32,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -188,6 +229,16 @@ mod v1 {
         pub(super) journal_bytes: u64,
         #[prost(bool, tag = "9")]
         pub(super) durable: bool,
+        #[prost(sint64, tag = "10")]
+        pub(super) clock_offset: i64,
+        #[prost(uint64, tag = "11")]
+        pub(super) clock_steps: u64,
+        #[prost(bool, tag = "12")]
+        pub(super) clock_unset: bool,
+        #[prost(uint64, tag = "13")]
+        pub(super) written_bytes: u64,
+        #[prost(uint64, tag = "14")]
+        pub(super) written_readings: u64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -203,6 +254,10 @@ mod v1 {
         pub(super) beyond: Vec<u64>,
         #[prost(bool, tag = "5")]
         pub(super) describe: bool,
+        #[prost(fixed64, tag = "6")]
+        pub(super) store: u64,
+        #[prost(sint64, tag = "7")]
+        pub(super) time: i64,
     }
 }
 
@@ -258,8 +313,55 @@ pub fn encode_readings(readings: &Readings) -> Vec<u8> {
         ids: readings.readings.iter().map(|reading| reading.series.0).collect(),
         values: readings.readings.iter().map(|reading| to_float(reading.value)).collect(),
         events: readings.events.iter().map(encode_event).collect(),
+        gaps: readings.gaps.iter().map(encode_gap).collect(),
     }
     .encode_to_vec()
+}
+
+fn encode_gap(gap: &Gap) -> v1::Gap {
+    let range = |(boot, first, last): &(u64, u64, u64)| v1::Range {
+        boot: *boot,
+        first: *first,
+        last: *last,
+    };
+    v1::Gap {
+        first: gap.first.as_millis(),
+        last: gap.last.as_millis(),
+        cause: gap.cause.clone(),
+        device: gap.device.clone(),
+        entries: gap.entries,
+        readings: gap.readings,
+        open: gap.open,
+        ranges: gap.ranges.iter().map(range).collect(),
+    }
+}
+
+fn decode_gap(gap: v1::Gap) -> Result<Gap, WireError> {
+    const MESSAGE: &str = "batch";
+    let refuse = |field, reason| Err(WireError::Field { message: MESSAGE, field, reason });
+    check_text(MESSAGE, "device of a gap", &gap.device)?;
+    check_text(MESSAGE, "cause of a gap", &gap.cause)?;
+    let word = |c: char| c.is_ascii_lowercase() || c == '_';
+    if gap.cause.is_empty() || !gap.cause.chars().all(word) {
+        return refuse("cause of a gap", "it must be a word of `a-z` and `_`");
+    }
+    if gap.last < gap.first {
+        return refuse("gap", "it ends before it begins");
+    }
+    at_most(MESSAGE, "ranges of a gap", gap.ranges.len(), MAX_GAP_RANGES)?;
+    if gap.ranges.iter().any(|range| range.first == 0 || range.last < range.first) {
+        return refuse("range of a gap", "numbers start at 1, and the last is not below the first");
+    }
+    Ok(Gap {
+        first: Timestamp::from_millis(gap.first),
+        last: Timestamp::from_millis(gap.last),
+        cause: gap.cause,
+        device: gap.device,
+        entries: gap.entries,
+        readings: gap.readings,
+        open: gap.open,
+        ranges: gap.ranges.iter().map(|range| (range.boot, range.first, range.last)).collect(),
+    })
 }
 
 fn encode_event(event: &Event) -> v1::Event {
@@ -285,6 +387,7 @@ pub fn decode_readings(bytes: &[u8]) -> Result<Readings, WireError> {
     }
     at_most(MESSAGE, "readings", ids, MAX_READINGS)?;
     at_most(MESSAGE, "events", wire.events.len(), MAX_EVENTS)?;
+    at_most(MESSAGE, "gaps", wire.gaps.len(), MAX_GAPS)?;
     let mut time = wire.base;
     let columns = wire.ids.into_iter().zip(wire.times).zip(wire.values);
     let readings = columns
@@ -310,7 +413,8 @@ pub fn decode_readings(bytes: &[u8]) -> Result<Readings, WireError> {
             result: event.result,
         });
     }
-    Ok(Readings { dictionary: wire.dictionary, readings, events })
+    let gaps = wire.gaps.into_iter().map(decode_gap).collect::<Result<_, _>>()?;
+    Ok(Readings { dictionary: wire.dictionary, readings, events, gaps })
 }
 
 /// A batch around readings that are encoded already, straight from the journal. The `readings` of
@@ -325,6 +429,7 @@ pub fn encode_journalled(batch: &Batch, readings: Vec<u8>) -> Vec<u8> {
         watermark: batch.watermark.as_millis(),
         backfill: batch.backfill,
         readings,
+        sender: batch.sender,
     }
     .encode_to_vec()
 }
@@ -355,6 +460,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, WireError> {
         oldest: wire.oldest,
         watermark: Timestamp::from_millis(wire.watermark),
         backfill: wire.backfill,
+        sender: wire.sender,
         readings: decode_readings(&wire.readings)?,
     })
 }
@@ -362,8 +468,11 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, WireError> {
 /// A part of a dictionary as it is published.
 #[must_use]
 pub fn encode_describe(describe: &Describe) -> Vec<u8> {
+    let interval =
+        |id| describe.intervals.iter().find(|(known, _)| *known == id).map(|(_, ms)| *ms);
     let series = describe.series.iter().map(|(id, labels)| v1::Series {
         id: id.0,
+        interval: interval(*id).unwrap_or(0),
         labels: labels.iter().flat_map(|l| [l.name.to_string(), l.value.to_string()]).collect(),
     });
     v1::Describe {
@@ -385,10 +494,14 @@ pub fn decode_describe(bytes: &[u8]) -> Result<Describe, WireError> {
     let wire: v1::Describe = decode(MESSAGE, bytes, |m: &v1::Describe| m.version)?;
     at_most(MESSAGE, "series", wire.series.len(), MAX_DESCRIBED)?;
     let mut series = Vec::with_capacity(wire.series.len());
+    let mut intervals = Vec::new();
     for one in wire.series {
         series.push((SeriesId(one.id), decode_labels(&one.labels)?));
+        if one.interval > 0 {
+            intervals.push((SeriesId(one.id), one.interval));
+        }
     }
-    Ok(Describe { dictionary: wire.dictionary, part: wire.part, series })
+    Ok(Describe { dictionary: wire.dictionary, part: wire.part, series, intervals })
 }
 
 fn decode_labels(texts: &[String]) -> Result<Labels, WireError> {
@@ -432,6 +545,11 @@ pub fn encode_status(status: &Status) -> Vec<u8> {
         backlog: status.backlog,
         journal_bytes: status.journal_bytes,
         durable: status.durable,
+        clock_offset: status.clock_offset,
+        clock_steps: status.clock_steps,
+        clock_unset: status.clock_unset,
+        written_bytes: status.written_bytes,
+        written_readings: status.written_readings,
     }
     .encode_to_vec()
 }
@@ -452,6 +570,11 @@ pub fn decode_status(bytes: &[u8]) -> Result<Status, WireError> {
         backlog: wire.backlog,
         journal_bytes: wire.journal_bytes,
         durable: wire.durable,
+        clock_offset: wire.clock_offset,
+        clock_steps: wire.clock_steps,
+        clock_unset: wire.clock_unset,
+        written_bytes: wire.written_bytes,
+        written_readings: wire.written_readings,
     })
 }
 
@@ -464,6 +587,8 @@ pub fn encode_ack(ack: &Ack) -> Vec<u8> {
         upto: ack.upto,
         beyond: ack.beyond.iter().flat_map(|(first, last)| [*first, *last]).collect(),
         describe: ack.describe,
+        store: ack.store,
+        time: ack.time.as_millis(),
     }
     .encode_to_vec()
 }
@@ -494,5 +619,7 @@ pub fn decode_ack(bytes: &[u8]) -> Result<Ack, WireError> {
         upto: wire.upto,
         beyond: pairs.iter().map(|[first, last]| (*first, *last)).collect(),
         describe: wire.describe,
+        store: wire.store,
+        time: Timestamp::from_millis(wire.time),
     })
 }

@@ -27,7 +27,8 @@ fn any_batch() -> impl Strategy<Value = Batch> {
                 oldest: 1 + boot % seq,
                 watermark: Timestamp::from_millis(watermark),
                 backfill,
-                readings: Readings { dictionary, readings, events: Vec::new() },
+                sender: dictionary,
+                readings: Readings { dictionary, readings, ..Readings::default() },
             }
         },
     )
@@ -110,6 +111,6 @@ fn refusals_say_what_is_wrong() {
     assert!(describe(&["__name__", "up{}"]).is_err());
     assert_eq!(describe(&["__name__", "up", "device", "x"]), Ok(()));
     // Ranges that overlap.
-    let ack = Ack { boot: 1, upto: 5, beyond: vec![(5, 6)], describe: false };
+    let ack = Ack { boot: 1, upto: 5, beyond: vec![(5, 6)], ..Ack::default() };
     assert!(wire::decode_ack(&wire::encode_ack(&ack)).is_err());
 }

@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use hallwatch_model::{Id, Labels, SeriesId, Timestamp};
+use hallwatch_model::wire::{MAX_GAP_RANGES, decode_readings, encode_readings};
+use hallwatch_model::{Gap, Id, Labels, Readings, SeriesId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
-use super::Entry;
-use super::gap::Gap;
+use super::gap::{extend, lost, select};
+use super::{Entry, Run, open};
 use crate::ranges::Ranges;
 
+/// Gaps that stay on record here after they were told.
+const GAPS: i64 = 1_000;
+/// Gaps told in one entry: with all their ranges they fit into a message.
+const TOLD: usize = 100;
+/// Losses of one cause that are no further apart are one gap.
+const NEAR: i64 = 60_000;
 /// Unused pages that stay in the file, for the next entries: 8 MiB.
 const SPARE_PAGES: i64 = 2_048;
 
@@ -18,8 +25,11 @@ pub(super) struct File {
     connection: Connection,
     path: PathBuf,
     run: i64,
+    dictionary: u64,
     /// The number of the last entry of this run.
     pub(super) last: u64,
+    /// On a disk, not in memory.
+    pub(super) durable: bool,
 }
 
 /// Numbers of 64 bits as SQLite holds them.
@@ -36,15 +46,59 @@ fn labels_text(labels: &Labels) -> String {
     labels.iter().map(|label| format!("{}\n{}\n", label.name, label.value)).collect()
 }
 
-/// Whether the disk is full: to be waited out.
-pub(super) fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+/// Whether the disk takes no writes for now: to be waited out. A file system that turned read-only
+/// shows as a failed write, so it is tried; a failed sync is something else.
+pub(super) fn is_full(error: &rusqlite::Error, path: &Path) -> bool {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => true,
+        Some(ErrorCode::SystemIoFailure) => {
+            let code = error.sqlite_error().map(|error| error.extended_code);
+            let synced = [rusqlite::ffi::SQLITE_IOERR_FSYNC, rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC];
+            !code.is_some_and(|code| synced.contains(&code)) && refuses_writes(path)
+        }
+        Some(ErrorCode::CannotOpen) => refuses_writes(path),
+        _ => false,
+    }
+}
+
+/// Whether no file can be made beside `path` for lack of room, or because nothing may be written.
+pub(super) fn refuses_writes(path: &Path) -> bool {
+    use std::io::{ErrorKind, Write as _};
+    let probe = path.with_extension("probe");
+    let written = std::fs::File::create(&probe)
+        .and_then(|mut file| file.write_all(&[0; 8_192]).and_then(|()| file.sync_all()));
+    let _ = std::fs::remove_file(&probe);
+    written.is_err_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::PermissionDenied
+        )
+    })
 }
 
 impl File {
     /// The open file of the run `run`, which has no entries yet.
-    pub(super) fn new(connection: Connection, path: PathBuf, run: i64) -> Self {
-        Self { connection, path, run, last: 0 }
+    pub(super) fn new(connection: Connection, path: PathBuf, run: i64, dictionary: u64) -> Self {
+        Self { connection, path, run, dictionary, last: 0, durable: true }
+    }
+
+    /// This is in memory, in place of a file at `path` that cannot be written.
+    pub(super) fn forget_disk(&mut self, path: &Path) {
+        self.durable = false;
+        self.path = path.to_owned();
+    }
+
+    /// Whether nothing is here that anyone still waits for.
+    pub(super) fn is_delivered(&self) -> Result<bool, rusqlite::Error> {
+        let owed: i64 = self.connection.query_row(
+            "SELECT count(*) FROM (SELECT 1 FROM entry WHERE done = 0 LIMIT 1)",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(owed == 0)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -72,7 +126,7 @@ impl File {
         series: &[(SeriesId, Labels)],
         time: Timestamp,
         bytes: &[u8],
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<i64, rusqlite::Error> {
         for (id, labels) in series {
             self.connection
                 .prepare_cached("INSERT OR IGNORE INTO series VALUES (?, ?)")?
@@ -81,7 +135,17 @@ impl File {
         self.connection
             .prepare_cached("INSERT INTO entry (run, seq, time, bytes) VALUES (?, ?, ?, ?)")?
             .execute(params![self.run, signed(seq), time.as_millis(), bytes])?;
-        Ok(())
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// The collector is owed everything that is here; all runs of which entries are left.
+    pub(super) fn replay(&self, collector: &Id, store: u64) -> Result<Vec<Run>, rusqlite::Error> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('store:' || ?, ?)")?
+            .execute(params![collector.as_str(), signed(store)])?;
+        self.connection.execute("UPDATE entry SET done = 0 WHERE done = 1", [])?;
+        self.connection.execute("DELETE FROM acked WHERE collector = ?", [collector.as_str()])?;
+        open::runs(&self.connection)
     }
 
     pub(super) fn acked(
@@ -145,7 +209,7 @@ impl File {
         cause: &str,
     ) -> Result<Vec<(u64, u64)>, rusqlite::Error> {
         let mut query = self.connection.prepare_cached(
-            "SELECT entry.id, boot, seq, time, done FROM entry JOIN run ON run.id = entry.run
+            "SELECT entry.id, boot, seq, time, done, bytes FROM entry JOIN run ON run.id = entry.run
              ORDER BY entry.id LIMIT ?",
         )?;
         let mut rows = query.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
@@ -164,11 +228,18 @@ impl File {
                 _ => dropped.push((boot, seq)),
             }
             if row.get::<_, i64>(4)? == 0 {
-                let lost = Gap::of(time, cause);
+                let bytes = row.get_ref(5)?.as_blob().unwrap_or_default();
+                let readings = decode_readings(bytes).map_or(0, |found| found.readings.len());
+                let mut lost = lost(time, cause, u64::try_from(readings).unwrap_or(u64::MAX));
+                lost.ranges.push((boot, seq, seq));
                 match &mut gap {
-                    Some(gap) => gap.extend(&lost),
+                    Some(gap) => extend(gap, &lost),
                     None => gap = Some(lost),
                 }
+                // The gaps that it told of are to be told again.
+                self.connection
+                    .prepare_cached("UPDATE gap SET entry = NULL WHERE entry = ?")?
+                    .execute([row.get::<_, i64>(0)?])?;
             }
         }
         if let Some(id) = last_id {
@@ -188,23 +259,87 @@ impl File {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()?;
-        let first = gap.first_time.as_millis();
-        match last {
-            Some((id, cause, end)) if cause == gap.cause && first.saturating_sub(end) <= 60_000 => {
-                self.connection.execute(
-                    "UPDATE gap SET last_time = max(last_time, ?), entries = entries + ?
-                     WHERE id = ?",
-                    params![gap.last_time.as_millis(), signed(gap.entries), id],
+        let first = gap.first.as_millis();
+        let continued = match last {
+            Some((id, cause, end)) if cause == gap.cause && first.saturating_sub(end) <= NEAR => {
+                let most = i64::try_from(MAX_GAP_RANGES).unwrap_or(i64::MAX);
+                let ranges: i64 = self.connection.query_row(
+                    "SELECT count(*) FROM gap_range WHERE gap = ?",
+                    [id],
+                    |row| row.get(0),
                 )?;
+                let more = i64::try_from(gap.ranges.len()).unwrap_or(i64::MAX);
+                (ranges.saturating_add(more) <= most).then_some(id)
             }
-            _ => {
-                self.connection.execute(
-                    "INSERT INTO gap (first_time, last_time, entries, cause) VALUES (?, ?, ?, ?)",
-                    params![first, gap.last_time.as_millis(), signed(gap.entries), gap.cause],
-                )?;
+            _ => None,
+        };
+        let (entries, readings) = (signed(gap.entries), signed(gap.readings));
+        let id = if let Some(id) = continued {
+            self.connection.execute(
+                "UPDATE gap SET last_time = max(last_time, ?), entries = entries + ?,
+                     readings = readings + ?, entry = NULL
+                 WHERE id = ?",
+                params![gap.last.as_millis(), entries, readings, id],
+            )?;
+            id
+        } else {
+            self.connection.execute(
+                "INSERT INTO gap (first_time, last_time, entries, readings, cause)
+                 VALUES (?, ?, ?, ?, ?)",
+                params![first, gap.last.as_millis(), entries, readings, gap.cause],
+            )?;
+            self.connection.last_insert_rowid()
+        };
+        for (boot, first, last) in &gap.ranges {
+            let longer = self
+                .connection
+                .prepare_cached(
+                    "UPDATE gap_range SET last = ?4 WHERE gap = ?1 AND boot = ?2 AND last = ?3 - 1",
+                )?
+                .execute(params![id, signed(*boot), signed(*first), signed(*last)])?;
+            if longer == 0 {
+                self.connection
+                    .prepare_cached(
+                        "INSERT INTO gap_range (gap, boot, first, last) VALUES (?, ?, ?, ?)",
+                    )?
+                    .execute(params![id, signed(*boot), signed(*first), signed(*last)])?;
             }
         }
         Ok(())
+    }
+
+    /// Makes an entry, numbered `seq`, of the gaps that were not told yet or have grown since;
+    /// `None` when there are none.
+    pub(super) fn tell_gaps(
+        &self,
+        seq: u64,
+        time: Timestamp,
+    ) -> Result<Option<Entry>, rusqlite::Error> {
+        let mut untold = select(
+            &self.connection,
+            "SELECT id, first_time, last_time, entries, readings, cause FROM gap
+             WHERE entry IS NULL ORDER BY id",
+        )?;
+        untold.truncate(TOLD);
+        if untold.is_empty() {
+            return Ok(None);
+        }
+        let (ids, gaps): (Vec<i64>, Vec<Gap>) = untold.into_iter().unzip();
+        let readings = Readings { dictionary: self.dictionary, gaps, ..Readings::default() };
+        let bytes = Bytes::from(encode_readings(&readings));
+        let entry = self.append(seq, &[], time, &bytes)?;
+        for id in ids {
+            self.connection
+                .prepare_cached("UPDATE gap SET entry = ? WHERE id = ?")?
+                .execute(params![entry, id])?;
+        }
+        self.connection.execute(
+            "DELETE FROM gap WHERE entry IS NOT NULL AND id <= (SELECT max(id) FROM gap) - ?",
+            [GAPS],
+        )?;
+        self.connection
+            .execute("DELETE FROM gap_range WHERE gap NOT IN (SELECT id FROM gap)", [])?;
+        Ok(Some(Entry { seq, time, bytes }))
     }
 
     pub(super) fn fetch(

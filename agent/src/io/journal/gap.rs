@@ -1,38 +1,33 @@
-//! The ledger of what was lost.
+//! What was lost.
 
 use std::path::Path;
 
-use hallwatch_model::Timestamp;
+use hallwatch_model::{Gap, Timestamp};
 use rusqlite::Connection;
 
 use super::file::unsigned;
 use crate::error::Error;
 
-/// Something that was read, or should have been, and will never reach every collector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The time of the first entry.
-    pub first_time: Timestamp,
-    /// The time of the last entry.
-    pub last_time: Timestamp,
-    /// How many entries.
-    pub entries: u64,
-    /// Why, in a word: `max_bytes`, `max_age`, `overload`, `damaged`.
-    pub cause: String,
+/// One lost entry that never had a number.
+#[must_use]
+pub fn lost(time: Timestamp, cause: &str, readings: u64) -> Gap {
+    let cause = cause.to_owned();
+    Gap { first: time, last: time, cause, entries: 1, readings, ..Gap::default() }
 }
 
-impl Gap {
-    /// One lost entry.
-    #[must_use]
-    pub fn of(time: Timestamp, cause: &str) -> Self {
-        Self { first_time: time, last_time: time, entries: 1, cause: cause.to_owned() }
-    }
-
-    /// Makes this gap hold `other` as well.
-    pub fn extend(&mut self, other: &Self) {
-        self.first_time = self.first_time.min(other.first_time);
-        self.last_time = self.last_time.max(other.last_time);
-        self.entries = self.entries.saturating_add(other.entries);
+/// Makes `gap` hold `other` as well.
+pub fn extend(gap: &mut Gap, other: &Gap) {
+    gap.first = gap.first.min(other.first);
+    gap.last = gap.last.max(other.last);
+    gap.entries = gap.entries.saturating_add(other.entries);
+    gap.readings = gap.readings.saturating_add(other.readings);
+    for (boot, first, last) in &other.ranges {
+        match gap.ranges.last_mut() {
+            Some((known, _, end)) if known == boot && end.saturating_add(1) == *first => {
+                *end = *last;
+            }
+            _ => gap.ranges.push((*boot, *first, *last)),
+        }
     }
 }
 
@@ -46,21 +41,44 @@ pub type Gaps = Vec<Gap>;
 pub fn read_gaps(path: &Path) -> Result<Gaps, Error> {
     let read = || {
         let connection = Connection::open(path)?;
-        let mut query = connection
-            .prepare("SELECT first_time, last_time, entries, cause FROM gap ORDER BY id")?;
-        let rows = query.query_map([], |row| {
-            Ok(Gap {
-                first_time: Timestamp::from_millis(row.get(0)?),
-                last_time: Timestamp::from_millis(row.get(1)?),
-                entries: unsigned(row.get(2)?),
-                cause: row.get(3)?,
-            })
-        })?;
-        rows.collect::<Result<Gaps, _>>()
+        select(
+            &connection,
+            "SELECT id, first_time, last_time, entries, readings, cause FROM gap ORDER BY id",
+        )
     };
-    read().map_err(|source| Error::Journal {
+    let gaps = read().map_err(|source| Error::Journal {
         what: "read the gaps of",
         path: path.to_owned(),
         source,
-    })
+    })?;
+    Ok(gaps.into_iter().map(|(_, gap)| gap).collect())
+}
+
+/// Gaps with their rows, by a query for id, times, entries, readings and cause.
+pub(super) fn select(
+    connection: &Connection,
+    query: &str,
+) -> Result<Vec<(i64, Gap)>, rusqlite::Error> {
+    let mut query = connection.prepare_cached(query)?;
+    let rows = query.query_map([], |row| {
+        let gap = Gap {
+            first: Timestamp::from_millis(row.get(1)?),
+            last: Timestamp::from_millis(row.get(2)?),
+            entries: unsigned(row.get(3)?),
+            readings: unsigned(row.get(4)?),
+            cause: row.get(5)?,
+            ..Gap::default()
+        };
+        Ok((row.get::<_, i64>(0)?, gap))
+    })?;
+    let mut gaps = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut ranges = connection
+        .prepare_cached("SELECT boot, first, last FROM gap_range WHERE gap = ? ORDER BY id")?;
+    for (id, gap) in &mut gaps {
+        let rows = ranges.query_map([*id], |row| {
+            Ok((unsigned(row.get(0)?), unsigned(row.get(1)?), unsigned(row.get(2)?)))
+        })?;
+        gap.ranges = rows.collect::<Result<_, _>>()?;
+    }
+    Ok(gaps)
 }

@@ -4,9 +4,14 @@
 //! front of it a bounded queue. Each turn of the thread is one transaction, synced when it ends;
 //! only then is an entry a fact, gets its number and is told to the outbox.
 //!
-//! A full disk is waited out: what comes meanwhile is held in memory, up to a bound, and not sent.
-//! Any other failure of the disk ends the agent: what the kernel holds after a failed sync is not
-//! to be trusted, and a restart recovers what is on the disk.
+//! A disk that is full or takes no writes is waited out: what comes meanwhile is held in memory, up
+//! to a bound, and not sent. When it is so already at the start, the journal lives in memory, is
+//! not durable and says so, until the disk takes writes and everything was delivered; then the
+//! agent ends, to be started anew. Any other failure of the disk ends the agent at once: what the
+//! kernel holds after a failed sync is not to be trusted, and a restart recovers what is on the
+//! disk.
+//!
+//! What is lost is a gap. Gaps are entries, too: journalled, sent and acknowledged as readings are.
 
 mod file;
 mod gap;
@@ -17,14 +22,14 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use hallwatch_model::{Id, Labels, SeriesId, Timestamp};
+use hallwatch_model::{Gap, Id, Labels, SeriesId, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::config::JournalBounds;
 use crate::error::Error;
 use crate::ranges::Ranges;
 
-pub use gap::{Gap, Gaps, read_gaps};
+pub use gap::{Gaps, extend, lost, read_gaps};
 
 /// Commands that may wait for the disk.
 const QUEUE: usize = 512;
@@ -63,6 +68,13 @@ pub enum Command {
     },
     /// Something was lost before it could be journalled.
     Gap(Gap),
+    /// A collector has a store that it did not have before: it is owed all that is kept.
+    Replay {
+        /// Which collector.
+        collector: Id,
+        /// The number of its store.
+        store: u64,
+    },
     /// Enforce the bounds.
     Trim {
         /// The present.
@@ -79,6 +91,8 @@ pub struct Append {
     pub series: Vec<(SeriesId, Labels)>,
     /// The encoded readings.
     pub bytes: Bytes,
+    /// How many readings these are.
+    pub readings: u64,
     /// When the entry was closed: everything up to then has been read.
     pub time: Timestamp,
 }
@@ -117,12 +131,18 @@ pub enum Told {
         /// All up to this number are gone.
         upto: u64,
     },
+    /// The answer to [`Command::Replay`]: all runs of which entries are left, oldest first.
+    Replay(Vec<Run>),
     /// How it is.
     Health {
         /// Whether the disk takes writes.
         durable: bool,
         /// Bytes in use in the file.
         bytes: u64,
+        /// Bytes written to the disk in this run, where the system counts them.
+        written_bytes: u64,
+        /// Readings journalled in this run.
+        written_readings: u64,
     },
     /// It cannot go on; the agent must be started anew.
     Failed(Error),
@@ -143,6 +163,10 @@ pub struct Opened {
     pub runs: Vec<Run>,
     /// A damaged file was found and renamed to this.
     pub set_aside: Option<PathBuf>,
+    /// The stores that collectors had when they last spoke.
+    pub stores: Vec<(Id, u64)>,
+    /// Whether the journal is on a disk. If not, it is in memory: the disk takes no writes.
+    pub durable: bool,
 }
 
 /// An earlier run of which entries are left.
@@ -176,8 +200,12 @@ impl Journal {
         data: &Path,
         bounds: JournalBounds,
     ) -> Result<(Self, mpsc::Receiver<Told>, Opened), Error> {
-        std::fs::create_dir_all(data)
-            .map_err(|source| Error::Directory { path: data.to_owned(), source })?;
+        let made = std::fs::create_dir_all(data);
+        if let Err(source) = made
+            && !data.is_dir()
+        {
+            return Err(Error::Directory { path: data.to_owned(), source });
+        }
         let (file, opened) = open::open(&data.join("journal.sqlite"))?;
         let (commands, receiver) = std::sync::mpsc::sync_channel(QUEUE);
         let (told, tells) = mpsc::channel(QUEUE);

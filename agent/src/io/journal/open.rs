@@ -4,11 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hallwatch_model::{Id, Labels, Timestamp};
+use hallwatch_model::{Gap, Id, Labels};
 use rusqlite::{Connection, ErrorCode};
 
-use super::file::{File, signed, unsigned};
-use super::gap::Gap;
+use super::file::{File, is_full, signed, unsigned};
 use super::{Opened, Run};
 use crate::error::Error;
 use crate::ranges::Ranges;
@@ -41,9 +40,25 @@ const SCHEMA: &str = "
         entries INTEGER NOT NULL,
         cause TEXT NOT NULL
     ) STRICT;
-    PRAGMA user_version = 1;
 ";
-const VERSION: i64 = 1;
+/// Since version 2: `readings` counts those lost, `entry` is the one that told of the gap.
+const GAPS_TOLD: &str = "
+    ALTER TABLE gap ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE gap ADD COLUMN entry INTEGER;
+    CREATE INDEX gap_entry ON gap (entry);
+    CREATE TABLE gap_range (
+        id INTEGER PRIMARY KEY,
+        gap INTEGER NOT NULL,
+        boot INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX gap_range_gap ON gap_range (gap);
+    PRAGMA user_version = 2;
+";
+const VERSION: i64 = 2;
+/// A journal that is not on the disk.
+const MEMORY: &str = ":memory:";
 /// How long another process may still hold the file, such as one that is just ending.
 const BUSY: Duration = Duration::from_secs(1);
 
@@ -53,15 +68,19 @@ pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
     match load(path) {
         Ok(found) => Ok(found),
         Err(error) if is_busy(&error) => Err(Error::JournalInUse { path: path.to_owned() }),
+        Err(error) if is_full(&error, path) => {
+            let (mut file, mut opened) = load(Path::new(MEMORY)).map_err(failed)?;
+            file.forget_disk(path);
+            opened.durable = false;
+            let cause: &dyn std::error::Error = &error;
+            tracing::error!(cause, "the disk takes no writes: the journal is in memory");
+            Ok((file, opened))
+        }
         Err(error) if is_damage(&error) => {
             let aside = set_aside(path)?;
             let (file, mut opened) = load(path).map_err(failed)?;
-            let gap = Gap {
-                first_time: Timestamp::from_millis(0),
-                last_time: Timestamp::from_millis(0),
-                entries: 0,
-                cause: "damaged".to_owned(),
-            };
+            // Of what time it was, nobody knows.
+            let gap = Gap { cause: "damaged".to_owned(), ..Gap::default() };
             file.gap(&gap).map_err(failed)?;
             opened.set_aside = Some(aside);
             Ok((file, opened))
@@ -130,9 +149,10 @@ fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
     match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
         0 => {
             transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(GAPS_TOLD)?;
             transaction.execute("INSERT INTO meta VALUES ('dictionary', random())", [])?;
         }
-        VERSION => {
+        version @ (1 | VERSION) => {
             let checked: String =
                 transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
             if checked != "ok" {
@@ -140,6 +160,9 @@ fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
                     rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
                     Some(checked),
                 ));
+            }
+            if version < VERSION {
+                transaction.execute_batch(GAPS_TOLD)?;
             }
         }
         // A newer agent's: not ours to change.
@@ -163,6 +186,7 @@ fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
     let run = transaction.last_insert_rowid();
     let boot = transaction
         .query_row("SELECT boot FROM run WHERE id = ?", [run], |row| row.get::<_, i64>(0))?;
+    let stores = stores(&transaction)?;
     transaction.commit()?;
     let opened = Opened {
         boot: unsigned(boot),
@@ -170,8 +194,10 @@ fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
         series,
         runs,
         set_aside: None,
+        stores,
+        durable: true,
     };
-    let file = File::new(connection, path.to_owned(), run);
+    let file = File::new(connection, path.to_owned(), run, opened.dictionary);
     Ok((file, opened))
 }
 
@@ -196,7 +222,16 @@ fn labels_from(text: &str) -> Option<Labels> {
     (rest.is_empty() && labels.name().is_some()).then_some(labels)
 }
 
-fn runs(connection: &Connection) -> Result<Vec<Run>, rusqlite::Error> {
+/// What collectors said of their stores.
+fn stores(connection: &Connection) -> Result<Vec<(Id, u64)>, rusqlite::Error> {
+    let mut query =
+        connection.prepare("SELECT substr(name, 7), value FROM meta WHERE name GLOB 'store:*'")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, unsigned(row.get(1)?))))?;
+    let known = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(known.into_iter().filter_map(|(id, store)| Some((Id::new(&id).ok()?, store))).collect())
+}
+
+pub(super) fn runs(connection: &Connection) -> Result<Vec<Run>, rusqlite::Error> {
     let mut query = connection.prepare(
         "SELECT run.id, run.boot, min(seq), max(seq) FROM run JOIN entry ON entry.run = run.id
          GROUP BY run.id ORDER BY run.id",

@@ -19,6 +19,7 @@ fn append(number: u32, time: i64, bytes: usize) -> Command {
     Command::Append(Append {
         series: vec![(SeriesId(number), labels)],
         bytes: vec![0x5a; bytes].into(),
+        readings: 1,
         time: at(time),
     })
 }
@@ -52,6 +53,15 @@ fn committed(told: &[Told]) -> Vec<u64> {
         _ => None,
     };
     told.iter().filter_map(seq).collect()
+}
+
+/// The gaps in the entries that were committed.
+fn told_gaps(told: &[Told]) -> Vec<Gap> {
+    let gaps = told.iter().filter_map(|told| match told {
+        Told::Committed(entry) => hallwatch_model::wire::decode_readings(&entry.bytes).ok(),
+        _ => None,
+    });
+    gaps.flat_map(|readings| readings.gaps).collect()
 }
 
 #[test]
@@ -108,16 +118,32 @@ fn what_exceeds_a_bound_goes_oldest_first_and_leaves_a_gap() {
     let gaps = read_gaps(&path).unwrap();
     let cause = "max_bytes".to_owned();
     let last_time = at(i64::try_from(upto).unwrap() - 1);
-    assert_eq!(gaps, [Gap { first_time: at(0), last_time, entries: upto, cause }]);
-    let (again, _) = session(&directory, bounds, Vec::new());
-    assert_eq!(again.runs[0].first, upto + 1);
+    let ranges = vec![(opened.boot, 1, upto)];
+    let gap = Gap { first: at(0), last: last_time, entries: upto, cause, ranges, ..Gap::default() };
+    assert_eq!(gaps, std::slice::from_ref(&gap));
+    // It is told as an entry, in the same transaction.
+    assert_eq!(told_gaps(&told), [gap]);
+    let (again, told) = session(&directory, bounds, Vec::new());
+    assert_eq!((again.runs[0].first, again.runs[0].last), (upto + 1, 301));
+    assert_eq!(told_gaps(&told), [], "it was told before");
 
     let now = at(3_600_000 + 299);
     let (_, told) = session(&directory, bounds, vec![Command::Trim { now }]);
     assert!(told.iter().any(|told| matches!(told, Told::Dropped { upto: 300, .. })));
+    // The entry that told of the first gap stays: it was journalled later than those readings.
+    assert!(!told.iter().any(|told| matches!(told, Told::Dropped { upto: 301, .. })));
     let gaps = read_gaps(&path).unwrap();
     assert_eq!((gaps[1].cause.as_str(), gaps[1].entries), ("max_age", 300 - upto));
-    assert!(session(&directory, bounds, Vec::new()).0.runs.is_empty());
+    let numbers = |opened: &Opened| -> Vec<(u64, u64)> {
+        opened.runs.iter().map(|run| (run.first, run.last)).collect()
+    };
+    assert_eq!(numbers(&session(&directory, bounds, Vec::new()).0), [(301, 301), (1, 1)]);
+    // An entry that told of a gap and goes itself: the gap is told again.
+    let now = at(9_000_000);
+    let (_, told) =
+        session(&directory, bounds, vec![append(900, 9_000_000, 10), Command::Trim { now }]);
+    let causes: Vec<String> = told_gaps(&told).into_iter().map(|gap| gap.cause).collect();
+    assert_eq!(causes, ["max_bytes", "max_age"]);
 }
 
 #[test]
@@ -169,9 +195,59 @@ fn a_damaged_journal_is_set_aside_and_the_agent_starts_with_a_new_dictionary() {
         assert_eq!(opened.set_aside.as_ref(), Some(&aside));
         assert!(aside.exists());
         assert_ne!(opened.dictionary, first.dictionary);
-        assert_eq!(committed(&told).len(), 200);
+        assert_eq!(committed(&told).len(), 201);
+        assert_eq!(told_gaps(&told)[0].cause, "damaged");
         assert_eq!(read_gaps(&path).unwrap()[0].cause, "damaged");
     }
+}
+
+#[test]
+fn a_collector_with_a_new_store_is_owed_what_is_kept() {
+    let directory = TempDir::new().unwrap();
+    let bounds = JournalBounds { keep: Duration::from_secs(3_600), ..BOUNDS };
+    let (old, new) = (Id::new("c-1").unwrap(), Id::new("c-2").unwrap());
+    let commands = (0..5).map(|n| append(n, n.into(), 100)).collect();
+    let (first, _) = session(&directory, bounds, commands);
+    let boot = first.boot;
+    let acked =
+        |collector: &Id| Command::Acked { collector: collector.clone(), boot, ranges: range(1, 5) };
+    let commands = vec![
+        acked(&old),
+        acked(&new),
+        Command::Done { boot, first: 1, last: 5 },
+        Command::Replay { collector: new.clone(), store: 77 },
+    ];
+    let (_, told) = session(&directory, bounds, commands);
+    let runs = told.iter().find_map(|told| match told {
+        Told::Replay(runs) => Some(runs),
+        _ => None,
+    });
+    let run = &runs.unwrap()[0];
+    assert_eq!((run.boot, run.first, run.last, run.done.is_empty()), (boot, 1, 5, true));
+    assert_eq!(run.acked, [(old.clone(), range(1, 5))]);
+    let (again, _) = session(&directory, bounds, Vec::new());
+    assert_eq!(again.stores, [(new, 77)]);
+    assert_eq!(again.runs[0].acked, [(old, range(1, 5))]);
+}
+
+#[test]
+fn a_journal_of_the_first_version_is_taken_on() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    session(&directory, BOUNDS, vec![append(0, 0, 10)]);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP TABLE gap_range; DROP INDEX gap_entry;
+             ALTER TABLE gap DROP COLUMN readings; ALTER TABLE gap DROP COLUMN entry;
+             INSERT INTO gap VALUES (1, 5, 7, 3, 'max_age'); PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(connection);
+    let (opened, told) = session(&directory, BOUNDS, vec![append(1, 9, 10)]);
+    assert_eq!(opened.runs.len(), 1);
+    let [gap] = &told_gaps(&told)[..] else { panic!("{told:?}") };
+    assert_eq!((gap.first, gap.last, gap.entries), (at(5), at(7), 3));
 }
 
 #[test]
@@ -213,6 +289,9 @@ fn a_full_disk_is_waited_out_and_what_memory_does_not_hold_becomes_a_gap() {
     assert_eq!((health.first(), health.last()), (Some(&false), Some(&true)));
     let numbers = committed(&told);
     assert_eq!(numbers, (1..=u64::try_from(numbers.len()).unwrap()).collect::<Vec<_>>());
+    // The last one tells of the gap.
+    let numbers = &numbers[..numbers.len() - 1];
+    assert_eq!(told_gaps(&told).len(), 1);
     let gaps = read_gaps(&path).unwrap();
     let lost: u64 = gaps.iter().map(|gap| gap.entries).sum();
     assert_eq!(u64::try_from(numbers.len()).unwrap() + lost, 700);

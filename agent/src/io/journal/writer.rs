@@ -7,8 +7,8 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 use tokio::sync::mpsc;
 
-use super::file::{File, is_full};
-use super::gap::Gap;
+use super::file::{File, is_full, refuses_writes};
+use super::gap::{extend, lost as lost_entry};
 use super::{Append, Command, Entry, Told};
 use crate::config::JournalBounds;
 use crate::error::Error;
@@ -28,6 +28,13 @@ const DROP: usize = 64;
 /// Most bytes that one answer to a fetch carries; one entry is always read.
 const FETCH_BYTES: usize = 4 << 20;
 
+/// Bytes that this thread has made the disk write, where the system counts them.
+fn written_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 pub(super) struct Writer {
     file: File,
     bounds: JournalBounds,
@@ -37,6 +44,11 @@ pub(super) struct Writer {
     durable: bool,
     /// Commands that came since a full disk was last tried.
     untried: usize,
+    /// There may be gaps that were not told yet.
+    untold: bool,
+    /// When something was last journalled, or the bounds enforced.
+    time: Timestamp,
+    readings: u64,
 }
 
 /// Whether a command makes room. Those may go before all others: they concern what is on the disk
@@ -47,7 +59,17 @@ fn frees(command: &Command) -> bool {
 
 impl Writer {
     pub(super) fn new(file: File, bounds: JournalBounds, told: mpsc::Sender<Told>) -> Self {
-        Self { file, bounds, told, waiting: VecDeque::new(), durable: true, untried: 0 }
+        Self {
+            file,
+            bounds,
+            told,
+            waiting: VecDeque::new(),
+            durable: true,
+            untried: 0,
+            untold: true,
+            time: Timestamp::MIN,
+            readings: 0,
+        }
     }
 
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
@@ -101,16 +123,17 @@ impl Writer {
                 let trimmed = |command: &Command| matches!(command, Command::Trim { .. });
                 if self.waiting.iter().any(trimmed) {
                     self.file.shrink()?;
+                    self.leave_memory()?;
                 }
                 self.waiting.clear();
                 told.into_iter().for_each(|told| self.tell(told));
             }
-            Err(error) if is_full(&error) => {
+            Err(error) if is_full(&error, self.file.path()) => {
                 self.file.rollback();
                 self.durable = false;
                 match self.transaction(frees) {
                     Ok(told) => told.into_iter().for_each(|told| self.tell(told)),
-                    Err(error) if is_full(&error) => self.file.rollback(),
+                    Err(error) if is_full(&error, self.file.path()) => self.file.rollback(),
                     Err(error) => return Err(error),
                 }
                 // Even those that failed: what is not let go now is found at the next start.
@@ -123,7 +146,22 @@ impl Writer {
             }
         }
         let bytes = self.file.bytes()?;
-        self.tell(Told::Health { durable: self.durable, bytes });
+        self.tell(Told::Health {
+            durable: self.durable && self.file.durable,
+            bytes,
+            written_bytes: written_bytes(),
+            written_readings: self.readings,
+        });
+        Ok(())
+    }
+
+    /// A journal in memory has done its duty when the disk takes writes again and nothing in it is
+    /// owed: the agent is to be started anew, on the disk.
+    fn leave_memory(&self) -> Result<(), rusqlite::Error> {
+        let path = self.file.path();
+        if !self.file.durable && self.file.is_delivered()? && !refuses_writes(path) {
+            self.tell(Told::Failed(Error::DiskBack { path: path.to_owned() }));
+        }
         Ok(())
     }
 
@@ -138,11 +176,14 @@ impl Writer {
             return Ok(told);
         }
         let mut last = self.file.last;
+        let (mut readings, mut untold, mut now) = (self.readings, self.untold, self.time);
         self.file.begin()?;
         for command in self.waiting.iter().filter(|command| pick(command)) {
             match command {
-                Command::Append(Append { series, bytes, time }) => {
+                Command::Append(Append { series, bytes, readings: count, time }) => {
                     last += 1;
+                    readings = readings.saturating_add(*count);
+                    now = *time;
                     self.file.append(last, series, *time, bytes)?;
                     let entry = Entry { seq: last, time: *time, bytes: bytes.clone() };
                     told.push(Told::Committed(entry));
@@ -156,12 +197,33 @@ impl Writer {
                 Command::Fetch { boot, first, last } => {
                     told.push(self.fetch(*boot, *first, *last)?);
                 }
-                Command::Gap(gap) => self.file.gap(gap)?,
-                Command::Trim { now } => self.trim(*now, &mut told)?,
+                Command::Gap(gap) => {
+                    self.file.gap(gap)?;
+                    untold = true;
+                }
+                Command::Replay { collector, store } => {
+                    told.push(Told::Replay(self.file.replay(collector, *store)?));
+                }
+                Command::Trim { now: present } => {
+                    let before = told.len();
+                    now = now.max(*present);
+                    self.trim(*present, &mut told)?;
+                    untold |= told.len() > before;
+                }
                 Command::Stop => {}
             }
         }
+        // Before the first entry nobody knows what time it is.
+        if untold && now > Timestamp::MIN {
+            let entry = self.file.tell_gaps(last + 1, now)?;
+            untold = entry.is_some();
+            if let Some(entry) = entry {
+                last += 1;
+                told.push(Told::Committed(entry));
+            }
+        }
         self.file.commit()?;
+        (self.readings, self.untold, self.time) = (readings, untold, now);
         self.file.last = last;
         Ok(told)
     }
@@ -213,9 +275,9 @@ impl Writer {
             let entry = self.waiting.iter().position(|one| matches!(one, Command::Append(_)));
             if let Some(Command::Append(append)) = self.waiting.remove(entry.unwrap_or(0)) {
                 series.extend(append.series);
-                let one = Gap::of(append.time, DISK_FULL);
+                let one = lost_entry(append.time, DISK_FULL, append.readings);
                 match &mut lost {
-                    Some(gap) => gap.extend(&one),
+                    Some(gap) => extend(gap, &one),
                     None => lost = Some(one),
                 }
             }

@@ -36,7 +36,7 @@ pub(crate) struct Uplinks {
 
 impl Uplinks {
     /// Starts a task for each uplink among `devices`.
-    pub(crate) fn start(devices: &[Device], clock: Clock) -> Result<Self, Error> {
+    pub(crate) fn start(devices: &[Device], clock: &Clock) -> Result<Self, Error> {
         let (sender, measured) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         for (index, device) in devices.iter().enumerate() {
@@ -47,7 +47,7 @@ impl Uplinks {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(device = %device.name, probe, error, "the probe is not possible");
             }
-            let sender = sender.clone();
+            let (sender, clock) = (sender.clone(), clock.clone());
             tasks.spawn(async move {
                 loop {
                     let report = watcher.next().await;

@@ -188,20 +188,19 @@ impl<C: Connect, F: Framing> Client<C, F> {
     /// Waits until a question may be asked. On a line that is when it has been silent for as long
     /// as it should; what comes meanwhile is dropped and prolongs it.
     async fn hush(&mut self) -> Result<(), Failure> {
-        match self.framing.discipline() {
-            Discipline::Ids => {}
-            Discipline::Fresh => {
-                if let Some(connection) = &mut self.connection
-                    && timeout(NOTICE, connection.discard()).await.is_ok()
-                {
-                    self.close();
-                }
-            }
-            Discipline::Silence { gap } => return self.silence(gap).await,
+        let discipline = self.framing.discipline();
+        if let Discipline::Silence { gap } = discipline {
+            return self.silence(gap).await;
         }
         if let Some(quiet) = &mut self.quiet {
             quiet.await;
             self.quiet = None;
+        }
+        if discipline == Discipline::Fresh
+            && let Some(connection) = &mut self.connection
+            && timeout(NOTICE, connection.discard()).await.is_ok()
+        {
+            self.close();
         }
         Ok(())
     }

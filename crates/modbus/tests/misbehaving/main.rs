@@ -7,6 +7,7 @@ mod line;
 mod rtu;
 mod server;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hallwatch_modbus::{
@@ -320,17 +321,33 @@ async fn a_connection_is_closed_after_a_cycle_when_that_is_wanted() {
 async fn in_a_mix_of_all_faults_no_value_is_ever_another_points() {
     const READS: u64 = 100_000;
     let mut faults = Rng(7);
-    let memory = Memory::serve(move || Fault::any(&mut faults));
+    let log: Arc<Mutex<Vec<Fault>>> = Arc::default();
+    let written = Arc::clone(&log);
+    let memory = Memory::serve(move || {
+        let fault = Fault::any(&mut faults);
+        written.lock().unwrap().push(fault);
+        fault
+    });
     let mut client = Client::new(memory, Tcp::default(), Options::default());
+    let mut before = Vec::new();
     let mut rng = Rng(11);
     let mut reasons = std::collections::BTreeMap::new();
     for n in 0..READS {
         let (unit, address) = (rng.below(4) as u8, rng.below(9000) as u16);
         let asked = read(address, 1 + rng.below(3) as u16);
-        match client.read(unit, &asked).await {
+        let result = client.read(unit, &asked).await;
+        let faults = std::mem::take(&mut *log.lock().unwrap());
+        match result {
             Ok(data) => assert_eq!(data, right(unit, &asked), "read {n}"),
-            Err(error) => *reasons.entry(error.missing().word()).or_insert(0) += 1,
+            Err(error) => {
+                let word = error.missing().word();
+                let possible = faults.iter().chain(&before);
+                let mut possible = possible.flat_map(|fault| fault.reasons());
+                assert!(possible.any(|reason| *reason == word), "read {n}: {error:?}, {faults:?}");
+                *reasons.entry(word).or_insert(0) += 1;
+            }
         }
+        before = faults;
     }
     let reasons: Vec<_> = reasons.into_keys().collect();
     assert_eq!(reasons, ["exception", "malformed", "timeout"]);

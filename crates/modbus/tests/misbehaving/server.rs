@@ -81,6 +81,22 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The reasons that it can be to a client for having no value.
+    pub(crate) fn reasons(self) -> &'static [&'static str] {
+        use Fault::*;
+        match self {
+            None | SlowBytes | AnswerThenClose | Twice => &[],
+            Late | Hang | Trickle | HalfThenHang | HalfThenClose | Close | Flood => &["timeout"],
+            Exception(_) => &["exception"],
+            // The noise stands before the answer to the next question.
+            NoiseAfter | NoiseBefore | WrongTransaction | WrongProtocol | LongFrame
+            | EmptyFrame | WrongUnit | WrongFunction | FewerRegisters | MoreRegisters
+            | ByteCountTooLarge | ByteCountTooSmall | CutPdu => &["malformed"],
+        }
+    }
+}
+
 /// What register `address` of `unit` holds: different for all that the tests ask.
 pub(crate) fn register(unit: u8, address: u16) -> u16 {
     (address * 4 + u16::from(unit % 4)) ^ 0x5a5a

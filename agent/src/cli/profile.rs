@@ -1,0 +1,305 @@
+//! `profile`: what profiles there are, what one says, and what it makes of registers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use hallwatch_agent::profile::{
+    Fingerprint, Inspected, PointInfo, Profile, Series, Wanted, shipped,
+};
+use hallwatch_model::Missing;
+use serde_json::{Value as Json, json};
+
+use super::registers::Registers;
+use super::screen::{Screen, Style, clean, warn};
+use super::table::{Cell, Table, wrap};
+use super::{Failed, load, read, show};
+
+/// The register maps of devices.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// All shipped profiles.
+    List {
+        /// Only those of this kind of device, such as `ups`.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a profile reads, and what that becomes.
+    Show {
+        /// A shipped profile, or the file of one.
+        #[arg(value_name = "NAME|FILE")]
+        name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a profile makes of registers in a file.
+    Test {
+        /// A shipped profile, or the file of one.
+        #[arg(value_name = "NAME|FILE")]
+        name: String,
+        /// Lines such as `holding 3000 0x1234 0x5678`; `read --registers` writes them.
+        #[arg(long, value_name = "FILE")]
+        registers: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the file of a profile of your own.
+    Check {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
+    match arguments.command {
+        Command::List { kind, json } => list(kind.as_deref(), json),
+        Command::Show { name, json } => {
+            let profile = load::profile(&name, json)?;
+            let screen = Screen::new(json);
+            if json {
+                screen.print_json(&describe_json(&profile));
+            } else {
+                screen.print(&describe(&profile, screen));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Test { name, registers, json } => test(&name, &registers, json),
+        Command::Check { file, json } => {
+            let text = load::read_text(&file).map_err(|error| {
+                Failed::no_input(format!("could not read {}: {error}", file.display()))
+            })?;
+            let path = file.display().to_string();
+            let profile = Profile::parse(&path, &hallwatch_config::Source::new(&*path, text))
+                .map_err(|invalid| load::refuse(&invalid, json))?;
+            let screen = Screen::new(json);
+            if json {
+                screen.print_json(&describe_json(&profile));
+            } else {
+                screen.print(&format!("{path}: valid\n\n{}", describe(&profile, screen)));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
+    let mut profiles = Vec::new();
+    for (name, _) in shipped() {
+        profiles.push(load::profile(name, json)?);
+    }
+    let mut kinds: Vec<&str> = profiles.iter().map(|profile| profile.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    if let Some(kind) = kind {
+        if !kinds.contains(&kind) {
+            let help = hallwatch_config::suggest::help(kind, "kinds", &kinds);
+            return Err(Failed::usage(format!("no profile is of the kind `{kind}`")).hint(help));
+        }
+        profiles.retain(|profile| profile.kind == kind);
+    }
+    let screen = Screen::new(json);
+    if json {
+        let all = profiles.iter().map(|profile| {
+            json!({
+                "name": profile.name,
+                "kind": profile.kind,
+                "manufacturer": profile.manufacturer,
+                "model": profile.model,
+                "confidence": show::confidence(profile.confidence),
+            })
+        });
+        screen.print_json(&json!(all.collect::<Vec<_>>()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(["NAME", "KIND", "TRUST", "DEVICE"]);
+    for profile in &profiles {
+        let style = if profile.is_unverified() { Style::Warning } else { Style::Plain };
+        table.row([
+            Cell::new(&profile.name),
+            Cell::new(profile.kind),
+            Cell::styled(show::confidence(profile.confidence), style),
+            Cell::new(format!("{} {}", profile.manufacturer, profile.model)),
+        ]);
+    }
+    screen.print(&table.render(screen.paint));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(name: &str, registers: &std::path::Path, json: bool) -> Result<ExitCode, Failed> {
+    let profile = load::profile(name, json)?;
+    let text = load::read_text(registers).map_err(|error| {
+        Failed::no_input(format!("could not read {}: {error}", registers.display()))
+    })?;
+    let held = Registers::parse(&text).map_err(|(line, message)| {
+        Failed::new(super::CONFIGURATION, format!("{}:{line}: {message}", registers.display()))
+            .hint("a line is a table, an address and words: holding 3000 0x1234 0x5678")
+    })?;
+    if let Some(text) = show::unverified(&profile) {
+        warn(&text);
+    }
+    if !profile.models().is_empty() {
+        warn("points of SunSpec models are left out: their place is known at a device only");
+    }
+    let answers = held.answers(profile.reads());
+    let identity = held.answers(profile.identity_reads());
+    let points = profile.inspect(&answers, &identity);
+    let (there, left): (Vec<Inspected<'_>>, Vec<Inspected<'_>>) =
+        points.into_iter().partition(|point| {
+            let info = &point.info;
+            held.has(info.table, info.address, info.conversion.kind.width())
+        });
+    let screen = Screen::new(json);
+    if json {
+        let points: Vec<Json> = there.iter().map(show::point_json).collect();
+        screen.print_json(&json!({
+            "profile": profile.name,
+            "confidence": show::confidence(profile.confidence),
+            "points": points,
+            "not_in_file": left.iter().map(|point| point.info.name).collect::<Vec<_>>(),
+        }));
+    } else {
+        screen.print(&read::values(&there, true).render(screen.paint));
+        if !left.is_empty() {
+            let names: Vec<&str> = left.iter().map(|point| point.info.name).collect();
+            let text = format!("not in the file: {}", names.join(", "));
+            screen.print(&format!("\n{}\n", wrap(&text, 80).join("\n")));
+        }
+    }
+    let bad = |point: &Inspected<'_>| {
+        point.missing().is_some_and(|missing| missing != Missing::NotAvailable)
+    };
+    let failed = there.is_empty() || there.iter().any(bad);
+    Ok(if failed { ExitCode::from(super::FAILURE) } else { ExitCode::SUCCESS })
+}
+
+fn describe(profile: &Profile, screen: Screen) -> String {
+    let mut lines = vec![
+        format!("{}: {} {}", profile.name, profile.manufacturer, profile.model),
+        format!("kind {}, trust {}", profile.kind, show::confidence(profile.confidence)),
+    ];
+    lines.extend(show::unverified(profile).map(|text| format!("warning: {text}")));
+    let connection = &profile.connection;
+    let mut factory = Vec::new();
+    factory.extend(connection.unit.map(|unit| format!("unit {unit}")));
+    factory.extend(connection.port.map(|port| format!("port {port}")));
+    factory.extend(connection.baud.map(|baud| format!("{baud} baud")));
+    if !factory.is_empty() {
+        lines.push(format!("from the factory: {}", factory.join(", ")));
+    }
+    for (name, usual) in profile.parameters() {
+        lines.push(format!("parameter {name} = {}", show::number(usual)));
+    }
+    lines.extend(profile.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(profile.sources.iter().map(|source| format!("source: {source}")));
+    lines.extend(profile.fingerprints.iter().map(|one| format!("known by: {}", fingerprint(one))));
+    let lines: Vec<String> = lines.iter().flat_map(|line| wrap(&clean(line), 80)).collect();
+    let mut table = Table::new(["POINT", "AT", "TYPE", "BECOMES"]);
+    for point in profile.points() {
+        let becomes = match (point.series.as_slice(), point.identity) {
+            ([], Some(what)) => format!("identity: {what}"),
+            ([], None) if point.model.is_some() => "see its model".into(),
+            ([], None) => "for other points".into(),
+            (series, _) => becomes(series),
+        };
+        table.row([
+            Cell::new(point.name),
+            Cell::new(show::place(&point)),
+            Cell::new(show::kind(point.conversion.kind)),
+            Cell::new(becomes),
+        ]);
+    }
+    let requests = profile.reads().len();
+    format!(
+        "{}\n\n{}\n{requests} requests bring all values\n",
+        lines.join("\n"),
+        table.render(screen.paint)
+    )
+}
+
+/// The series of a point; of several of one metric how many there are.
+fn becomes(series: &[&Series]) -> String {
+    let mut by_metric: Vec<(&str, Vec<&Series>)> = Vec::new();
+    for one in series {
+        match by_metric.iter_mut().find(|(metric, _)| *metric == one.metric.name) {
+            Some((_, same)) => same.push(one),
+            None => by_metric.push((one.metric.name, vec![one])),
+        }
+    }
+    let names = by_metric.iter().map(|(metric, same)| match same.as_slice() {
+        [one] => show::series(one),
+        several => format!("{metric} ({} series)", several.len()),
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn fingerprint(fingerprint: &Fingerprint) -> String {
+    match fingerprint {
+        Fingerprint::Object { id, text } => format!("identification object {id} has `{text}`"),
+        Fingerprint::Registers { read, wanted, .. } => {
+            let place = format!("{} {}", show::table(read.table()), read.address());
+            match wanted {
+                Wanted::Text(text) => format!("{place} has `{text}`"),
+                Wanted::Numbers(ranges) => {
+                    let ranges: Vec<String> = ranges
+                        .iter()
+                        .map(|range| {
+                            if range.start() == range.end() {
+                                format!("{:#06x}", range.start())
+                            } else {
+                                format!("{:#06x} to {:#06x}", range.start(), range.end())
+                            }
+                        })
+                        .collect();
+                    format!("{place} is {}", ranges.join(", "))
+                }
+            }
+        }
+    }
+}
+
+fn point_info_json(point: &PointInfo<'_>) -> Json {
+    json!({
+        "point": point.name,
+        "table": show::table(point.table),
+        "address": point.address,
+        "model": point.model.map(|(model, _)| model),
+        "type": show::kind(point.conversion.kind),
+        "identity": point.identity,
+        "series": point.series.iter().map(|series| show::series(series)).collect::<Vec<_>>(),
+    })
+}
+
+fn describe_json(profile: &Profile) -> Json {
+    let parameters = profile.parameters().map(|(name, usual)| (name.to_owned(), json!(usual)));
+    json!({
+        "name": profile.name,
+        "kind": profile.kind,
+        "manufacturer": profile.manufacturer,
+        "model": profile.model,
+        "confidence": show::confidence(profile.confidence),
+        "sources": profile.sources,
+        "notes": profile.notes,
+        "unit": profile.connection.unit,
+        "port": profile.connection.port,
+        "baud": profile.connection.baud,
+        "parameters": parameters.collect::<serde_json::Map<_, _>>(),
+        "fingerprints": profile.fingerprints.iter().map(fingerprint).collect::<Vec<_>>(),
+        "requests": profile.reads().len(),
+        "points": profile.points().iter().map(point_info_json).collect::<Vec<_>>(),
+    })
+}
