@@ -20,6 +20,8 @@ const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
 /// Series written with one commit, at least. A pass takes at most 256 commits.
 const STEP: usize = 256;
 
+/// Log rows deleted with one commit, at most.
+const TRIM_STEP: i64 = 64;
 /// Free pages of 16 kB that are kept, 4 MB, and that are given back at once.
 const FREE_PAGES: i64 = 256;
 const GIVE_BACK: i64 = 128;
@@ -31,6 +33,8 @@ pub(super) struct Flush {
     filling: BTreeMap<i64, Filling>,
     pass: Option<Pass>,
     pub(super) removal: Option<Removal>,
+    /// There are more log rows that nobody needs any more.
+    trimming: bool,
     /// Bytes of log ever appended, as seen by this process.
     pub(super) appended: u64,
 }
@@ -65,6 +69,7 @@ pub(super) struct Step {
     done: usize,
     ended: bool,
     pub(super) log_bytes_deleted: u64,
+    trimmed: i64,
     pub(super) lost_rows: u64,
     pub(super) removed: Option<i64>,
 }
@@ -99,7 +104,7 @@ impl Flush {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.pass.is_some() || self.removal.is_some()
+        self.pass.is_some() || self.removal.is_some() || self.trimming
     }
 
     /// The first log row that is not wholly in chunks, if there is one.
@@ -347,12 +352,15 @@ impl Store {
         let below =
             if too_much { replay_from } else { replay_from.min(exported.saturating_add(1)) };
         let mut select = connection.prepare_cached(
-            "SELECT id, length(data) FROM log WHERE id < ?1 ORDER BY id LIMIT 64",
+            "SELECT id, length(data) FROM log WHERE id < ?1 ORDER BY id LIMIT ?2",
         )?;
         let rows: Vec<(i64, i64)> = select
-            .query_map([below.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![below.cast_signed(), TRIM_STEP], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
             .collect::<Result<_, _>>()?;
         let mut delete = connection.prepare_cached("DELETE FROM log WHERE id = ?1")?;
+        step.trimmed = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         for (id, bytes) in rows {
             delete.execute([id])?;
             step.log_bytes_deleted += bytes.cast_unsigned();
@@ -365,6 +373,7 @@ impl Store {
     pub(super) fn flushed(&mut self, step: Step) {
         use std::sync::atomic::Ordering;
         self.shared.log_bytes.fetch_sub(step.log_bytes_deleted, Ordering::Relaxed);
+        self.flush.trimming = step.trimmed >= TRIM_STEP;
         self.shared.export_lost_rows.fetch_add(step.lost_rows, Ordering::Relaxed);
         if let (Some(filled), Some(mut pass)) = (step.filled, self.flush.pass.take()) {
             // Readers look into the head first and then here: so this comes first.
