@@ -169,7 +169,7 @@ fn run(config: &std::path::Path) -> Result<ExitCode, Failed> {
         .and_then(|runtime| runtime.block_on(until_stopped(config)));
     match result {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
-        Ok(Err(error)) => Err(Failed::failure(chain(&error))),
+        Ok(Err(error)) => Err(Failed::new(error.exit_status(), chain(&error))),
         Err(error) => Err(Failed::failure(format!("could not start: {error}"))),
     }
 }

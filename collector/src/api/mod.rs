@@ -133,7 +133,7 @@ impl Api {
         Self { gaps: Some(gaps), ..self }
     }
 
-    /// All routes, for [`axum::serve`] over [`Guarded`].
+    /// All routes, for `axum::serve` over [`Guarded`].
     pub fn router(self) -> IntoMakeServiceWithConnectInfo<Router, Peer> {
         self.routes().into_make_service_with_connect_info()
     }
