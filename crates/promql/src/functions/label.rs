@@ -51,11 +51,7 @@ pub fn joined(
     }
     let included = |name: &str| include.iter().any(|label| &**label == name);
     let from_one = one.into_iter().flat_map(Labels::iter).filter(|label| included(&label.name));
-    kept.iter()
-        .filter(|label| !included(&label.name))
-        .chain(from_one)
-        .cloned()
-        .collect::<Labels>()
+    kept.iter().filter(|label| !included(&label.name)).chain(from_one).cloned().collect::<Labels>()
 }
 
 /// Compares by these labels, numbers within them as numbers, then by all labels.

@@ -29,7 +29,10 @@ pub(super) enum What {
     Fold(Aggregation),
     Quantile(NodeId),
     /// `topk` and `bottomk`.
-    Best { largest: bool, k: NodeId },
+    Best {
+        largest: bool,
+        k: NodeId,
+    },
     /// `histogram_quantile`.
     Histogram(NodeId),
 }

@@ -75,9 +75,7 @@ impl Graph {
                 (Function::Time | Function::QueryStart | Function::QueryEnd, _) => {
                     ("stime".into(), Scalar::Time, vec![])
                 }
-                (Function::Pi, _) => {
-                    ("spi".into(), Scalar::Constant(std::f64::consts::PI), vec![])
-                }
+                (Function::Pi, _) => ("spi".into(), Scalar::Constant(std::f64::consts::PI), vec![]),
                 (Function::QueryStep | Function::QueryRange, _) => {
                     ("n0".into(), Scalar::Constant(0.0), vec![])
                 }
@@ -130,10 +128,10 @@ impl Graph {
         let offset = select.shift.offset;
         let key = format!("leaf {} {offset} {drops_name} {kind:?} {scalars:?}", select.matchers);
         let timed = matches!(&kind, leaf::Kind::Window { over, .. } if over.is_timed());
-        let fallible =
-            matches!(&kind, leaf::Kind::Window { over: Over::Smooth(..), .. });
+        let fallible = matches!(&kind, leaf::Kind::Window { over: Over::Smooth(..), .. });
         let leaf = Leaf::new(select.matchers.clone(), offset, kind, drops_name);
-        let ports: Vec<(NodeId, u8)> = scalars.iter().zip(1..).map(|(id, port)| (*id, port)).collect();
+        let ports: Vec<(NodeId, u8)> =
+            scalars.iter().zip(1..).map(|(id, port)| (*id, port)).collect();
         let known = self.len();
         let id = self.intern(key, Op::Leaf(leaf), Names::Own(Vec::new()), &ports);
         if self.len() > known {
@@ -202,9 +200,7 @@ impl Graph {
             Function::Window(f) => self.over(first, Over::Plain(f), &[]),
             Function::Delta(f) => self.over(first, Over::Extrapolated(f), &[]),
             Function::NamedWindow(f) => self.window(first, false, Over::Plain(f), &[]),
-            Function::Counter { per_second } => {
-                self.over(first, Over::Counter { per_second }, &[])
-            }
+            Function::Counter { per_second } => self.over(first, Over::Counter { per_second }, &[]),
             Function::MinOverTime => self.over(first, Over::Extreme { largest: false }, &[]),
             Function::MaxOverTime => self.over(first, Over::Extreme { largest: true }, &[]),
             Function::QuantileOverTime => {
@@ -270,7 +266,8 @@ impl Graph {
     fn vector_of(&mut self, scalar: NodeId) -> NodeId {
         let names = Names::Own(Vec::new());
         let known = self.len();
-        let id = self.intern(format!("vector {scalar}"), Op::Vector(scalar), names, &ports(&[scalar]));
+        let id =
+            self.intern(format!("vector {scalar}"), Op::Vector(scalar), names, &ports(&[scalar]));
         if self.len() > known {
             self.add_row(id, Labels::empty());
             if self.is_timed_scalar(scalar) {
@@ -288,8 +285,7 @@ impl Graph {
         let labels = absent_labels(arg);
         let known = self.len();
         let key = format!("absent {vector} {labels}");
-        let id =
-            self.intern(key, Op::Absent(vector), Names::Own(Vec::new()), &ports(&[vector]));
+        let id = self.intern(key, Op::Absent(vector), Names::Own(Vec::new()), &ports(&[vector]));
         if self.len() > known {
             self.add_row(id, labels);
         }
@@ -298,7 +294,8 @@ impl Graph {
 
     fn bounded(&mut self, function: Function, vector: &Node, bounds: &[Node]) -> Compiled {
         let vector = self.vector(vector)?;
-        let bounds = bounds.iter().map(|bound| self.scalar(bound)).collect::<Result<Vec<_>, _>>()?;
+        let bounds =
+            bounds.iter().map(|bound| self.scalar(bound)).collect::<Result<Vec<_>, _>>()?;
         let what = match (function, &bounds[..]) {
             (Function::Clamp, [least, most]) => each::What::Clamp(*least, *most),
             (Function::ClampMin, [bound]) => each::What::ClampMin(*bound),
@@ -351,11 +348,8 @@ impl Graph {
     ) -> NodeId {
         let picks = matches!(what, aggregate::What::Best { .. });
         let key = format!("grouped {vector} {group:?} {what:?}");
-        let names = if picks {
-            Names::Of { node: vector, drops: false }
-        } else {
-            Names::Own(Vec::new())
-        };
+        let names =
+            if picks { Names::Of { node: vector, drops: false } } else { Names::Own(Vec::new()) };
         let mut children = vec![vector];
         children.extend(param);
         let op = Op::Aggregate(Box::new(Aggregate::new(vector, group.clone(), what)));

@@ -112,8 +112,7 @@ impl Graph {
             return Err(Obstacle::Type);
         }
         let is_scalar = is_scalar(&query.plan);
-        let node =
-            if is_scalar { self.scalar(&query.plan)? } else { self.vector(&query.plan)? };
+        let node = if is_scalar { self.scalar(&query.plan)? } else { self.vector(&query.plan)? };
         let root = RootId(number(self.roots.len()));
         let root_op = Root {
             id: root,
@@ -123,11 +122,7 @@ impl Graph {
             index: Index::default(),
             told: false,
         };
-        let id = self.push_node(
-            Op::Root(Box::new(root_op)),
-            Names::Own(Vec::new()),
-            &[(node, 0)],
-        );
+        let id = self.push_node(Op::Root(Box::new(root_op)), Names::Own(Vec::new()), &[(node, 0)]);
         let mut below = vec![node];
         let (mut seen, mut fallible) = (HashSet::new(), Vec::new());
         while let Some(node) = below.pop() {
@@ -692,10 +687,8 @@ impl Graph {
             *reach = (*reach).max(wanted);
             begins
         };
-        let (windows, history) = (
-            first(&mut track.reach, reach),
-            first(&mut track.history_reach, history_reach),
-        );
+        let (windows, history) =
+            (first(&mut track.reach, reach), first(&mut track.history_reach, history_reach));
         if (windows || history)
             && let Some((time, value)) = track.last
             && !(windows && is_missing(value) && !history)

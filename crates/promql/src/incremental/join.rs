@@ -84,8 +84,7 @@ impl Join {
             }
             let after = bad(manys.0.len(), ones.0.len());
             let state = &mut self.state;
-            state.several_ones =
-                state.several_ones + usize::from(after.0) - usize::from(before.0);
+            state.several_ones = state.several_ones + usize::from(after.0) - usize::from(before.0);
             state.several_manys =
                 state.several_manys + usize::from(after.1) - usize::from(before.1);
         }

@@ -37,10 +37,14 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Over {
     Plain(window::Function),
-    Counter { per_second: bool },
+    Counter {
+        per_second: bool,
+    },
     /// `delta`, which changes with time alone as `rate` does.
     Extrapolated(window::Function),
-    Extreme { largest: bool },
+    Extreme {
+        largest: bool,
+    },
     Quantile(NodeId),
     Predict(NodeId),
     Smooth(NodeId, NodeId),

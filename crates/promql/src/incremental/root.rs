@@ -50,7 +50,6 @@ impl Root {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.rows.len() * (size_of::<(Slot, (Labels, f64))>() + 8)
-            + self.index.bytes()
+        self.rows.len() * (size_of::<(Slot, (Labels, f64))>() + 8) + self.index.bytes()
     }
 }
