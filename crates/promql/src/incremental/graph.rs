@@ -460,6 +460,12 @@ impl Graph {
         self.series.iter().filter(|track| track.last.is_none_or(|(at, _)| at < before)).count()
     }
 
+    /// How many series are read.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
     /// The samples that are kept of each series that is not forgotten, for a new graph.
     pub fn kept(&self) -> impl Iterator<Item = (&Labels, Vec<(Timestamp, f64)>)> {
         let before = self.now.saturating_sub(millis(self.reach()));
