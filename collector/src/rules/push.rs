@@ -106,12 +106,7 @@ impl PushEngine {
     /// An engine for `rules` that goes on with the alerts that were `saved`. Call
     /// [`PushEngine::seed`] to give it the past that the rules read.
     #[must_use]
-    pub fn new(
-        rules: RuleSet,
-        saved: Vec<SavedAlert>,
-        options: Options,
-        timing: Timing,
-    ) -> Self {
+    pub fn new(rules: RuleSet, saved: Vec<SavedAlert>, options: Options, timing: Timing) -> Self {
         let mut names = HashMap::<String, usize>::new();
         let (mut groups, mut infos) = (Vec::new(), Vec::new());
         for mut group in rules.groups {
@@ -128,9 +123,10 @@ impl PushEngine {
         together(&mut infos);
         let mut engine = Self::of(groups, infos, options, timing);
         for saved in saved {
-            let found = engine.rules.iter().position(|info| {
-                info.key == saved.rule && info.rule.alerting().is_some()
-            });
+            let found = engine
+                .rules
+                .iter()
+                .position(|info| info.key == saved.rule && info.rule.alerting().is_some());
             let Some(index) = found else {
                 engine.orphans.push(saved);
                 continue;
@@ -144,12 +140,7 @@ impl PushEngine {
         engine
     }
 
-    fn of(
-        groups: Vec<GroupInfo>,
-        rules: Vec<RuleInfo>,
-        options: Options,
-        timing: Timing,
-    ) -> Self {
+    fn of(groups: Vec<GroupInfo>, rules: Vec<RuleInfo>, options: Options, timing: Timing) -> Self {
         let everything = Shard::new(options.lookback);
         let mut engine = Self {
             options,
@@ -225,6 +216,20 @@ impl PushEngine {
         } else {
             self.backfill(&old, now, source);
         }
+        self.pass_or_tick(concerned, now, source)
+    }
+
+    /// When the interval of a group has passed, everything is looked at: what rules have recorded
+    /// must not grow old before they had the chance to record it again.
+    fn pass_or_tick(
+        &mut self,
+        concerned: BTreeSet<usize>,
+        now: Timestamp,
+        source: &dyn Source,
+    ) -> Evaluation {
+        if self.groups.iter().any(|group| group.is_due(now)) {
+            return self.tick(now, source);
+        }
         let mut evaluation = Evaluation::default();
         self.pass(&concerned, None, now, source, &mut evaluation);
         evaluation
@@ -240,10 +245,8 @@ impl PushEngine {
 
     /// Looks at the rules that samples have changed, as of `now`.
     pub fn look(&mut self, now: Timestamp, source: &dyn Source) -> Evaluation {
-        let mut evaluation = Evaluation::default();
         let all = (0..self.shards.len()).collect();
-        self.pass(&all, None, now, source, &mut evaluation);
-        evaluation
+        self.pass_or_tick(all, now, source)
     }
 
     /// Lets time pass, and evaluates the groups whose interval has passed.
@@ -275,8 +278,7 @@ impl PushEngine {
         let matches = |index: &&usize| {
             self.rules[**index].reads.iter().any(|matchers| matchers.matches(labels))
         };
-        let interested: Vec<usize> =
-            named.chain(&self.nameless).filter(matches).copied().collect();
+        let interested: Vec<usize> = named.chain(&self.nameless).filter(matches).copied().collect();
         let site = if interested.is_empty() { 0 } else { self.site(labels) };
         for index in interested {
             let shard = if self.rules[index].local { site } else { 0 };
@@ -372,10 +374,8 @@ impl RuleInfo {
         const SITE: [&str; 2] = ["tenant", "site"];
         let obstacle = Graph::supports(&rule.query).err();
         let relabels = rule.labels.iter().any(|(name, _)| SITE.contains(&&**name));
-        let local = obstacle.is_none()
-            && of.limit == 0
-            && !relabels
-            && rule.query.keeps_apart(&SITE);
+        let local =
+            obstacle.is_none() && of.limit == 0 && !relabels && rule.query.keeps_apart(&SITE);
         let selectors = rule.query.selectors().into_iter().map(|selector| selector.matchers);
         let reads =
             selectors.chain(rule.inputs.iter().map(|input| input.matchers.clone())).collect();

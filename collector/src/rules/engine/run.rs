@@ -22,8 +22,8 @@ pub(in crate::rules) struct RuleRun {
     query: Arc<str>,
     pub(in crate::rules) alerts: BTreeMap<Labels, Alert>,
     pub(in crate::rules) health: Health,
-    /// Which inputs were fresh when the alerts' own were last looked for; `None` after a start.
-    signature: Option<u64>,
+    /// By alert: which inputs were fresh when its own were last looked for.
+    signatures: BTreeMap<Labels, u64>,
     /// The series written at the last evaluation, to end those that are not written again.
     written: BTreeSet<Labels>,
 }
@@ -41,7 +41,15 @@ impl RuleRun {
     pub(in crate::rules) fn new(rule: Arc<Rule>, key: Arc<str>) -> Self {
         let query = rule.query.text().into();
         let (alerts, written) = (BTreeMap::new(), BTreeSet::new());
-        Self { rule, key, query, alerts, health: Health::Unknown, signature: None, written }
+        Self {
+            rule,
+            key,
+            query,
+            alerts,
+            health: Health::Unknown,
+            signatures: BTreeMap::new(),
+            written,
+        }
     }
 
     pub(in crate::rules) fn restore(&mut self, alert: Alert) {
@@ -186,9 +194,7 @@ impl RuleRun {
         let mut desk = Desk { key: &self.key, query: &self.query, now, evaluation };
         // As long as the same inputs are fresh, each alert rests on the same ones: many alerts on
         // many series would cost the product of both.
-        let signature = (!quiet).then(|| evidence.signature());
-        let same_inputs = signature.is_some() && self.signature == signature;
-        self.signature = signature;
+        let signature = if quiet { 0 } else { evidence.signature() };
         for (labels, found) in &raised {
             let (alert, new) = match self.alerts.get_mut(labels) {
                 Some(alert) => (alert, false),
@@ -198,7 +204,9 @@ impl RuleRun {
                 }
             };
             let mut remembers = false;
-            if found.without_data.is_none() && (new || !same_inputs) {
+            let known = || self.signatures.get(labels) == Some(&signature);
+            if found.without_data.is_none() && (new || !known()) {
+                self.signatures.insert(labels.clone(), signature);
                 let inputs = evidence.behind(&found.result);
                 // None at all: what is read was recorded a moment ago, before they were gone.
                 if !inputs.is_empty() && alert.inputs != inputs {
@@ -237,6 +245,8 @@ impl RuleRun {
             desk.note(alert, changes, timer);
         }
         self.alerts.retain(|_, alert| is_active(alert));
+        let alerts = &self.alerts;
+        self.signatures.retain(|labels, _| alerts.contains_key(labels));
         Ok(())
     }
 
@@ -248,13 +258,16 @@ impl RuleRun {
     /// When a timer of one of its alerts runs out, if nothing else happens.
     pub(in crate::rules) fn due(&self) -> Option<Timestamp> {
         let alerting = self.rule.alerting()?;
-        let timers = self.alerts.values().filter(|alert| alert.held.is_none()).filter_map(|alert| {
-            match (alert.state, alert.keep_firing_since) {
-                (AlertState::Pending, _) => Some(alert.active_at + alerting.hold + alert.paused),
-                (AlertState::Firing, Some(since)) => Some(since + alerting.keep_firing),
-                _ => None,
-            }
-        });
+        let timers =
+            self.alerts.values().filter(|alert| alert.held.is_none()).filter_map(|alert| {
+                match (alert.state, alert.keep_firing_since) {
+                    (AlertState::Pending, _) => {
+                        Some(alert.active_at + alerting.hold + alert.paused)
+                    }
+                    (AlertState::Firing, Some(since)) => Some(since + alerting.keep_firing),
+                    _ => None,
+                }
+            });
         timers.min()
     }
 

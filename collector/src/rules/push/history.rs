@@ -124,8 +124,7 @@ impl PushEngine {
 
     /// An engine for what was, with the past before `first`.
     fn past(&self, first: Timestamp, source: &dyn Source) -> Self {
-        let local: Vec<RuleInfo> =
-            self.rules.iter().filter(|info| info.local).cloned().collect();
+        let local: Vec<RuleInfo> = self.rules.iter().filter(|info| info.local).cloned().collect();
         let group = |info: &GroupInfo| GroupInfo {
             group: info.group.clone(),
             interval: info.interval,

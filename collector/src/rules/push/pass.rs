@@ -115,8 +115,7 @@ impl PushEngine {
             None => {
                 let fresh = std::mem::take(&mut evaluation.samples);
                 let overlay = Overlay { below: source, fresh };
-                let samples =
-                    run.rule.evaluate(now, &overlay, limit, &self.options, evaluation);
+                let samples = run.rule.evaluate(now, &overlay, limit, &self.options, evaluation);
                 evaluation.samples = overlay.fresh;
                 samples
             }

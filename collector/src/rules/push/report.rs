@@ -67,10 +67,10 @@ impl PushEngine {
     pub fn save(&self) -> Vec<SavedAlert> {
         let runs = self.shards.iter().flat_map(|shard| shard.runs.values());
         let saved = runs.flat_map(|run| {
-            run.rule.alerts.values().map(|alert| SavedAlert {
-                rule: run.rule.key.clone(),
-                alert: alert.clone(),
-            })
+            run.rule
+                .alerts
+                .values()
+                .map(|alert| SavedAlert { rule: run.rule.key.clone(), alert: alert.clone() })
         });
         saved.chain(self.orphans.iter().cloned()).collect()
     }
