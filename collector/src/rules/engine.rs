@@ -225,6 +225,20 @@ impl RuleRun {
 }
 
 impl Evaluation {
+    /// What came about after this.
+    pub fn append(&mut self, mut later: Self) {
+        self.transitions.append(&mut later.transitions);
+        self.samples.append(&mut later.samples);
+        // What ended may have begun again, and the other way round: the last word counts.
+        let same = |saved: &SavedAlert, (rule, labels): &(Arc<str>, Labels)| {
+            saved.rule == *rule && saved.alert.labels == *labels
+        };
+        self.changed.retain(|saved| !later.ended.iter().any(|ended| same(saved, ended)));
+        self.ended.retain(|ended| !later.changed.iter().any(|saved| same(saved, ended)));
+        self.changed.append(&mut later.changed);
+        self.ended.append(&mut later.ended);
+    }
+
     pub(super) fn note(
         &mut self,
         rule: &Arc<str>,

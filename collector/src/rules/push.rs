@@ -199,7 +199,8 @@ impl PushEngine {
             let (labels, sample) = entry;
             let shard = self.site(labels);
             let late = sample.time + self.timing.wait < now;
-            if late && (received.backfill || received.watermark.is_some()) {
+            let waited_for = !self.shards[shard].watermarks.is_empty();
+            if late && (received.backfill || waited_for) {
                 old.push(entry);
                 continue;
             }
@@ -217,6 +218,13 @@ impl PushEngine {
             self.backfill(&old, now, source);
         }
         self.pass_or_tick(concerned, now, source)
+    }
+
+    /// An agent of a site has sent everything up to this time.
+    pub fn watermark(&mut self, tenant: &str, site: &str, agent: &str, upto: Timestamp) {
+        let shard = self.site(&Labels::from_pairs([("tenant", tenant), ("site", site)]));
+        let known = self.shards[shard].watermarks.entry(agent.to_owned()).or_insert(upto);
+        *known = (*known).max(upto);
     }
 
     /// When the interval of a group has passed, everything is looked at: what rules have recorded
