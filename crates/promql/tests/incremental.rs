@@ -248,10 +248,10 @@ fn vector(random: &mut Random, depth: u32) -> String {
 
 /// What can change with time alone from one moment to the next.
 fn is_timed(query: &str) -> bool {
-    ["rate(", "increase(", "delta(", "predict_linear(", "time()", "timestamp("].iter().any(|name| {
-        query.contains(name)
-            && !(*name == "delta(" && !query.replace("idelta(", "").contains("delta("))
-    })
+    let query = query.replace("idelta(", "").replace("irate(", "");
+    ["rate(", "increase(", "delta(", "predict_linear(", "time()", "timestamp("]
+        .iter()
+        .any(|name| query.contains(name))
 }
 
 /// Of equal values `topk` takes those of the series that came first: a graph that was made anew, or
