@@ -57,9 +57,12 @@ pub struct Received<'a> {
     pub backfill: bool,
 }
 
-/// A series that was met, with the places where it is read.
+/// A series that was met. Now and then, when most series are gone, handles become void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle(u32);
+pub struct Handle {
+    index: usize,
+    generation: u32,
+}
 
 /// All rules and their alerts.
 #[derive(Debug)]
@@ -73,6 +76,8 @@ pub struct PushEngine {
     by_site: HashMap<Site, usize>,
     handles: HashMap<Labels, Handle>,
     routes: Vec<Vec<(usize, SeriesId)>>,
+    /// Of the handles.
+    generation: u32,
     /// Rules by the metric names that they read; those that read others too.
     interest: HashMap<String, Vec<usize>>,
     nameless: Vec<usize>,
@@ -151,6 +156,7 @@ impl PushEngine {
             by_site: HashMap::new(),
             handles: HashMap::new(),
             routes: Vec::new(),
+            generation: 0,
             interest: HashMap::new(),
             nameless: Vec::new(),
             work: BTreeSet::new(),
@@ -205,8 +211,7 @@ impl PushEngine {
                 continue;
             }
             concerned.insert(shard);
-            let handle = self.resolve(labels);
-            self.push(handle, *sample);
+            self.push_to(labels, *sample);
         }
         if old.is_empty() {
             if !received.backfill {
@@ -243,12 +248,24 @@ impl PushEngine {
         evaluation
     }
 
-    /// Takes samples one by one, for those who keep handles. Call [`PushEngine::look`] afterwards.
-    pub fn push(&mut self, handle: Handle, sample: Sample) {
+    /// Takes a sample, for those who keep handles. Call [`PushEngine::look`] afterwards. False when
+    /// the handle is void: resolve it again.
+    #[must_use]
+    pub fn push(&mut self, handle: Handle, sample: Sample) -> bool {
+        if handle.generation != self.generation {
+            return false;
+        }
         let value = hallwatch_model::sample::to_float(sample.value);
-        for (shard, series) in &self.routes[handle.0 as usize] {
+        for (shard, series) in self.routes.get(handle.index).into_iter().flatten() {
             self.shards[*shard].graph.push(*series, sample.time, value);
         }
+        true
+    }
+
+    fn push_to(&mut self, labels: &Labels, sample: Sample) {
+        let handle = self.resolve(labels);
+        // It was resolved just now.
+        let _pushed = self.push(handle, sample);
     }
 
     /// Looks at the rules that samples have changed, as of `now`.
@@ -298,7 +315,7 @@ impl PushEngine {
                 route.push((shard, series));
             }
         }
-        let handle = Handle(u32::try_from(self.routes.len()).unwrap_or(u32::MAX));
+        let handle = Handle { index: self.routes.len(), generation: self.generation };
         self.routes.push(route);
         self.handles.insert(labels.clone(), handle);
         handle
@@ -341,9 +358,17 @@ impl PushEngine {
             let series = shard.graph.series_count();
             series > WORTH_IT && shard.graph.forgotten() * 2 > series
         };
-        if !self.shards.iter_mut().any(|shard| shard.is_time_to_look() && gone(shard)) {
+        // Series that nobody reads have a handle too.
+        let read: usize = self.shards.iter().map(|shard| shard.graph.series_count()).sum();
+        let unread = self.handles.len() > 4 * read + 100 * WORTH_IT;
+        let mut worth_it = false;
+        for shard in &mut self.shards {
+            worth_it |= shard.is_time_to_look() && gone(shard);
+        }
+        if !worth_it && !unread {
             return;
         }
+        self.generation = self.generation.wrapping_add(1);
         self.handles.clear();
         self.routes.clear();
         let mut kept = Vec::new();
@@ -360,10 +385,9 @@ impl PushEngine {
         }
         // A series may have been kept in two shards: pushed twice it is still the same.
         for (labels, samples) in kept {
-            let handle = self.resolve(&labels);
             for (time, value) in samples {
                 let value = hallwatch_model::sample::from_float(value);
-                self.push(handle, Sample { time, value });
+                self.push_to(&labels, Sample { time, value });
             }
         }
     }

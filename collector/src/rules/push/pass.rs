@@ -68,7 +68,7 @@ impl PushEngine {
             for (labels, sample) in written {
                 let handle = self.resolve(&labels);
                 let value = to_float(sample.value);
-                for (to, series) in self.routes[handle.0 as usize].clone() {
+                for (to, series) in self.routes[handle.index].clone() {
                     let of = &mut self.shards[to];
                     of.graph.push(series, sample.time, value);
                     of.graph.settle();

@@ -46,10 +46,9 @@ impl PushEngine {
             }
         }
         for (labels, Series { times, values, .. }) in found {
-            let handle = self.resolve(&labels);
             for (time, value) in times.into_iter().zip(values) {
                 let time = Timestamp::from_millis(time);
-                self.push(handle, Sample { time, value: from_float(value) });
+                self.push_to(&labels, Sample { time, value: from_float(value) });
             }
         }
         Ok(())
