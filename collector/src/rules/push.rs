@@ -347,6 +347,7 @@ impl PushEngine {
         let info = &self.rules[rule];
         of.runs.insert(rule, Run::new(info.rule.clone(), info.key.clone()));
         of.connect(rule, info.obstacle.is_none());
+        of.busy.insert(rule);
         self.work.insert((rule, shard));
     }
 

@@ -13,7 +13,6 @@ use crate::rules::alert::AlertState;
 use crate::rules::engine::run::chain;
 use crate::rules::engine::{Evaluation, MAX_RESOLVED, RESOLVED_SHOWN};
 use crate::rules::overlay::Overlay;
-use crate::rules::view::Health;
 
 impl PushEngine {
     /// Looks at these shards. At a tick, `due` says which groups are to be evaluated whatever has
@@ -47,16 +46,9 @@ impl PushEngine {
         }
         if let Some(due) = due {
             for shard in shards {
-                for (rule, run) in &self.shards[*shard].runs {
-                    let quiet = run.rule.alerts.is_empty()
-                        && run.root.is_some_and(|root| self.shards[*shard].graph.is_empty(root))
-                        && !run.rule.rule.asks_for_data()
-                        && run.rule.written_nothing()
-                        && run.rule.health == Health::Ok;
-                    if due[self.rules[*rule].group] && !quiet {
-                        work.insert((*rule, *shard));
-                    }
-                }
+                let busy = self.shards[*shard].busy.iter();
+                let due = busy.filter(|rule| due[self.rules[**rule].group]);
+                work.extend(due.map(|rule| (*rule, *shard)));
             }
         }
         while let Some((rule, shard)) = work.pop_first() {
@@ -141,6 +133,7 @@ impl PushEngine {
             })
             .collect();
         of.set_timer(rule);
+        of.set_busy(rule);
         written
     }
 

@@ -10,6 +10,7 @@ use hallwatch_promql::{Select, Series, Source, SourceError};
 
 use crate::rules::engine::run::RuleRun;
 use crate::rules::rule::Rule;
+use crate::rules::view::Health;
 
 /// Whose a series is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,8 @@ pub(super) struct Shard {
     /// Event time.
     pub(super) now: Timestamp,
     pub(super) runs: BTreeMap<usize, Run>,
+    /// Rules that have something to say at every tick.
+    pub(super) busy: BTreeSet<usize>,
     of_root: HashMap<RootId, usize>,
     of_watch: HashMap<WatchId, Vec<usize>>,
     /// By agent: up to when it has sent everything.
@@ -64,6 +67,7 @@ impl Shard {
             graph: Graph::new(lookback),
             now: Timestamp::MIN,
             runs: BTreeMap::new(),
+            busy: BTreeSet::new(),
             of_root: HashMap::new(),
             of_watch: HashMap::new(),
             watermarks: HashMap::new(),
@@ -146,6 +150,21 @@ impl Shard {
         run.due = next;
         if let Some(next) = next {
             self.due.insert((next, rule));
+        }
+    }
+
+    /// Takes note of whether a rule has something to say when nothing changes.
+    pub(super) fn set_busy(&mut self, rule: usize) {
+        let Some(run) = self.runs.get(&rule) else { return };
+        let quiet = run.rule.alerts.is_empty()
+            && run.root.is_some_and(|root| self.graph.is_empty(root))
+            && !run.rule.rule.asks_for_data()
+            && run.rule.written_nothing()
+            && run.rule.health == Health::Ok;
+        if quiet {
+            self.busy.remove(&rule);
+        } else {
+            self.busy.insert(rule);
         }
     }
 
