@@ -36,7 +36,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::notify::io::{Report, Sender};
 use crate::notify::{self, Receiver, Router};
-use crate::rules::{self, Engine};
+use crate::rules::{self, PushEngine};
 use crate::sink::influx::Writer;
 use crate::state;
 use crate::store;
@@ -135,7 +135,9 @@ impl Collector {
             external_url: external_url.clone(),
             ..rules::Options::default()
         };
-        let engine = Engine::new(config.rules.set, state.alerts().map_err(Error::State)?, options);
+        let saved = state.alerts().map_err(Error::State)?;
+        let timing = rules::push::Timing::default();
+        let engine = PushEngine::new(config.rules.set, saved, options, timing);
         let config::Notify { group_by, group_wait, group_interval, repeat_interval } =
             config.notify;
         let options =
@@ -148,7 +150,7 @@ impl Collector {
             .map_err(Error::Sender)?;
         let (commands, command_receiver) = mpsc::channel(16);
         let (evaluated_sender, evaluated) = mpsc::channel(1);
-        let alerting = Alerting { engine, router, state, reader: reader.clone() };
+        let alerting = Alerting { engine, router, state, reader: reader.clone(), position: 0 };
         let alerting =
             tokio::task::spawn_blocking(move || alerting.work(command_receiver, &evaluated_sender));
 
@@ -267,6 +269,10 @@ impl Collector {
                 if self.commands.try_send(Command::Evaluate(now)).is_err() {
                     self.telemetry.rule_evaluations_missed.inc();
                 }
+            }
+            Action::Push(watermarks) => {
+                // What finds no room is read with what is stored next, or at the interval.
+                drop(self.commands.try_send(Command::Stored(watermarks, now)));
             }
             Action::ShowRules(rules) => {
                 self.rules.send_replace(rules);

@@ -1,5 +1,7 @@
-//! Random rules on random timelines, evaluated here and by `promtool test rules`: without gaps in
-//! the data both must yield the same series, alerts, labels and annotations at every step.
+//! Random rules on random timelines, evaluated by samples, in batch, and by `promtool test rules`:
+//! without gaps in the data all three must yield the same series, alerts, labels and annotations at
+//! every step. (With gaps alerts are held, which Prometheus does not know: `rules_push.rs` compares
+//! the two engines there.)
 //!
 //! Ranges are never a multiple of the step: whether a window includes its left end changed between
 //! Prometheus 2 (Debian's `promtool`) and 3 (which `hallwatch-promql` follows). Means (their last bit) and rates (extrapolation
@@ -14,9 +16,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use hallwatch_collector::rules::{AlertState, Engine, Options, load};
+use std::collections::BTreeMap;
+
+use hallwatch_collector::rules::push::Timing;
+use hallwatch_collector::rules::{
+    AlertState, Engine, Evaluation, Options, PushEngine, Received, View, load,
+};
 use hallwatch_model::sample::to_float;
-use hallwatch_model::{Labels, Timestamp};
+use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::MemorySource;
 
 const STEPS: usize = 24;
@@ -133,6 +140,9 @@ fn write_case(dir: &Path, seed: u64) -> String {
         Vec::new(),
         Options { interval: Duration::from_secs(10), ..Options::default() },
     );
+    let set = load(&[("rules.yaml", &rules)]).unwrap();
+    let options = Options { interval: Duration::from_secs(10), ..Options::default() };
+    let mut pushed = PushEngine::new(set, Vec::new(), options, Timing::default());
     let mut test = format!(
         "rule_files: [rules-{seed}.yaml]\nevaluation_interval: {STEP_SECONDS}s\ntests:\n- interval: {STEP_SECONDS}s\n  input_series:\n"
     );
@@ -164,6 +174,16 @@ fn write_case(dir: &Path, seed: u64) -> String {
         for (labels, values) in &timelines {
             source.push(labels, now, values[step]);
         }
+        let news: Vec<(Labels, Sample)> = timelines
+            .iter()
+            .map(|(labels, values)| (labels.clone(), Sample { time: now, value: Ok(values[step]) }))
+            .collect();
+        let mut by_samples = Vec::new();
+        for one in news.chunks(100) {
+            let received = Received { samples: one, watermark: None, backfill: false };
+            by_samples.push(pushed.receive(received, now, &source));
+        }
+        by_samples.push(pushed.tick(now, &source));
         let evaluation = engine.evaluate(now, &source);
         let expr = r#"{__name__=~"ALERTS|ALERTS_FOR_STATE|r:.*"}"#;
         writeln!(series_tests, "  - expr: '{expr}'\n    eval_time: {second}s\n    exp_samples:")
@@ -176,6 +196,12 @@ fn write_case(dir: &Path, seed: u64) -> String {
             }
         }
         let view = engine.view();
+        assert_eq!(
+            samples(&by_samples),
+            samples(std::slice::from_ref(&evaluation)),
+            "seed {seed} at {second}\n{rules}"
+        );
+        assert_eq!(shown(&pushed.view()), shown(&view), "seed {seed} at {second}\n{rules}");
         for rule in &view.groups[0].rules {
             assert_eq!(rule.health.word(), "ok", "seed {seed}: {:?}\n{rules}", rule.health);
             let Some(alerting) = &rule.alerting else { continue };
@@ -204,6 +230,18 @@ fn write_case(dir: &Path, seed: u64) -> String {
     let name = format!("test-{seed}.yaml");
     std::fs::write(dir.join(&name), test).unwrap();
     name
+}
+
+/// What is written, by series.
+fn samples(evaluations: &[Evaluation]) -> BTreeMap<Labels, String> {
+    let all = evaluations.iter().flat_map(|evaluation| &evaluation.samples);
+    all.map(|(labels, sample)| (labels.clone(), format!("{sample:?}"))).collect()
+}
+
+/// What is shown of alerts.
+fn shown(view: &View) -> Vec<String> {
+    let rules = view.groups.iter().flat_map(|group| &group.rules);
+    rules.map(|rule| format!("{} {:?} {:?}", rule.name, rule.health, rule.alerting)).collect()
 }
 
 fn seeds() -> Vec<u64> {

@@ -1,6 +1,6 @@
 //! Evaluates rules and keeps the alerts they raise.
 
-mod run;
+pub(super) mod run;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use super::view::{AlertingView, GroupView, Health, RuleView, View};
 use run::RuleRun;
 
 /// How long a resolved alert is shown; Prometheus' retention for telling others of it.
-const RESOLVED_SHOWN: Duration = Duration::from_secs(15 * 60);
+pub(super) const RESOLVED_SHOWN: Duration = Duration::from_secs(15 * 60);
 /// How many of them at most.
-const MAX_RESOLVED: usize = 1000;
+pub(super) const MAX_RESOLVED: usize = 1000;
 
 /// What an engine has to know beside its rules.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Engine {
                 let count = names.entry(name.clone()).or_insert(0);
                 *count += 1;
                 let key = if *count == 1 { name } else { format!("{name}#{count}") };
-                RuleRun::new(rule, key.into())
+                RuleRun::new(Arc::new(rule), key.into())
             });
             let rules = rules.collect();
             let interval = group.interval.unwrap_or(options.interval);
@@ -203,7 +203,7 @@ impl GroupRun {
 }
 
 impl RuleRun {
-    fn view(&self, last_evaluation: Option<Timestamp>) -> RuleView {
+    pub(super) fn view(&self, last_evaluation: Option<Timestamp>) -> RuleView {
         let texts = |pairs: &[(Arc<str>, super::template::Template)]| {
             pairs.iter().map(|(name, text)| (name.clone(), text.text().to_owned())).collect()
         };
@@ -225,7 +225,21 @@ impl RuleRun {
 }
 
 impl Evaluation {
-    fn note(
+    /// What came about after this.
+    pub fn append(&mut self, mut later: Self) {
+        self.transitions.append(&mut later.transitions);
+        self.samples.append(&mut later.samples);
+        // What ended may have begun again, and the other way round: the last word counts.
+        let same = |saved: &SavedAlert, (rule, labels): &(Arc<str>, Labels)| {
+            saved.rule == *rule && saved.alert.labels == *labels
+        };
+        self.changed.retain(|saved| !later.ended.iter().any(|ended| same(saved, ended)));
+        self.ended.retain(|ended| !later.changed.iter().any(|saved| same(saved, ended)));
+        self.changed.append(&mut later.changed);
+        self.ended.append(&mut later.ended);
+    }
+
+    pub(super) fn note(
         &mut self,
         rule: &Arc<str>,
         query: &Arc<str>,

@@ -28,7 +28,9 @@ impl<'r> Evidence<'r> {
     ) -> Result<Self, SourceError> {
         let mut found = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let request = Select { matchers: &input.matchers, start: now - lookback, end: now };
+            // As a selector has it: what is as old as `lookback` is no value any more.
+            let start = now - lookback + Duration::from_millis(1);
+            let request = Select { matchers: &input.matchers, start, end: now };
             let series = source.select(&request)?;
             let fresh = series.into_iter().filter_map(|series| {
                 let last = series.values.last()?;

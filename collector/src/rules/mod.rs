@@ -7,7 +7,7 @@
 //! Prometheus' behaviour back, `no_data: fire` takes missing data for trouble.
 //!
 //! Reading order: [`rule`] (what a file says), [`load`], `template`, [`alert`] (the state machine),
-//! `inputs` and `evidence` (what an alert rests on), [`engine`], [`view`], [`library`].
+//! `inputs` and `evidence` (what an alert rests on), [`engine`] (batch), [`push`] (by samples), [`view`], [`library`].
 
 pub mod alert;
 mod duration;
@@ -18,6 +18,7 @@ mod inputs;
 pub mod library;
 mod load;
 mod overlay;
+pub mod push;
 pub mod rule;
 mod template;
 mod tree;
@@ -27,6 +28,7 @@ pub use alert::{Alert, AlertState, Cause, Held, Reason};
 pub use duration::format as format_duration;
 pub use engine::{Engine, Evaluation, Options, SavedAlert, Transition};
 pub use load::load;
+pub use push::{Fallback, HistoricalAlert, PushEngine, Received, Usage};
 pub use rule::{Group, NoData, Rule, RuleSet};
 pub use template::Template;
 pub use view::{Health, View};

@@ -89,6 +89,11 @@ impl NoData {
 }
 
 impl Rule {
+    /// Whether it has something to say of inputs that are gone.
+    pub(super) fn asks_for_data(&self) -> bool {
+        self.alerting().is_some_and(|alerting| alerting.no_data == NoData::Fire)
+    }
+
     /// What only alerting rules have.
     #[must_use]
     pub fn alerting(&self) -> Option<&Alerting> {

@@ -4,14 +4,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallwatch_model::{Labels, Timestamp};
+use hallwatch_model::{AgentPath, Labels, Timestamp, Uptime};
 use tokio::sync::mpsc;
 
-use super::core::Evaluated;
+use super::core::{Evaluated, Shown};
 use super::forms;
 use crate::clock;
 use crate::notify::Router;
-use crate::rules::{AlertState, Engine, Transition};
+use crate::rules::{AlertState, Evaluation, PushEngine, Received, Transition};
 use crate::state::{self, State};
 use crate::store::Reader;
 
@@ -20,17 +20,24 @@ use crate::store::Reader;
 pub(super) enum Command {
     /// Evaluate the rules as of now.
     Evaluate(Timestamp),
+    /// Look at the rules that new entries of the log concern; so far the agents have sent everything.
+    Stored(Vec<(AgentPath, Timestamp)>, Timestamp),
     /// A notification to this receiver, about the group with these labels, was given up.
     GivenUp(String, Labels),
 }
 
 /// What the thread owns.
 pub(super) struct Alerting {
-    pub(super) engine: Engine,
+    pub(super) engine: PushEngine,
     pub(super) router: Router,
     pub(super) state: Arc<Mutex<State>>,
     pub(super) reader: Reader,
+    /// Up to where the log was read.
+    pub(super) position: u64,
 }
+
+/// Log entries that are read at once.
+const MANY: usize = 256;
 
 impl Alerting {
     /// Works until nobody asks any more.
@@ -43,8 +50,20 @@ impl Alerting {
         mut commands: mpsc::Receiver<Command>,
         done: &mpsc::Sender<Evaluated>,
     ) -> Result<(), state::Error> {
+        self.begin();
         while let Some(command) = commands.blocking_recv() {
             match command {
+                Command::Stored(watermarks, now) => {
+                    for (agent, upto) in watermarks {
+                        let AgentPath { tenant, site, agent } = &agent;
+                        self.engine.watermark(tenant.as_str(), site.as_str(), agent.as_str(), upto);
+                    }
+                    if let Some(evaluated) = self.stored(now)?
+                        && done.blocking_send(evaluated).is_err()
+                    {
+                        break;
+                    }
+                }
                 Command::GivenUp(receiver, labels) => self.router.failed(&receiver, &labels),
                 Command::Evaluate(now) => {
                     let evaluated = self.evaluate(now)?;
@@ -57,9 +76,69 @@ impl Alerting {
         Ok(())
     }
 
+    /// What the rules read of the past, from the store.
+    fn begin(&mut self) {
+        // First where the log ends: what is read twice does no harm.
+        while let Ok(entries) = self.reader.log(self.position, MANY)
+            && let Some(last) = entries.last()
+        {
+            self.position = last.position;
+        }
+        if let Err(error) = self.engine.seed(clock::now(), &self.reader) {
+            tracing::warn!(%error, "the rules begin without the past");
+        }
+    }
+
+    /// Pushes what is new in the log to the rules.
+    fn push(&mut self, now: Timestamp) -> Evaluation {
+        let mut all = Evaluation::default();
+        loop {
+            let entries = match self.reader.log(self.position, MANY) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    tracing::warn!(%error, "the rules cannot read what was stored");
+                    break;
+                }
+            };
+            let Some(last) = entries.last() else { break };
+            self.position = last.position;
+            for entry in &entries {
+                let received =
+                    Received { samples: &entry.samples, watermark: None, backfill: false };
+                all.append(self.engine.receive(received, now, &self.reader));
+            }
+        }
+        all
+    }
+
+    fn stored(&mut self, now: Timestamp) -> Result<Option<Evaluated>, state::Error> {
+        let began = clock::uptime();
+        let evaluation = self.push(now);
+        let nothing = evaluation.samples.is_empty()
+            && evaluation.transitions.is_empty()
+            && evaluation.changed.is_empty()
+            && evaluation.ended.is_empty();
+        if nothing {
+            return Ok(None);
+        }
+        let shows = !evaluation.transitions.is_empty();
+        self.conclude(evaluation, now, began, (false, shows)).map(Some)
+    }
+
     fn evaluate(&mut self, now: Timestamp) -> Result<Evaluated, state::Error> {
         let began = clock::uptime();
-        let evaluation = self.engine.evaluate(now, &self.reader);
+        let mut evaluation = self.push(now);
+        evaluation.append(self.engine.tick(now, &self.reader));
+        self.conclude(evaluation, now, began, (true, true))
+    }
+
+    fn conclude(
+        &mut self,
+        evaluation: Evaluation,
+        now: Timestamp,
+        began: Uptime,
+        (interval, shows): (bool, bool),
+    ) -> Result<Evaluated, state::Error> {
         let notifications = self.router.handle(&evaluation.transitions, now);
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,16 +148,16 @@ impl Alerting {
             log(transition);
         }
         let took = clock::uptime().since(began);
-        let view = self.engine.view();
-        Ok(Evaluated {
-            samples: evaluation.samples,
-            at: now,
-            took,
-            rules: Arc::new(forms::of_api(&view, took)),
-            alerts: Arc::new(forms::of_page(&view)),
-            notifications: notifications.len(),
-            failing: forms::failing(&view),
-        })
+        let shown = shows.then(|| {
+            let view = self.engine.view();
+            Shown {
+                rules: Arc::new(forms::of_api(&view, took)),
+                alerts: Arc::new(forms::of_page(&view)),
+                failing: forms::failing(&view),
+            }
+        });
+        let (samples, notifications) = (evaluation.samples, notifications.len());
+        Ok(Evaluated { samples, at: now, took, interval, notifications, shown })
     }
 }
 

@@ -36,15 +36,24 @@ pub(super) enum Event {
     Report(Report),
 }
 
-/// What an evaluation of all rules came to.
+/// What an evaluation came to.
 #[derive(Debug)]
 pub(super) struct Evaluated {
     pub(super) samples: Vec<(Labels, Sample)>,
     pub(super) at: Timestamp,
     pub(super) took: Duration,
+    /// Of everything, at the interval; otherwise of what samples have changed.
+    pub(super) interval: bool,
+    pub(super) notifications: usize,
+    /// What there is to be seen now, if it is another.
+    pub(super) shown: Option<Shown>,
+}
+
+/// What there is to be seen of rules and alerts.
+#[derive(Debug)]
+pub(super) struct Shown {
     pub(super) rules: Arc<RulesForm>,
     pub(super) alerts: Arc<Vec<page::Alert>>,
-    pub(super) notifications: usize,
     pub(super) failing: (usize, Option<String>),
 }
 
@@ -57,6 +66,8 @@ pub(super) enum Action {
     Acknowledge(AgentPath, Ack),
     /// Evaluate the rules.
     Evaluate,
+    /// Look at the rules that what was stored concerns.
+    Push(Vec<(AgentPath, Timestamp)>),
     /// Show rules and alerts through the API.
     ShowRules(Arc<RulesForm>),
     /// Make a picture for the pages that are open.
@@ -193,7 +204,10 @@ impl Core {
             Done::Kept(kept) => {
                 self.count(&kept);
                 self.board.set("store", true, "ready");
-                kept.acks.into_iter().map(|(agent, ack)| Action::Acknowledge(agent, ack)).collect()
+                let acks = kept.acks.into_iter();
+                let acks = acks.map(|(agent, ack)| Action::Acknowledge(agent, ack));
+                let push = (kept.stored > 0).then_some(Action::Push(kept.watermarks));
+                push.into_iter().chain(acks).collect()
             }
             Done::Refused(error) => {
                 let what = chain(&error);
@@ -265,9 +279,23 @@ impl Core {
     }
 
     fn evaluated(&mut self, evaluated: Evaluated) -> Vec<Action> {
-        let Evaluated { samples, at, took, rules, alerts, notifications, failing } = evaluated;
-        self.evaluating = false;
-        self.telemetry.rule_evaluation_seconds.observe(took.as_secs_f64());
+        let Evaluated { samples, at, took, interval, notifications, shown } = evaluated;
+        if interval {
+            self.evaluating = false;
+            self.telemetry.rule_evaluation_seconds.observe(took.as_secs_f64());
+        }
+        let mut actions: Vec<Action> = shown.map(|shown| self.show(shown)).into_iter().collect();
+        if !samples.is_empty() {
+            actions.push(Action::Store(Job::Record(samples, at)));
+        }
+        if notifications > 0 {
+            actions.push(Action::Send);
+        }
+        actions
+    }
+
+    fn show(&mut self, shown: Shown) -> Action {
+        let Shown { rules, alerts, failing } = shown;
         self.telemetry.rules_failing.set(i64::try_from(failing.0).unwrap_or(i64::MAX));
         let count: usize = rules.groups.iter().map(|group| group.rules.len()).sum();
         self.board.set("rules", true, format!("{count} rules, evaluated"));
@@ -280,14 +308,7 @@ impl Core {
             }
         }
         self.alerts = alerts;
-        let mut actions = vec![Action::ShowRules(rules)];
-        if !samples.is_empty() {
-            actions.push(Action::Store(Job::Record(samples, at)));
-        }
-        if notifications > 0 {
-            actions.push(Action::Send);
-        }
-        actions
+        Action::ShowRules(rules)
     }
 
     fn reported(&mut self, report: Report) -> Vec<Action> {
@@ -354,10 +375,9 @@ mod tests {
             samples: Vec::new(),
             at: Timestamp::from_millis(0),
             took: Duration::from_millis(1),
-            rules: Arc::default(),
-            alerts: Arc::default(),
+            interval: true,
             notifications,
-            failing,
+            shown: Some(Shown { rules: Arc::default(), alerts: Arc::default(), failing }),
         })
     }
 
@@ -387,7 +407,9 @@ mod tests {
         let acks = vec![(agent.clone(), Ack { boot: 7, upto: 1, ..Ack::default() })];
         let kept = Kept { acks, stored: 1, samples: 3, batches: 1, ..Kept::default() };
         let actions = core.handle(Event::Store(Done::Kept(kept)), NOW);
-        let [Action::Acknowledge(to, ack)] = &actions[..] else { panic!("{actions:?}") };
+        let [Action::Push(_), Action::Acknowledge(to, ack)] = &actions[..] else {
+            panic!("{actions:?}")
+        };
         assert_eq!((to, ack.upto), (&agent, 1));
         assert_eq!((telemetry.batches_stored.get(), telemetry.samples_stored.get()), (1, 3));
     }

@@ -72,6 +72,8 @@ pub(super) struct Kept {
     pub(super) lost: Vec<(AgentPath, u64, u64)>,
     /// Batches of the commit.
     pub(super) batches: usize,
+    /// Up to when the agents have sent everything, by the batches that were stored.
+    pub(super) watermarks: Vec<(AgentPath, Timestamp)>,
     /// How long it took.
     pub(super) took: Duration,
 }
@@ -269,6 +271,7 @@ fn commit(
         let lost = match outcome {
             Outcome::Stored { samples, ignored, lost, .. } => {
                 kept.stored += 1;
+                kept.watermarks.push((agent.clone(), incoming.batch.watermark));
                 kept.samples += u64::try_from(samples).unwrap_or(u64::MAX);
                 if ignored.too_old + ignored.in_future > 0 {
                     refused.push((incoming, ignored.too_old + ignored.in_future));

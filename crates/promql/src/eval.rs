@@ -8,7 +8,7 @@ mod columns;
 mod fetch;
 mod groups;
 mod histogram;
-mod labels;
+pub(crate) mod labels;
 mod select;
 mod windows;
 

@@ -18,12 +18,14 @@
 //!
 //! Reading order: [`query`] and [`matchers`] (what is asked), [`source`] (what is there),
 //! [`answer`] and [`error`] (what comes back), `functions` (the library: pure functions over values
-//! and points), `plan` (the checked form of a query), `eval` (the walk over a plan).
+//! and points), `plan` (the checked form of a query), `eval` (the walk over a plan), [`incremental`]
+//! (a query as operators that samples move).
 
 pub mod answer;
 pub mod error;
 mod eval;
 pub mod functions;
+pub mod incremental;
 pub mod matchers;
 mod notes;
 mod plan;

@@ -98,6 +98,8 @@ pub(crate) enum Function {
     /// Takes seconds since the epoch; of the evaluation time, when called without an argument.
     Date(fn(f64) -> f64),
     Window(window::Function),
+    /// `delta`, which changes from one moment to the next.
+    Delta(window::Function),
     /// `rate` (per second) and `increase`: only for counters.
     Counter {
         per_second: bool,

@@ -16,14 +16,14 @@ use crate::rules::template::Facts;
 use crate::rules::view::Health;
 
 #[derive(Debug)]
-pub(super) struct RuleRun {
-    pub(super) rule: Rule,
-    pub(super) key: Arc<str>,
+pub(in crate::rules) struct RuleRun {
+    pub(in crate::rules) rule: Arc<Rule>,
+    pub(in crate::rules) key: Arc<str>,
     query: Arc<str>,
-    pub(super) alerts: BTreeMap<Labels, Alert>,
-    pub(super) health: Health,
-    /// Which inputs were fresh when the alerts' own were last looked for; `None` after a start.
-    signature: Option<u64>,
+    pub(in crate::rules) alerts: BTreeMap<Labels, Alert>,
+    pub(in crate::rules) health: Health,
+    /// By alert: which inputs were fresh when its own were last looked for.
+    signatures: BTreeMap<Labels, u64>,
     /// The series written at the last evaluation, to end those that are not written again.
     written: BTreeSet<Labels>,
 }
@@ -38,20 +38,28 @@ struct Raised {
 }
 
 impl RuleRun {
-    pub(super) fn new(rule: Rule, key: Arc<str>) -> Self {
+    pub(in crate::rules) fn new(rule: Arc<Rule>, key: Arc<str>) -> Self {
         let query = rule.query.text().into();
         let (alerts, written) = (BTreeMap::new(), BTreeSet::new());
-        Self { rule, key, query, alerts, health: Health::Unknown, signature: None, written }
+        Self {
+            rule,
+            key,
+            query,
+            alerts,
+            health: Health::Unknown,
+            signatures: BTreeMap::new(),
+            written,
+        }
     }
 
-    pub(super) fn restore(&mut self, alert: Alert) {
+    pub(in crate::rules) fn restore(&mut self, alert: Alert) {
         // What it wrote before the restart ends with it.
         self.written.extend(series_of(&alert, alert.active_at).map(|(labels, _)| labels));
         self.alerts.insert(alert.labels.clone(), alert);
     }
 
     /// The samples that it writes.
-    pub(super) fn evaluate(
+    pub(in crate::rules) fn evaluate(
         &mut self,
         now: Timestamp,
         source: &dyn Source,
@@ -59,13 +67,28 @@ impl RuleRun {
         options: &Options,
         evaluation: &mut Evaluation,
     ) -> Vec<(Labels, Sample)> {
-        let outcome =
-            self.query(now, source, options).and_then(|vector| match &self.rule.purpose {
-                Purpose::Record => self.record(vector, limit, now).map(Some),
-                Purpose::Alert(_) => {
-                    self.alert(vector, now, source, limit, options, evaluation).map(|()| None)
-                }
-            });
+        let result = self.query(now, source, options);
+        self.conclude(result, now, source, limit, options, evaluation)
+    }
+
+    /// The samples that it writes when this is what the expression says. `source` only has to have
+    /// the newest sample of each input.
+    pub(in crate::rules) fn conclude(
+        &mut self,
+        result: Result<Vec<InstantSample>, String>,
+        now: Timestamp,
+        source: &dyn Source,
+        limit: usize,
+        options: &Options,
+        evaluation: &mut Evaluation,
+    ) -> Vec<(Labels, Sample)> {
+        let rule = Arc::clone(&self.rule);
+        let outcome = result.and_then(|vector| match &rule.purpose {
+            Purpose::Record => self.record(vector, limit, now).map(Some),
+            Purpose::Alert(_) => {
+                self.alert(vector, now, source, limit, options, evaluation).map(|()| None)
+            }
+        });
         let recorded = match outcome {
             Ok(recorded) => {
                 self.health = Health::Ok;
@@ -141,24 +164,25 @@ impl RuleRun {
         options: &Options,
         evaluation: &mut Evaluation,
     ) -> Result<(), String> {
-        let Purpose::Alert(alerting) = &self.rule.purpose else { return Ok(()) };
+        let rule = Arc::clone(&self.rule);
+        let Purpose::Alert(alerting) = &rule.purpose else { return Ok(()) };
         let mut raised = BTreeMap::new();
         for found in vector {
             let facts = (found.labels, found.value, None);
-            let (labels, alert) = raise(&self.rule, alerting, facts, options);
+            let (labels, alert) = raise(&rule, alerting, facts, options);
             if raised.insert(labels, alert).is_some() {
                 return Err(SAME_LABELS.into());
             }
         }
         let fires = alerting.no_data == NoData::Fire;
         let quiet = raised.is_empty() && self.alerts.is_empty() && !fires;
-        let inputs = if quiet { &[][..] } else { &self.rule.inputs };
+        let inputs = if quiet { &[][..] } else { &rule.inputs };
         let evidence = Evidence::gather(inputs, source, now, options.lookback)
             .map_err(|error| chain(&error))?;
         if fires {
             for (result, gone) in evidence.missing() {
                 let facts = (result, f64::NAN, Some(gone));
-                let (labels, alert) = raise(&self.rule, alerting, facts, options);
+                let (labels, alert) = raise(&rule, alerting, facts, options);
                 raised.entry(labels).or_insert(alert);
             }
         }
@@ -170,9 +194,7 @@ impl RuleRun {
         let mut desk = Desk { key: &self.key, query: &self.query, now, evaluation };
         // As long as the same inputs are fresh, each alert rests on the same ones: many alerts on
         // many series would cost the product of both.
-        let signature = (!quiet).then(|| evidence.signature());
-        let same_inputs = signature.is_some() && self.signature == signature;
-        self.signature = signature;
+        let signature = if quiet { 0 } else { evidence.signature() };
         for (labels, found) in &raised {
             let (alert, new) = match self.alerts.get_mut(labels) {
                 Some(alert) => (alert, false),
@@ -182,7 +204,9 @@ impl RuleRun {
                 }
             };
             let mut remembers = false;
-            if found.without_data.is_none() && (new || !same_inputs) {
+            let known = || self.signatures.get(labels) == Some(&signature);
+            if found.without_data.is_none() && (new || !known()) {
+                self.signatures.insert(labels.clone(), signature);
                 let inputs = evidence.behind(&found.result);
                 // None at all: what is read was recorded a moment ago, before they were gone.
                 if !inputs.is_empty() && alert.inputs != inputs {
@@ -221,7 +245,30 @@ impl RuleRun {
             desk.note(alert, changes, timer);
         }
         self.alerts.retain(|_, alert| is_active(alert));
+        let alerts = &self.alerts;
+        self.signatures.retain(|labels, _| alerts.contains_key(labels));
         Ok(())
+    }
+
+    /// Whether there is no series that ends when it is not written again.
+    pub(in crate::rules) fn written_nothing(&self) -> bool {
+        self.written.is_empty()
+    }
+
+    /// When a timer of one of its alerts runs out, if nothing else happens.
+    pub(in crate::rules) fn due(&self) -> Option<Timestamp> {
+        let alerting = self.rule.alerting()?;
+        let timers =
+            self.alerts.values().filter(|alert| alert.held.is_none()).filter_map(|alert| {
+                match (alert.state, alert.keep_firing_since) {
+                    (AlertState::Pending, _) => {
+                        Some(alert.active_at + alerting.hold + alert.paused)
+                    }
+                    (AlertState::Firing, Some(since)) => Some(since + alerting.keep_firing),
+                    _ => None,
+                }
+            });
+        timers.min()
     }
 
     /// Nothing is known about any of its alerts.
@@ -312,7 +359,7 @@ fn series_of(alert: &Alert, now: Timestamp) -> impl Iterator<Item = (Labels, Sam
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(in crate::rules) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

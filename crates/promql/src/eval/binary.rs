@@ -10,7 +10,7 @@ use super::groups::{Groups, Key};
 use super::{ABSENT, Column, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::binary::Operator;
-use crate::functions::label::is_metadata;
+use crate::functions::label::{is_metadata, joined};
 use crate::plan::{Cardinality, Matching, Node};
 
 impl Eval<'_> {
@@ -321,17 +321,7 @@ impl Join<'_> {
         let drops = |name: &str| {
             (self.op.is_arithmetic() && is_metadata(name)) || (to_one && matching.on != named(name))
         };
-        let kept = many.without(drops);
-        if matching.include.is_empty() {
-            return kept;
-        }
-        let included = |name: &str| matching.include.iter().any(|label| &**label == name);
-        let from_one = one.into_iter().flat_map(Labels::iter).filter(|label| included(&label.name));
-        kept.iter()
-            .filter(|label| !included(&label.name))
-            .chain(from_one)
-            .cloned()
-            .collect::<Labels>()
+        joined(many, one, drops, &matching.include)
     }
 }
 

@@ -23,7 +23,7 @@ impl Eval<'_> {
         let Some(first) = args.first() else { return self.call_without_arguments(function, grid) };
         let columns = match function {
             Function::Map(f) | Function::Date(f) => self.map_call(f, first, grid),
-            Function::Window(f) => self.window_call(f, first, false, grid),
+            Function::Window(f) | Function::Delta(f) => self.window_call(f, first, false, grid),
             Function::NamedWindow(f) => self.window_call(f, first, true, grid),
             Function::Counter { per_second } => self.counter_call(per_second, first, grid),
             Function::MinOverTime => self.extreme_call(false, first, grid),

@@ -73,7 +73,7 @@ impl Eval<'_> {
     }
 }
 
-pub(super) fn text(node: &Node) -> &str {
+pub(crate) fn text(node: &Node) -> &str {
     match &node.kind {
         Kind::Text(text) => &text.value,
         _ => "",
@@ -92,7 +92,7 @@ fn label_name<'a>(node: &'a Node, what: &'static str) -> Result<&'a str, Error> 
 }
 
 /// What `absent` says of a series that is not there: the labels that it would have had for sure.
-pub(super) fn absent_labels(node: &Node) -> Labels {
+pub(crate) fn absent_labels(node: &Node) -> Labels {
     let (Kind::Select(select) | Kind::Window { select, .. }) = &node.kind else {
         return Labels::empty();
     };

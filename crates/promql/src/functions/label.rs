@@ -1,6 +1,7 @@
 //! Functions on labels.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use hallwatch_model::Labels;
 use hallwatch_model::labels::METRIC_NAME;
@@ -33,6 +34,24 @@ pub fn replace(
 pub fn join(labels: &Labels, destination: &str, separator: &str, sources: &[&str]) -> Labels {
     let values: Vec<&str> = sources.iter().map(|name| labels.get(name).unwrap_or("")).collect();
     labels.with(destination, &values.join(separator))
+}
+
+/// The labels of what is calculated from a row of the "many" side (less those that `drops` names) and
+/// one of the "one" side, of which the labels `include` (sorted) are taken over.
+#[must_use]
+pub fn joined(
+    many: &Labels,
+    one: Option<&Labels>,
+    drops: impl Fn(&str) -> bool,
+    include: &[Arc<str>],
+) -> Labels {
+    let kept = many.without(drops);
+    if include.is_empty() {
+        return kept;
+    }
+    let included = |name: &str| include.iter().any(|label| &**label == name);
+    let from_one = one.into_iter().flat_map(Labels::iter).filter(|label| included(&label.name));
+    kept.iter().filter(|label| !included(&label.name)).chain(from_one).cloned().collect::<Labels>()
 }
 
 /// Compares by these labels, numbers within them as numbers, then by all labels.

@@ -340,6 +340,7 @@ fn function(name: &str) -> Option<Function> {
         return Some(match name {
             "rate" => Function::Counter { per_second: true },
             "increase" => Function::Counter { per_second: false },
+            "delta" => Function::Delta(function),
             "min_over_time" => Function::MinOverTime,
             "max_over_time" => Function::MaxOverTime,
             "first_over_time" | "last_over_time" => Function::NamedWindow(function),

@@ -1,0 +1,442 @@
+//! The engine that samples push: a rule is looked at when a sample, or a timer on event time, has
+//! changed what it says; the interval only drives what changes with time alone.
+//!
+//! Rules whose series never meet across sites (see [`Query::keeps_apart`]) are evaluated for each
+//! site alone, in a *shard* with its own event time: a site that is cut off holds up nobody. All
+//! others are in the shard of everything. Event time of a site is the watermark of its agents, but
+//! never later than the collector's clock, and never more than [`Timing::wait`] before it.
+//!
+//! Rules that cannot be pushed are evaluated in batch at the interval of their group.
+//!
+//! [`Query::keeps_apart`]: hallwatch_promql::Query::keeps_apart
+
+mod history;
+mod pass;
+mod report;
+mod seed;
+mod shard;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_promql::incremental::{Graph, Obstacle, SeriesId};
+use hallwatch_promql::{Matchers, Source};
+
+use super::alert::{Alert, Reason};
+use super::engine::{Evaluation, Options, SavedAlert};
+use super::rule::{Group, Rule, RuleSet};
+pub use history::HistoricalAlert;
+use history::Histories;
+pub use report::{Fallback, Usage};
+use shard::{Run, Shard, Site};
+
+/// How event time relates to the collector's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How far a site's event time may stay behind the clock while its watermark does not move. A
+    /// sample that comes later than that is history.
+    pub wait: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(10) }
+    }
+}
+
+/// What came from an agent, or from the collector itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The samples.
+    pub samples: &'a [(Labels, Sample)],
+    /// The agent, by a name that is unique in its site, and up to when it has sent everything.
+    pub watermark: Option<(&'a str, Timestamp)>,
+    /// The agent says that this is old.
+    pub backfill: bool,
+}
+
+/// A series that was met. Now and then, when most series are gone, handles become void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    index: usize,
+    generation: u32,
+}
+
+/// All rules and their alerts.
+#[derive(Debug)]
+pub struct PushEngine {
+    options: Options,
+    timing: Timing,
+    groups: Vec<GroupInfo>,
+    rules: Vec<RuleInfo>,
+    /// The first is that of everything.
+    shards: Vec<Shard>,
+    by_site: HashMap<Site, usize>,
+    handles: HashMap<Labels, Handle>,
+    routes: Vec<Vec<(usize, SeriesId)>>,
+    /// Of the handles.
+    generation: u32,
+    /// Rules by the metric names that they read; those that read others too.
+    interest: HashMap<String, Vec<usize>>,
+    nameless: Vec<usize>,
+    /// What is to be looked at: rule and shard.
+    work: BTreeSet<(usize, usize)>,
+    orphans: Vec<SavedAlert>,
+    resolved: VecDeque<Alert>,
+    histories: Histories,
+}
+
+#[derive(Debug)]
+struct GroupInfo {
+    group: Arc<Group>,
+    interval: Duration,
+    last: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+struct RuleInfo {
+    rule: Arc<Rule>,
+    key: Arc<str>,
+    group: usize,
+    /// Evaluated for each site alone.
+    local: bool,
+    obstacle: Option<Obstacle>,
+    /// What it reads, and what its alerts rest on.
+    reads: Arc<[Matchers]>,
+}
+
+impl PushEngine {
+    /// An engine for `rules` that goes on with the alerts that were `saved`. Call
+    /// [`PushEngine::seed`] to give it the past that the rules read.
+    #[must_use]
+    pub fn new(rules: RuleSet, saved: Vec<SavedAlert>, options: Options, timing: Timing) -> Self {
+        let mut names = HashMap::<String, usize>::new();
+        let (mut groups, mut infos) = (Vec::new(), Vec::new());
+        for mut group in rules.groups {
+            let interval = group.interval.unwrap_or(options.interval);
+            for rule in std::mem::take(&mut group.rules) {
+                let name = format!("{}/{}", group.name, rule.name);
+                let count = names.entry(name.clone()).or_insert(0);
+                *count += 1;
+                let key = if *count == 1 { name } else { format!("{name}#{count}") };
+                infos.push(RuleInfo::new(rule, key.into(), groups.len(), &group));
+            }
+            groups.push(GroupInfo { group: Arc::new(group), interval, last: None });
+        }
+        together(&mut infos);
+        let mut engine = Self::of(groups, infos, options, timing);
+        for saved in saved {
+            let found = engine
+                .rules
+                .iter()
+                .position(|info| info.key == saved.rule && info.rule.alerting().is_some());
+            let Some(index) = found else {
+                engine.orphans.push(saved);
+                continue;
+            };
+            let shard = engine.shard_for(index, &saved.alert.result);
+            engine.ensure_run(index, shard);
+            if let Some(run) = engine.shards[shard].runs.get_mut(&index) {
+                run.rule.restore(saved.alert);
+            }
+        }
+        engine
+    }
+
+    fn of(groups: Vec<GroupInfo>, rules: Vec<RuleInfo>, options: Options, timing: Timing) -> Self {
+        let everything = Shard::new(options.lookback);
+        let mut engine = Self {
+            options,
+            timing,
+            groups,
+            rules,
+            shards: vec![everything],
+            by_site: HashMap::new(),
+            handles: HashMap::new(),
+            routes: Vec::new(),
+            generation: 0,
+            interest: HashMap::new(),
+            nameless: Vec::new(),
+            work: BTreeSet::new(),
+            orphans: Vec::new(),
+            resolved: VecDeque::new(),
+            histories: Histories::default(),
+        };
+        for index in 0..engine.rules.len() {
+            for matchers in engine.rules[index].reads.iter() {
+                let readers = match matchers.metric_name().filter(|name| !name.is_empty()) {
+                    Some(name) => engine.interest.entry(name.to_owned()).or_default(),
+                    None => &mut engine.nameless,
+                };
+                if readers.last() != Some(&index) {
+                    readers.push(index);
+                }
+            }
+            if !engine.rules[index].local {
+                engine.ensure_run(index, 0);
+            }
+        }
+        engine
+    }
+
+    /// Takes what was received, and looks at the rules that it concerns. `now` is the collector's
+    /// clock.
+    pub fn receive(
+        &mut self,
+        received: Received<'_>,
+        now: Timestamp,
+        source: &dyn Source,
+    ) -> Evaluation {
+        let mut concerned = BTreeSet::from([0]);
+        for (labels, _) in received.samples.iter().take(1) {
+            concerned.insert(self.site(labels));
+        }
+        if let Some((agent, watermark)) = received.watermark {
+            for shard in concerned.iter().filter(|shard| **shard != 0) {
+                let known = self.shards[*shard].watermarks.entry(agent.to_owned());
+                let known = known.or_insert(watermark);
+                *known = (*known).max(watermark);
+            }
+        }
+        let mut old: Vec<&(Labels, Sample)> = Vec::new();
+        for entry in received.samples {
+            let (labels, sample) = entry;
+            let shard = self.site(labels);
+            let late = sample.time + self.timing.wait < now;
+            let waited_for = !self.shards[shard].watermarks.is_empty();
+            if late && (received.backfill || waited_for) {
+                old.push(entry);
+                continue;
+            }
+            concerned.insert(shard);
+            self.push_to(labels, *sample);
+        }
+        if old.is_empty() {
+            if !received.backfill {
+                for shard in &concerned {
+                    self.histories.live(*shard, now);
+                }
+            }
+        } else {
+            self.backfill(&old, now, source);
+        }
+        self.pass_or_tick(concerned, now, source)
+    }
+
+    /// An agent of a site has sent everything up to this time.
+    pub fn watermark(&mut self, tenant: &str, site: &str, agent: &str, upto: Timestamp) {
+        let shard = self.site(&Labels::from_pairs([("tenant", tenant), ("site", site)]));
+        let known = self.shards[shard].watermarks.entry(agent.to_owned()).or_insert(upto);
+        *known = (*known).max(upto);
+    }
+
+    /// When the interval of a group has passed, everything is looked at: what rules have recorded
+    /// must not grow old before they had the chance to record it again.
+    fn pass_or_tick(
+        &mut self,
+        concerned: BTreeSet<usize>,
+        now: Timestamp,
+        source: &dyn Source,
+    ) -> Evaluation {
+        if self.groups.iter().any(|group| group.is_due(now)) {
+            return self.tick(now, source);
+        }
+        let mut evaluation = Evaluation::default();
+        self.pass(&concerned, None, now, source, &mut evaluation);
+        evaluation
+    }
+
+    /// Takes a sample, for those who keep handles. Call [`PushEngine::look`] afterwards. False when
+    /// the handle is void: resolve it again.
+    #[must_use]
+    pub fn push(&mut self, handle: Handle, sample: Sample) -> bool {
+        if handle.generation != self.generation {
+            return false;
+        }
+        let value = hallwatch_model::sample::to_float(sample.value);
+        for (shard, series) in self.routes.get(handle.index).into_iter().flatten() {
+            self.shards[*shard].graph.push(*series, sample.time, value);
+        }
+        true
+    }
+
+    fn push_to(&mut self, labels: &Labels, sample: Sample) {
+        let handle = self.resolve(labels);
+        // It was resolved just now.
+        let _pushed = self.push(handle, sample);
+    }
+
+    /// Looks at the rules that samples have changed, as of `now`.
+    pub fn look(&mut self, now: Timestamp, source: &dyn Source) -> Evaluation {
+        let all = (0..self.shards.len()).collect();
+        self.pass_or_tick(all, now, source)
+    }
+
+    /// Lets time pass, and evaluates the groups whose interval has passed.
+    pub fn tick(&mut self, now: Timestamp, source: &dyn Source) -> Evaluation {
+        let mut evaluation = Evaluation::default();
+        for mut orphan in std::mem::take(&mut self.orphans) {
+            let changes = orphan.alert.end(Reason::RuleRemoved, now);
+            evaluation.note(&orphan.rule, &"".into(), &orphan.alert, changes, now);
+            evaluation.ended.push((orphan.rule, orphan.alert.labels));
+        }
+        let due: Vec<bool> = self.groups.iter().map(|group| group.is_due(now)).collect();
+        for (group, _) in self.groups.iter_mut().zip(&due).filter(|(_, due)| **due) {
+            group.last = Some(now);
+        }
+        let all = (0..self.shards.len()).collect();
+        self.pass(&all, Some(&due), now, source, &mut evaluation);
+        self.histories.expire(now);
+        self.compact();
+        evaluation
+    }
+
+    /// The series with these labels.
+    pub fn resolve(&mut self, labels: &Labels) -> Handle {
+        if let Some(known) = self.handles.get(labels) {
+            return *known;
+        }
+        let name = labels.name().unwrap_or("");
+        let named = self.interest.get(name).into_iter().flatten();
+        let matches = |index: &&usize| {
+            self.rules[**index].reads.iter().any(|matchers| matchers.matches(labels))
+        };
+        let interested: Vec<usize> = named.chain(&self.nameless).filter(matches).copied().collect();
+        let site = if interested.is_empty() { 0 } else { self.site(labels) };
+        for index in interested {
+            let shard = if self.rules[index].local { site } else { 0 };
+            self.ensure_run(index, shard);
+        }
+        let mut route = Vec::new();
+        for shard in BTreeSet::from([0, site]) {
+            if let Some(series) = self.shards[shard].graph.series(labels) {
+                route.push((shard, series));
+            }
+        }
+        let handle = Handle { index: self.routes.len(), generation: self.generation };
+        self.routes.push(route);
+        self.handles.insert(labels.clone(), handle);
+        handle
+    }
+
+    /// The shard of the site that a series is of.
+    fn site(&mut self, labels: &Labels) -> usize {
+        let site = Site::of(labels);
+        if let Some(known) = self.by_site.get(&site) {
+            return *known;
+        }
+        self.shards.push(Shard::new(self.options.lookback));
+        let shard = self.shards.len() - 1;
+        let reached = self.shards[0].now;
+        self.shards[shard].advance(reached);
+        self.by_site.insert(site, shard);
+        shard
+    }
+
+    fn shard_for(&mut self, rule: usize, result: &Labels) -> usize {
+        if self.rules[rule].local { self.site(result) } else { 0 }
+    }
+
+    fn ensure_run(&mut self, rule: usize, shard: usize) {
+        let of = &mut self.shards[shard];
+        if of.runs.contains_key(&rule) {
+            return;
+        }
+        let info = &self.rules[rule];
+        of.runs.insert(rule, Run::new(info.rule.clone(), info.key.clone()));
+        of.connect(rule, info.obstacle.is_none());
+        of.busy.insert(rule);
+        self.work.insert((rule, shard));
+    }
+
+    /// Makes the operators anew when most of their series are gone: series come and go, and what is
+    /// kept of them must not grow for ever.
+    fn compact(&mut self) {
+        const WORTH_IT: usize = 1000;
+        let gone = |shard: &Shard| {
+            let series = shard.graph.series_count();
+            series > WORTH_IT && shard.graph.forgotten() * 2 > series
+        };
+        // Series that nobody reads have a handle too.
+        let read: usize = self.shards.iter().map(|shard| shard.graph.series_count()).sum();
+        let unread = self.handles.len() > 4 * read + 100 * WORTH_IT;
+        let mut worth_it = false;
+        for shard in &mut self.shards {
+            worth_it |= shard.is_time_to_look() && gone(shard);
+        }
+        if !worth_it && !unread {
+            return;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        self.handles.clear();
+        self.routes.clear();
+        let mut kept = Vec::new();
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            kept.extend(shard.graph.kept().map(|(labels, samples)| (labels.clone(), samples)));
+            shard.graph = Graph::new(self.options.lookback);
+            shard.graph.advance(shard.now);
+            shard.forget_operators();
+            let rules: Vec<usize> = shard.runs.keys().copied().collect();
+            for rule in rules {
+                shard.connect(rule, self.rules[rule].obstacle.is_none());
+                self.work.insert((rule, number));
+            }
+        }
+        // A series may have been kept in two shards: pushed twice it is still the same.
+        for (labels, samples) in kept {
+            for (time, value) in samples {
+                let value = hallwatch_model::sample::from_float(value);
+                self.push_to(&labels, Sample { time, value });
+            }
+        }
+    }
+}
+
+impl GroupInfo {
+    /// The first time, when the interval has passed, and when the clock was set back by more.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.last
+            .is_none_or(|last| now.since(last) >= self.interval || last.since(now) > self.interval)
+    }
+}
+
+impl RuleInfo {
+    fn new(rule: Rule, key: Arc<str>, group: usize, of: &Group) -> Self {
+        const SITE: [&str; 2] = ["tenant", "site"];
+        let obstacle = Graph::supports(&rule.query).err();
+        let relabels = rule.labels.iter().any(|(name, _)| SITE.contains(&&**name));
+        let local =
+            obstacle.is_none() && of.limit == 0 && !relabels && rule.query.keeps_apart(&SITE);
+        let selectors = rule.query.selectors().into_iter().map(|selector| selector.matchers);
+        let reads =
+            selectors.chain(rule.inputs.iter().map(|input| input.matchers.clone())).collect();
+        Self { rule: Arc::new(rule), key, group, local, obstacle, reads }
+    }
+}
+
+/// What reads a series that is recorded for all sites together is evaluated there too.
+fn together(rules: &mut [RuleInfo]) {
+    loop {
+        let recorded: BTreeSet<Arc<str>> = rules
+            .iter()
+            .filter(|info| !info.local && info.rule.alerting().is_none())
+            .map(|info| info.rule.name.clone())
+            .collect();
+        let mut changed = false;
+        for info in rules.iter_mut().filter(|info| info.local) {
+            let reads = |matchers: &Matchers| match matchers.metric_name() {
+                Some(name) => recorded.contains(name),
+                None => !recorded.is_empty(),
+            };
+            if info.reads.iter().any(reads) {
+                info.local = false;
+                changed = true;
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What came too late to be news: it is evaluated as of its own time, for the digest alone.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_promql::Source;
+
+use super::{GroupInfo, PushEngine, Received, RuleInfo, Timing};
+use crate::rules::alert::AlertState;
+use crate::rules::engine::Evaluation;
+
+/// How many are kept.
+const MAX_HISTORICAL: usize = 1000;
+/// A site whose backlog has not grown for so long has none any more.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// An alert that would have fired, had the data come in time. Nobody was paged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoricalAlert {
+    /// The rule: `group/name`.
+    pub rule: Arc<str>,
+    /// What identifies the alert.
+    pub labels: Labels,
+    /// Texts for people, filled in.
+    pub annotations: Vec<(Arc<str>, String)>,
+    /// The value when it would have fired.
+    pub value: f64,
+    /// When it would have fired.
+    pub fired_at: Timestamp,
+    /// When it would have been resolved; `None` when the backlog ended before that.
+    pub resolved_at: Option<Timestamp>,
+    /// When the collector learnt of it.
+    pub learnt_at: Timestamp,
+}
+
+/// The backlogs of sites that catch up, and what came of them.
+#[derive(Debug, Default)]
+pub(super) struct Histories {
+    catching_up: HashMap<usize, (Box<PushEngine>, Timestamp)>,
+    pub(super) digest: VecDeque<HistoricalAlert>,
+}
+
+impl Histories {
+    /// The site sends news again: what is left of its backlog is over.
+    pub(super) fn live(&mut self, shard: usize, now: Timestamp) {
+        if let Some((_, last)) = self.catching_up.get(&shard)
+            && now.since(*last) > Duration::from_secs(5)
+        {
+            self.catching_up.remove(&shard);
+        }
+    }
+
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        self.catching_up.retain(|_, (_, last)| now.since(*last) <= IDLE);
+    }
+
+    fn note(&mut self, evaluation: &Evaluation, learnt_at: Timestamp) {
+        for change in &evaluation.transitions {
+            let alert = &change.alert;
+            if change.to == AlertState::Firing && change.from != AlertState::Firing {
+                self.digest.push_back(HistoricalAlert {
+                    rule: change.rule.clone(),
+                    labels: alert.labels.clone(),
+                    annotations: alert.annotations.clone(),
+                    value: alert.value,
+                    fired_at: change.at,
+                    resolved_at: None,
+                    learnt_at,
+                });
+            } else if change.to == AlertState::Resolved {
+                let open = self.digest.iter_mut().rev().find(|known| {
+                    known.rule == change.rule
+                        && known.labels == alert.labels
+                        && known.resolved_at.is_none()
+                });
+                if let Some(open) = open {
+                    open.resolved_at = Some(change.at);
+                }
+            }
+        }
+        while self.digest.len() > MAX_HISTORICAL {
+            self.digest.pop_front();
+        }
+    }
+}
+
+impl PushEngine {
+    /// Evaluates old samples as of their own time. Only rules of a site alone: of all others it is
+    /// not known what they would have seen.
+    pub(super) fn backfill(
+        &mut self,
+        old: &[&(Labels, Sample)],
+        now: Timestamp,
+        source: &dyn Source,
+    ) {
+        let mut by_shard: HashMap<usize, Vec<(Labels, Sample)>> = HashMap::new();
+        for (labels, sample) in old {
+            by_shard.entry(self.site(labels)).or_default().push((labels.clone(), *sample));
+        }
+        for (shard, mut samples) in by_shard {
+            samples.sort_by_key(|(_, sample)| sample.time);
+            let (Some(first), Some(last)) = (samples.first(), samples.last()) else { continue };
+            let (first, last) = (first.1.time, last.1.time);
+            let (mut engine, _) = match self.histories.catching_up.remove(&shard) {
+                Some(known) => known,
+                None => (Box::new(self.past(first, source)), now),
+            };
+            // A moment at a time: what lasted for a second has to be seen.
+            for moment in samples.chunk_by(|(_, a), (_, b)| a.time == b.time) {
+                let Some((_, sample)) = moment.first() else { continue };
+                let received = Received { samples: moment, watermark: None, backfill: false };
+                let mut evaluation = engine.receive(received, sample.time, source);
+                let ticked = engine.tick(sample.time, source);
+                evaluation.transitions.extend(ticked.transitions);
+                self.histories.note(&evaluation, now);
+            }
+            let ended = engine.tick(last, source);
+            self.histories.note(&ended, now);
+            self.histories.catching_up.insert(shard, (engine, now));
+        }
+    }
+
+    /// An engine for what was, with the past before `first`.
+    fn past(&self, first: Timestamp, source: &dyn Source) -> Self {
+        let local: Vec<RuleInfo> = self.rules.iter().filter(|info| info.local).cloned().collect();
+        let group = |info: &GroupInfo| GroupInfo {
+            group: info.group.clone(),
+            interval: info.interval,
+            last: None,
+        };
+        let groups = self.groups.iter().map(group).collect();
+        let timing = Timing { wait: Duration::ZERO };
+        let mut engine = Self::of(groups, local, self.options.clone(), timing);
+        if let Err(error) = engine.seed(first - Duration::from_millis(1), source) {
+            tracing::warn!(%error, "a backlog is evaluated without what was before it");
+        }
+        engine
+    }
+}

@@ -1,0 +1,176 @@
+//! One look at the rules that have something to say, in the order of the files: a rule sees what
+//! the rules before it have recorded.
+
+use std::collections::BTreeSet;
+
+use hallwatch_model::sample::to_float;
+use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_promql::{InstantSample, Source};
+
+use super::PushEngine;
+use super::shard::Latest;
+use crate::rules::alert::AlertState;
+use crate::rules::engine::run::chain;
+use crate::rules::engine::{Evaluation, MAX_RESOLVED, RESOLVED_SHOWN};
+use crate::rules::overlay::Overlay;
+
+impl PushEngine {
+    /// Looks at these shards. At a tick, `due` says which groups are to be evaluated whatever has
+    /// changed.
+    pub(super) fn pass(
+        &mut self,
+        shards: &BTreeSet<usize>,
+        due: Option<&[bool]>,
+        now: Timestamp,
+        source: &dyn Source,
+        evaluation: &mut Evaluation,
+    ) {
+        // What a rule records for one before it is seen at the next look, as in Prometheus.
+        let mut work = BTreeSet::new();
+        let mut later = BTreeSet::new();
+        for (rule, shard) in std::mem::take(&mut self.work) {
+            let set = if shards.contains(&shard) { &mut work } else { &mut later };
+            set.insert((rule, shard));
+        }
+        for shard in shards {
+            let time = self.event_time(*shard, now);
+            let of = &mut self.shards[*shard];
+            of.advance(time);
+            if due.is_some() {
+                of.graph.tick();
+            } else {
+                of.graph.settle();
+            }
+            let concerned = of.changed().into_iter().chain(of.timers());
+            work.extend(concerned.map(|rule| (rule, *shard)));
+        }
+        if let Some(due) = due {
+            for shard in shards {
+                let busy = self.shards[*shard].busy.iter();
+                let due = busy.filter(|rule| due[self.rules[**rule].group]);
+                work.extend(due.map(|rule| (*rule, *shard)));
+            }
+        }
+        while let Some((rule, shard)) = work.pop_first() {
+            let batch = self.shards[shard].runs.get(&rule).is_none_or(|run| run.root.is_none());
+            if batch && !due.is_some_and(|due| due[self.rules[rule].group]) {
+                continue;
+            }
+            let written = self.conclude(rule, shard, due.is_some(), source, evaluation);
+            for (labels, sample) in written {
+                let handle = self.resolve(&labels);
+                let value = to_float(sample.value);
+                for (to, series) in self.routes[handle.index].clone() {
+                    let of = &mut self.shards[to];
+                    of.graph.push(series, sample.time, value);
+                    of.graph.settle();
+                    for next in of.changed() {
+                        let set = if next > rule && shards.contains(&to) {
+                            &mut work
+                        } else {
+                            &mut later
+                        };
+                        set.insert((next, to));
+                    }
+                }
+                evaluation.samples.push((labels, sample));
+            }
+        }
+        self.work.append(&mut later);
+        self.remember(now, evaluation);
+    }
+
+    /// The samples that a rule has to write.
+    fn conclude(
+        &mut self,
+        rule: usize,
+        shard: usize,
+        tick: bool,
+        source: &dyn Source,
+        evaluation: &mut Evaluation,
+    ) -> Vec<(Labels, Sample)> {
+        let info = &self.rules[rule];
+        let group = &self.groups[info.group];
+        let (limit, interval) = (group.group.limit, group.interval);
+        let of = &mut self.shards[shard];
+        let now = of.now;
+        let Some(run) = of.runs.get_mut(&rule) else { return Vec::new() };
+        let samples = match run.root {
+            Some(root) => {
+                let result = of.graph.result(root).map_err(|error| chain(&error)).map(|rows| {
+                    let rows = rows.into_iter();
+                    rows.map(|(labels, value)| InstantSample { labels, time: now, value }).collect()
+                });
+                let latest = Latest(&of.graph);
+                run.rule.conclude(result, now, &latest, limit, &self.options, evaluation)
+            }
+            None => {
+                let fresh = std::mem::take(&mut evaluation.samples);
+                let overlay = Overlay { below: source, fresh };
+                let samples = run.rule.evaluate(now, &overlay, limit, &self.options, evaluation);
+                evaluation.samples = overlay.fresh;
+                samples
+            }
+        };
+        // Between ticks only what is new is written; at a tick what was not written of late.
+        let half = interval / 2;
+        let wrote = &mut run.wrote;
+        let written = samples
+            .into_iter()
+            .filter(|(labels, sample)| {
+                let Ok(value) = sample.value else {
+                    wrote.remove(labels);
+                    return true;
+                };
+                let known = wrote.get(labels).copied();
+                let news = known.is_none_or(|(bits, at)| {
+                    bits != value.to_bits() || (tick && now.since(at) >= half && now > at)
+                });
+                if news {
+                    wrote.insert(labels.clone(), (value.to_bits(), now));
+                }
+                news
+            })
+            .collect();
+        of.set_timer(rule);
+        of.set_busy(rule);
+        written
+    }
+
+    /// How far the time of a shard has come. Agents that hang back further than the wait, and sites
+    /// that do, are not waited for; nobody is ahead of the collector's clock.
+    fn event_time(&self, shard: usize, now: Timestamp) -> Timestamp {
+        let earliest = now - self.timing.wait;
+        let reached = if shard == 0 {
+            let sites = self.shards.iter().skip(1).filter(|shard| !shard.watermarks.is_empty());
+            sites.filter_map(|shard| slowest(shard.watermarks.values(), earliest)).min()
+        } else {
+            slowest(self.shards[shard].watermarks.values(), earliest)
+        };
+        let waits = !self.shards[shard].watermarks.is_empty() || (shard == 0 && reached.is_some());
+        let time = reached.unwrap_or(if waits { earliest } else { now });
+        time.clamp(earliest, now).max(self.shards[shard].now)
+    }
+
+    fn remember(&mut self, now: Timestamp, evaluation: &Evaluation) {
+        for transition in &evaluation.transitions {
+            if transition.to == AlertState::Resolved {
+                self.resolved.push_back(transition.alert.clone());
+            }
+        }
+        let old = |alert: &crate::rules::Alert| {
+            alert.resolved_at.is_none_or(|resolved| now.since(resolved) > RESOLVED_SHOWN)
+        };
+        while self.resolved.len() > MAX_RESOLVED || self.resolved.front().is_some_and(old) {
+            self.resolved.pop_front();
+        }
+    }
+}
+
+/// The watermark that is furthest behind, of those that are not left behind.
+fn slowest<'w>(
+    watermarks: impl Iterator<Item = &'w Timestamp>,
+    earliest: Timestamp,
+) -> Option<Timestamp> {
+    watermarks.copied().filter(|watermark| *watermark > earliest).min()
+}

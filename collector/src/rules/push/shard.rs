@@ -1,0 +1,200 @@
+//! The rules of one site, or of everything, with their own event time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hallwatch_model::{Labels, Timestamp};
+use hallwatch_promql::incremental::{Change, Graph, RootId, WatchId};
+use hallwatch_promql::{Select, Series, Source, SourceError};
+
+use crate::rules::engine::run::RuleRun;
+use crate::rules::rule::Rule;
+use crate::rules::view::Health;
+
+/// Whose a series is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Site {
+    tenant: String,
+    site: String,
+}
+
+impl Site {
+    pub(super) fn of(labels: &Labels) -> Self {
+        let get = |name| labels.get(name).unwrap_or("").to_owned();
+        Self { tenant: get("tenant"), site: get("site") }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) graph: Graph,
+    /// Event time.
+    pub(super) now: Timestamp,
+    pub(super) runs: BTreeMap<usize, Run>,
+    /// Rules that have something to say at every tick.
+    pub(super) busy: BTreeSet<usize>,
+    of_root: HashMap<RootId, usize>,
+    of_watch: HashMap<WatchId, Vec<usize>>,
+    /// By agent: up to when it has sent everything.
+    pub(super) watermarks: HashMap<String, Timestamp>,
+    /// When timers of alerts run out.
+    due: BTreeSet<(Timestamp, usize)>,
+    ticks: u32,
+}
+
+/// A rule in a shard.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) rule: RuleRun,
+    /// Its result; `None` for a rule that is evaluated in batch.
+    pub(super) root: Option<RootId>,
+    pub(super) due: Option<Timestamp>,
+    /// What it wrote last.
+    pub(super) wrote: HashMap<Labels, (u64, Timestamp)>,
+}
+
+impl Run {
+    pub(super) fn new(rule: Arc<Rule>, key: Arc<str>) -> Self {
+        let rule = RuleRun::new(rule, key);
+        Self { rule, root: None, due: None, wrote: HashMap::new() }
+    }
+}
+
+impl Shard {
+    pub(super) fn new(lookback: Duration) -> Self {
+        Self {
+            graph: Graph::new(lookback),
+            now: Timestamp::MIN,
+            runs: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            of_root: HashMap::new(),
+            of_watch: HashMap::new(),
+            watermarks: HashMap::new(),
+            due: BTreeSet::new(),
+            ticks: 0,
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.graph.advance(self.now);
+    }
+
+    /// Makes the operators of a rule.
+    pub(super) fn connect(&mut self, rule: usize, pushed: bool) {
+        let Some(run) = self.runs.get_mut(&rule) else { return };
+        for input in &run.rule.rule.inputs {
+            let watch = self.graph.watch(&input.matchers);
+            let readers = self.of_watch.entry(watch).or_default();
+            if readers.last() != Some(&rule) {
+                readers.push(rule);
+            }
+        }
+        if pushed && let Ok(root) = self.graph.add(&run.rule.rule.query) {
+            run.root = Some(root);
+            self.of_root.insert(root, rule);
+        }
+    }
+
+    pub(super) fn forget_operators(&mut self) {
+        self.of_root.clear();
+        self.of_watch.clear();
+    }
+
+    /// The rules that something has changed for.
+    pub(super) fn changed(&mut self) -> Vec<usize> {
+        let mut rules = Vec::new();
+        for change in self.graph.changes() {
+            match change {
+                Change::Root(root) => rules.extend(self.of_root.get(&root)),
+                Change::Watch(watch) => {
+                    let readers = self.of_watch.get(&watch).into_iter().flatten();
+                    let matters = |rule: &&usize| {
+                        self.runs.get(rule).is_some_and(|run| {
+                            !run.rule.alerts.is_empty() || run.rule.rule.asks_for_data()
+                        })
+                    };
+                    rules.extend(readers.filter(matters));
+                }
+            }
+        }
+        rules
+    }
+
+    /// The rules of which a timer has run out.
+    pub(super) fn timers(&mut self) -> Vec<usize> {
+        let mut rules = Vec::new();
+        while let Some((at, rule)) = self.due.first().copied() {
+            if at > self.now {
+                break;
+            }
+            self.due.pop_first();
+            if let Some(run) = self.runs.get_mut(&rule) {
+                run.due = None;
+            }
+            rules.push(rule);
+        }
+        rules
+    }
+
+    pub(super) fn set_timer(&mut self, rule: usize) {
+        let Some(run) = self.runs.get_mut(&rule) else { return };
+        let next = run.rule.due();
+        if next == run.due {
+            return;
+        }
+        if let Some(old) = run.due {
+            self.due.remove(&(old, rule));
+        }
+        run.due = next;
+        if let Some(next) = next {
+            self.due.insert((next, rule));
+        }
+    }
+
+    /// Takes note of whether a rule has something to say when nothing changes.
+    pub(super) fn set_busy(&mut self, rule: usize) {
+        let Some(run) = self.runs.get(&rule) else { return };
+        let quiet = run.rule.alerts.is_empty()
+            && run.root.is_some_and(|root| self.graph.is_empty(root))
+            && !run.rule.rule.asks_for_data()
+            && run.rule.written_nothing()
+            && run.rule.health == Health::Ok;
+        if quiet {
+            self.busy.remove(&rule);
+        } else {
+            self.busy.insert(rule);
+        }
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        let alerts = self.due.first().map(|(at, _)| *at);
+        match (alerts, self.graph.next_timer()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Once in a while: looking costs something.
+    pub(super) fn is_time_to_look(&mut self) -> bool {
+        self.ticks = self.ticks.wrapping_add(1);
+        self.ticks.is_multiple_of(256)
+    }
+}
+
+/// The newest sample of each series: all that evidence asks for.
+pub(super) struct Latest<'g>(pub(super) &'g Graph);
+
+impl Source for Latest<'_> {
+    fn select(&self, request: &Select<'_>) -> Result<Vec<Series>, SourceError> {
+        let latest = self.0.latest(request.matchers).into_iter();
+        let within = latest.filter(|(_, time, _)| (request.start..=request.end).contains(time));
+        let series = within.map(|(labels, time, value)| Series {
+            labels,
+            times: vec![time.as_millis()],
+            values: vec![value],
+        });
+        Ok(series.collect())
+    }
+}

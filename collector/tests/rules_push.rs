@@ -1,0 +1,331 @@
+//! The engine that samples push: the same as in batch whatever goes missing, and what batch does not
+//! have: milliseconds, event time by site, and history.
+//!
+//! `HALLWATCH_ORACLE_SEEDS=7,8,9` runs other seeds, `HALLWATCH_ORACLE_SEEDS=0..5000` many.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use hallwatch_collector::rules::push::Timing;
+use hallwatch_collector::rules::{
+    AlertState, Engine, Evaluation, Options, PushEngine, Received, RuleSet, SavedAlert, View, load,
+};
+use hallwatch_model::sample::to_float;
+use hallwatch_model::{Labels, Missing, Sample, Timestamp};
+use hallwatch_promql::MemorySource;
+
+/// A xorshift generator: small, seeded, the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        for _ in 0..8 {
+            random.below(2);
+        }
+        random
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
+    }
+
+    fn one<'t>(&mut self, of: &[&'t str]) -> &'t str {
+        of[usize::try_from(self.below(u64::try_from(of.len()).unwrap())).unwrap()]
+    }
+}
+
+fn expression(random: &mut Random, before: &[String]) -> String {
+    let metric = random.one(&["m0", "m1", r#"m0{a="x"}"#, r#"m1{site=~"s1|s2"}"#]);
+    let c = random.below(4);
+    let op = random.one(&[">", "<", "==", ">="]);
+    match random.below(20) {
+        0..=3 => format!("{metric} {op} {c}"),
+        4 => format!("sum by (tenant, site) ({metric}) {op} {c}"),
+        5 => format!("sum by (a) ({metric}) {op} {c}"),
+        6 => format!("m0 > {c} and on (tenant, site, a) m1 > {c}"),
+        7 => format!("m0 > {c} unless on (a) m1 > {c}"),
+        8 => format!("m0 > {c} or m1 > {c}"),
+        9 => format!("m0 - on (tenant, site, a) m1 {op} {c}"),
+        10 => format!("rate({metric}[45s]) > 0"),
+        11 => format!("max_over_time({metric}[35s]) {op} {c}"),
+        12 => format!("absent({metric} > {c})"),
+        13 => format!("count by (site) ({metric} > {c}) > 1"),
+        14 => format!("time() - timestamp({metric}) > {}", c * 10),
+        15 => format!("{metric} offset 20s {op} {c}"),
+        16 => format!("max_over_time(({metric} {op} bool {c})[35s:10s]) == 1"),
+        17 => format!("absent_over_time({metric}[25s])"),
+        _ => match before.last() {
+            Some(name) if name.starts_with("r:") => format!("{name} {op} {c}"),
+            Some(name) => format!(r#"count by (site) (ALERTS{{alertname="{name}"}}) > 0"#),
+            None => format!("vector({c}) > 1"),
+        },
+    }
+}
+
+fn rule_file(random: &mut Random) -> String {
+    let mut file = String::from("groups:\n- name: g\n  rules:\n");
+    let mut names = Vec::new();
+    for i in 0..=random.below(5) {
+        let expression = serde_json::to_string(&expression(random, &names)).unwrap();
+        if random.below(4) == 0 {
+            writeln!(file, "  - record: r:{i}\n    expr: {expression}").unwrap();
+            names.push(format!("r:{i}"));
+            continue;
+        }
+        writeln!(file, "  - alert: A{i}\n    expr: {expression}").unwrap();
+        names.push(format!("A{i}"));
+        if random.below(2) == 0 {
+            writeln!(file, "    for: {}s", random.below(5) * 10).unwrap();
+        }
+        if random.below(3) == 0 {
+            writeln!(file, "    keep_firing_for: {}s", random.below(4) * 10 + 5).unwrap();
+        }
+        let no_data = random.one(&["hold", "hold", "fire", "resolve"]);
+        writeln!(file, "    no_data: {no_data}").unwrap();
+        writeln!(
+            file,
+            "    annotations:\n      summary: '{{{{ $labels.site }}}} {{{{ $value }}}}'"
+        )
+        .unwrap();
+    }
+    file
+}
+
+fn rules(text: &str) -> RuleSet {
+    load(&[("rules.yaml", text)]).unwrap_or_else(|invalid| panic!("{invalid}\n{text}"))
+}
+
+fn options() -> Options {
+    Options {
+        interval: Duration::from_secs(10),
+        lookback: Duration::from_secs(45),
+        ..Options::default()
+    }
+}
+
+fn engine(text: &str, saved: Vec<SavedAlert>) -> PushEngine {
+    PushEngine::new(rules(text), saved, options(), Timing::default())
+}
+
+fn samples(evaluations: &[Evaluation]) -> BTreeMap<Labels, String> {
+    let all = evaluations.iter().flat_map(|evaluation| &evaluation.samples);
+    all.map(|(labels, sample)| (labels.clone(), format!("{sample:?}"))).collect()
+}
+
+fn shown(view: &View) -> Vec<String> {
+    let rules = view.groups.iter().flat_map(|group| &group.rules);
+    rules.map(|rule| format!("{} {:?} {:?}", rule.name, rule.health, rule.alerting)).collect()
+}
+
+fn case(seed: u64) {
+    let mut random = Random::new(seed);
+    let text = rule_file(&mut random);
+    let mut batch = Engine::new(rules(&text), Vec::new(), options());
+    let mut pushed = engine(&text, Vec::new());
+    let mut source = MemorySource::new();
+    let mut all: Vec<(Labels, u64, f64)> = Vec::new();
+    for name in ["m0", "m1"] {
+        for site in ["s1", "s2"] {
+            for a in ["x", "y"] {
+                let labels = [("tenant", "t"), ("site", site), ("a", a)];
+                all.push((
+                    Labels::metric(name, labels),
+                    [16, 13, 6][usize::try_from(random.below(3)).unwrap()],
+                    1.0,
+                ));
+            }
+        }
+    }
+    let mut now = 1_000_000;
+    for step in 0..40 {
+        now += if random.below(15) == 0 { 60_000 } else { 10_000 };
+        let at = Timestamp::from_millis(now);
+        let mut news: Vec<(Labels, Sample)> = Vec::new();
+        for (labels, density, value) in &mut all {
+            if random.below(16) >= *density {
+                continue;
+            }
+            if random.below(3) == 0 {
+                *value = [0.0, 0.5, 2.0, 3.0, 4.0][usize::try_from(random.below(5)).unwrap()];
+            }
+            let value = match random.below(14) {
+                0 => Err(Missing::DeviceOffline),
+                1 => Ok(f64::NAN),
+                _ => Ok(*value),
+            };
+            news.push((labels.clone(), Sample { time: at, value }));
+        }
+        let received = Received { samples: &news, watermark: None, backfill: false };
+        for (labels, sample) in &news {
+            source.push(labels, sample.time, to_float(sample.value));
+        }
+        let by_samples = [pushed.receive(received, at, &source), pushed.tick(at, &source)];
+        let evaluation = batch.evaluate(at, &source);
+        let place = format!("HALLWATCH_ORACLE_SEEDS={seed} step {step}\n{text}");
+        assert_eq!(samples(&by_samples), samples(std::slice::from_ref(&evaluation)), "{place}");
+        assert_eq!(shown(&pushed.view()), shown(&batch.view()), "{place}");
+        for (labels, sample) in &evaluation.samples {
+            source.push(labels, at, to_float(sample.value));
+        }
+        if random.below(12) == 0 {
+            // A restart of both.
+            let saved = |alerts: Vec<SavedAlert>| {
+                let mut alerts = alerts;
+                alerts.sort_by(|a, b| (&a.rule, &a.alert.labels).cmp(&(&b.rule, &b.alert.labels)));
+                alerts
+            };
+            assert_eq!(
+                format!("{:?}", saved(pushed.save())),
+                format!("{:?}", saved(batch.save())),
+                "{place}"
+            );
+            pushed = engine(&text, pushed.save());
+            pushed.seed(at, &source).unwrap();
+            batch = Engine::new(rules(&text), batch.save(), options());
+        }
+    }
+}
+
+fn seeds() -> Vec<u64> {
+    let Ok(text) = std::env::var("HALLWATCH_ORACLE_SEEDS") else { return (0..100).collect() };
+    match text.split_once("..") {
+        Some((from, to)) => (from.parse().unwrap()..to.parse().unwrap()).collect(),
+        None => text.split(',').map(|seed| seed.parse().unwrap()).collect(),
+    }
+}
+
+#[test]
+fn whatever_goes_missing_it_is_as_in_batch() {
+    seeds().into_iter().for_each(case);
+}
+
+const LOAD: &str = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: load > 1\n";
+
+fn load_of(site: &str, second: i64, value: f64) -> (Labels, Sample) {
+    let labels = Labels::metric("load", [("tenant", "t"), ("site", site)]);
+    (labels, Sample { time: at(second), value: Ok(value) })
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + second * 1000)
+}
+
+fn receive(engine: &mut PushEngine, samples: &[(Labels, Sample)], now: i64) -> Vec<String> {
+    let watermark = samples.iter().map(|(_, sample)| sample.time).max().unwrap();
+    let received = Received { samples, watermark: Some(("gw-1", watermark)), backfill: false };
+    changes(&engine.receive(received, at(now), &MemorySource::new()))
+}
+
+fn tick(engine: &mut PushEngine, now: i64) -> Vec<String> {
+    changes(&engine.tick(at(now), &MemorySource::new()))
+}
+
+fn changes(evaluation: &Evaluation) -> Vec<String> {
+    let told = evaluation.transitions.iter().map(|change| {
+        let site = change.alert.labels.get("site").unwrap_or("-");
+        let second = change.at.since(at(0)).as_secs();
+        format!("{site} {} -> {} at {second}", change.from.word(), change.to.word())
+    });
+    told.collect()
+}
+
+#[test]
+fn an_alert_does_not_wait_for_the_interval() {
+    let mut engine = engine(LOAD, Vec::new());
+    assert_eq!(receive(&mut engine, &[load_of("a", 1, 2.0)], 1), ["a inactive -> firing at 1"]);
+    assert_eq!(receive(&mut engine, &[load_of("a", 2, 0.0)], 2), ["a firing -> resolved at 2"]);
+}
+
+#[test]
+fn a_site_that_is_cut_off_holds_up_no_other() {
+    let held = LOAD.replace("expr: load > 1", "expr: load > 1\n    for: 3s");
+    let mut engine = engine(&held, Vec::new());
+    receive(&mut engine, &[load_of("a", 1, 2.0)], 1);
+    receive(&mut engine, &[load_of("b", 1, 2.0)], 1);
+    // b says nothing more: its time stands still, the time of a goes on.
+    assert_eq!(receive(&mut engine, &[load_of("a", 4, 2.0)], 4), ["a pending -> firing at 4"]);
+    assert!(tick(&mut engine, 5).is_empty());
+    // But it stands still no longer than the wait.
+    assert_eq!(tick(&mut engine, 14), ["b pending -> firing at 4"]);
+}
+
+#[test]
+fn a_clock_that_is_ahead_is_not_followed() {
+    let held = LOAD.replace("expr: load > 1", "expr: load > 1\n    for: 30s");
+    let mut engine = engine(&held, Vec::new());
+    receive(&mut engine, &[load_of("a", 1, 2.0)], 1);
+    let received = Received {
+        samples: &[load_of("a", 2, 2.0)],
+        watermark: Some(("gw-1", at(1_000_000))),
+        backfill: false,
+    };
+    let source = MemorySource::new();
+    assert!(engine.receive(received, at(2), &source).transitions.is_empty());
+    assert!(tick(&mut engine, 3).is_empty());
+}
+
+#[test]
+fn what_comes_too_late_pages_nobody_and_resolves_nothing() {
+    let mut engine = engine(LOAD, Vec::new());
+    receive(&mut engine, &[load_of("a", 100, 0.0)], 100);
+    receive(&mut engine, &[load_of("b", 100, 3.0)], 100);
+    tick(&mut engine, 200);
+    let late = |site: &str, second: i64, value: f64| [load_of(site, second, value)];
+    for (second, value) in [(110, 2.0), (111, 5.0), (112, 0.0)] {
+        assert!(receive(&mut engine, &late("a", second, value), 200).is_empty(), "{second}");
+        assert!(receive(&mut engine, &late("b", second, 0.0), 200).is_empty(), "{second}");
+    }
+    let digest: Vec<_> = engine.digest().collect();
+    let [alert] = &digest[..] else { panic!("{digest:?}") };
+    assert_eq!((alert.fired_at, alert.resolved_at), (at(110), Some(at(112))));
+    assert_eq!((alert.labels.get("site"), alert.value), (Some("a"), 2.0));
+    let view = engine.view();
+    let alerts = &view.groups[0].rules[0].alerting.as_ref().unwrap().alerts;
+    let [firing] = &alerts[..] else { panic!("{alerts:?}") };
+    assert_eq!((firing.labels.get("site"), firing.state), (Some("b"), AlertState::Firing));
+    // News are news again.
+    assert_eq!(receive(&mut engine, &late("a", 201, 2.0), 201), ["a inactive -> firing at 201"]);
+}
+
+#[test]
+fn rules_that_cannot_be_pushed_are_named() {
+    let text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: load > 1\n  - alert: B\n    expr: max_over_time(rate(load[1m])[5m:10s]) > 1\n";
+    let engine = engine(text, Vec::new());
+    let fallbacks = engine.fallbacks();
+    let [only] = &fallbacks[..] else { panic!("{fallbacks:?}") };
+    assert_eq!(&*only.rule, "g/B");
+    assert!(only.obstacle.to_string().contains("subquery"));
+}
+
+#[test]
+fn what_came_and_went_is_forgotten() {
+    let mut engine = engine(LOAD, Vec::new());
+    let source = MemorySource::new();
+    for round in 0..40 {
+        let now = round * 100;
+        let samples: Vec<(Labels, Sample)> = (0..60)
+            .map(|number| {
+                let device = format!("d{round}-{number}");
+                let labels = [("tenant", "t"), ("site", "a"), ("device", &*device)];
+                let sample = Sample { time: at(now), value: Ok(2.0) };
+                (Labels::metric("load", labels), sample)
+            })
+            .collect();
+        let received = Received { samples: &samples, watermark: None, backfill: false };
+        engine.receive(received, at(now), &source);
+        for second in 0..30 {
+            engine.tick(at(now + second), &source);
+        }
+    }
+    assert!(engine.usage().memory.series < 1500, "{:?}", engine.usage());
+    let view = engine.view();
+    let alerts = view.groups[0].rules[0].alerting.as_ref().unwrap().alerts.len();
+    assert_eq!(alerts, 2400, "they are held");
+}

@@ -1,0 +1,274 @@
+//! Selectors: rows that read series, with or without a window over their past.
+
+use hallwatch_model::Timestamp;
+use hallwatch_model::sample::is_missing;
+
+use super::node::{ABSENT, Node, NodeId, Out, Slot, at, number};
+use super::scalar::scalar;
+use super::series::Track;
+use super::timers::Timers;
+use crate::error::Error;
+use crate::functions::moving::{Counter, Extreme};
+use crate::functions::window::{self, Window};
+use crate::matchers::Matchers;
+
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub(super) matchers: Matchers,
+    /// Milliseconds into the past, not negative.
+    pub(super) offset: i64,
+    pub(super) kind: Kind,
+    pub(super) rows: Vec<Row>,
+    drops_name: bool,
+    error: Option<(&'static str, &'static str, f64)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// The last value.
+    Value,
+    /// The time of the last value, in seconds.
+    Stamp,
+    /// A function of the values in a time window (milliseconds).
+    Window { range: i64, over: Over },
+}
+
+/// A function over a window, and the scalars it takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Over {
+    Plain(window::Function),
+    Counter {
+        per_second: bool,
+    },
+    /// `delta`, which changes with time alone as `rate` does.
+    Extrapolated(window::Function),
+    Extreme {
+        largest: bool,
+    },
+    Quantile(NodeId),
+    Predict(NodeId),
+    Smooth(NodeId, NodeId),
+    /// 1 when there is anything.
+    Presence,
+}
+
+impl Over {
+    /// Whether the value changes from one moment to the next.
+    pub(super) fn is_timed(self) -> bool {
+        matches!(self, Self::Counter { .. } | Self::Extrapolated(_) | Self::Predict(_))
+    }
+}
+
+/// One series in one selector.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) series: u32,
+    pub(super) queued: bool,
+    /// Samples were put between others: what was kept of the window is wrong.
+    pub(super) reset: bool,
+    /// When it will be looked at again; in the past when no timer runs.
+    pub(super) armed: i64,
+    moving: Moving,
+}
+
+#[derive(Debug)]
+enum Moving {
+    None,
+    Counter(Box<Counter>),
+    Extreme(Box<Extreme>),
+}
+
+/// What a leaf needs to know beside its rows.
+pub(super) struct Moment<'a> {
+    pub(super) now: i64,
+    pub(super) lookback: i64,
+    pub(super) series: &'a [Track],
+    pub(super) node: NodeId,
+}
+
+impl Leaf {
+    pub(super) fn new(matchers: Matchers, offset: i64, kind: Kind, drops_name: bool) -> Self {
+        Self { matchers, offset, kind, rows: Vec::new(), drops_name, error: None }
+    }
+
+    /// How far back it reads values of windows, and samples of selectors, in milliseconds.
+    pub(super) fn reach(&self, lookback: i64) -> (i64, i64) {
+        match &self.kind {
+            Kind::Window { range, .. } => (range.saturating_add(self.offset).max(1), 0),
+            _ if self.offset > 0 => (0, lookback.saturating_add(self.offset)),
+            _ => (0, 0),
+        }
+    }
+
+    pub(super) fn add(&mut self, series: u32, track: &Track, out: &mut Out) -> Slot {
+        self.rows.push(Row {
+            series,
+            queued: false,
+            reset: false,
+            armed: i64::MIN,
+            moving: Moving::None,
+        });
+        out.row(track.labels.clone(), self.drops_name)
+    }
+
+    pub(super) fn process(
+        &mut self,
+        below: &[Node],
+        inbox: &[(u8, Slot)],
+        refresh: bool,
+        moment: &Moment<'_>,
+        (out, timers): (&mut Out, &mut Timers),
+    ) {
+        let factors = self.factors(below, moment.now);
+        if refresh || inbox.iter().any(|(port, _)| *port > 0) {
+            for slot in 0..number(self.rows.len()) {
+                self.row(slot, factors, moment, (out, timers));
+            }
+            return;
+        }
+        for (_, slot) in inbox {
+            self.row(*slot, factors, moment, (out, timers));
+        }
+    }
+
+    /// The scalars that the function takes; notes when they are out of bounds.
+    fn factors(&mut self, below: &[Node], now: i64) -> (f64, f64) {
+        let Kind::Window { over, .. } = &self.kind else { return (0.0, 0.0) };
+        match over {
+            Over::Quantile(q) | Over::Predict(q) => (scalar(below, *q, now), 0.0),
+            Over::Smooth(smoothing, trend) => {
+                let (a, b) = (scalar(below, *smoothing, now), scalar(below, *trend, now));
+                let bad = |value: f64| value <= 0.0 || value >= 1.0;
+                self.error = match (bad(a), bad(b)) {
+                    (true, _) => Some(("smoothing", "sf", a)),
+                    (_, true) => Some(("trend", "tf", b)),
+                    _ => None,
+                };
+                (a, b)
+            }
+            _ => (0.0, 0.0),
+        }
+    }
+
+    pub(super) fn error(&self) -> Option<Error> {
+        self.error.map(|(what, symbol, value)| Error::Factor { what, symbol, value })
+    }
+
+    fn row(
+        &mut self,
+        slot: Slot,
+        factors: (f64, f64),
+        moment: &Moment<'_>,
+        (out, timers): (&mut Out, &mut Timers),
+    ) {
+        let row = &mut self.rows[at(slot)];
+        row.queued = false;
+        let track = &moment.series[at(row.series)];
+        let time = moment.now.saturating_sub(self.offset);
+        let (value, next) = match &self.kind {
+            Kind::Window { range, over } => {
+                let factors = (factors.0, factors.1, moment.now);
+                let (value, next) = windowed(row, track, (time, *range), *over, factors);
+                (value, next.map(|next| next.saturating_add(self.offset)))
+            }
+            kind => {
+                let (sample, entering) = if self.offset == 0 {
+                    (track.last, None)
+                } else {
+                    let times = track.history.times();
+                    let until = times.partition_point(|at| *at <= time);
+                    let sample =
+                        until.checked_sub(1).map(|at| (times[at], track.history.values()[at]));
+                    (sample, times.get(until).copied())
+                };
+                let fresh = sample.filter(|(at, value)| {
+                    *at > time.saturating_sub(moment.lookback) && !is_missing(*value)
+                });
+                let expires = fresh.map(|(at, _)| at.saturating_add(moment.lookback));
+                let next = match (expires, entering) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+                let value = fresh.map_or(ABSENT, |(at, value)| match kind {
+                    Kind::Stamp => Timestamp::from_millis(at).as_seconds(),
+                    _ => value,
+                });
+                (value, next.map(|next| next.saturating_add(self.offset)))
+            }
+        };
+        out.set(slot, value);
+        // A timer that runs out earlier will look again.
+        if let Some(next) = next
+            && !(row.armed > moment.now && row.armed <= next)
+        {
+            row.armed = next;
+            timers.add(next, moment.node, slot);
+        }
+    }
+}
+
+/// The value of a window that ends at `end`, and when a sample next leaves or enters it.
+fn windowed(
+    row: &mut Row,
+    track: &Track,
+    (end, range): (i64, i64),
+    over: Over,
+    (a, b, now): (f64, f64, i64),
+) -> (f64, Option<i64>) {
+    if std::mem::take(&mut row.reset) {
+        row.moving = Moving::None;
+    }
+    let start = end.saturating_sub(range);
+    let all = track.samples.times();
+    let from = if all.first().is_none_or(|first| *first > start) {
+        0
+    } else {
+        all.partition_point(|time| *time <= start)
+    };
+    let to = if all.last().is_some_and(|last| *last <= end) {
+        all.len()
+    } else {
+        all.partition_point(|time| *time <= end)
+    };
+    let to = to.max(from);
+    let (times, values) = (&all[from..to], &track.samples.values()[from..to]);
+    let entering = all.get(to).copied();
+    if times.is_empty() {
+        return (ABSENT, entering);
+    }
+    let number = track.samples.first() + from;
+    let window = Window { times, values, start, end };
+    let value = match over {
+        Over::Plain(f) | Over::Extrapolated(f) => f(&window),
+        Over::Counter { per_second } => {
+            if !matches!(row.moving, Moving::Counter(_)) {
+                row.moving = Moving::Counter(Box::new(Counter::new(per_second)));
+            }
+            match &mut row.moving {
+                Moving::Counter(counter) => counter.value(number, &window),
+                _ => None,
+            }
+        }
+        Over::Extreme { largest } => {
+            if !matches!(row.moving, Moving::Extreme(_)) {
+                row.moving = Moving::Extreme(Box::new(Extreme::new(largest)));
+            }
+            match &mut row.moving {
+                Moving::Extreme(extreme) => extreme.value(number, &window),
+                _ => None,
+            }
+        }
+        Over::Quantile(_) => window::quantile_over_time(&window, a),
+        Over::Predict(_) => window::predict_linear(&window, now, a),
+        Over::Smooth(..) => window::smooth(&window, a, b),
+        Over::Presence => Some(1.0),
+    };
+    // Timed values are calculated at every tick anyway.
+    let leaving = times.first().map(|first| first.saturating_add(range));
+    let next = match (leaving, entering) {
+        _ if over.is_timed() => None,
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    (value.unwrap_or(ABSENT), next)
+}

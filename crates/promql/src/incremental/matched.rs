@@ -1,0 +1,131 @@
+//! Groups of rows that belong together: by the labels of a grouping, or of a match.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hallwatch_model::Labels;
+use hallwatch_model::labels::METRIC_NAME;
+
+use super::node::{Node, NodeId, Slot, at, name, number};
+
+/// No group, no row.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Which labels make a group.
+#[derive(Clone, Debug)]
+pub(super) enum Key {
+    /// Only these.
+    Only(Vec<Arc<str>>),
+    /// All but these and the metric name.
+    AllBut(Vec<Arc<str>>),
+    /// All but this one: the metric name stays.
+    AllButOne(&'static str),
+}
+
+impl Key {
+    pub(super) fn of(&self, labels: &Labels) -> Labels {
+        let named = |names: &[Arc<str>], name: &str| names.iter().any(|known| &**known == name);
+        labels.without(|name| match self {
+            Self::Only(names) => !named(names, name),
+            Self::AllBut(names) => name == METRIC_NAME || named(names, name),
+            Self::AllButOne(dropped) => name == *dropped,
+        })
+    }
+}
+
+/// The groups that were met, numbered, and which rows of an input are in which.
+#[derive(Debug)]
+pub(super) struct Groups {
+    key: Key,
+    by_labels: HashMap<Labels, u32>,
+    pub(super) labels: Vec<Labels>,
+}
+
+impl Groups {
+    pub(super) fn new(key: Key) -> Self {
+        Self { key, by_labels: HashMap::new(), labels: Vec::new() }
+    }
+
+    /// The group of a row; `known` remembers it.
+    pub(super) fn of(
+        &mut self,
+        known: &mut Vec<u32>,
+        nodes: &[Node],
+        node: NodeId,
+        slot: Slot,
+    ) -> u32 {
+        let place = at(slot);
+        if known.len() <= place {
+            known.resize(place + 1, NONE);
+        }
+        if known[place] == NONE {
+            let labels = self.key.of(name(nodes, node, slot).0);
+            let next = number(self.labels.len());
+            known[place] = match self.by_labels.get(&labels) {
+                Some(group) => *group,
+                None => {
+                    self.by_labels.insert(labels.clone(), next);
+                    self.labels.push(labels);
+                    next
+                }
+            };
+        }
+        known[place]
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.labels.len() * (size_of::<Labels>() * 2 + 64)
+    }
+}
+
+/// The rows of a group that have a value, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members(pub(super) Vec<Slot>);
+
+impl Members {
+    /// Takes note of whether a row has a value; whether that is new.
+    pub(super) fn update(&mut self, slot: Slot, present: bool) -> bool {
+        match (self.0.binary_search(&slot), present) {
+            (Err(at), true) => {
+                self.0.insert(at, slot);
+                true
+            }
+            (Ok(at), false) => {
+                self.0.remove(at);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The rows of both sides of an operation, by what they are matched on.
+#[derive(Debug)]
+pub(super) struct Matched {
+    pub(super) groups: Groups,
+    group_of: [Vec<u32>; 2],
+    pub(super) members: Vec<[Members; 2]>,
+}
+
+impl Matched {
+    pub(super) fn new(key: Key) -> Self {
+        Self { groups: Groups::new(key), group_of: Default::default(), members: Vec::new() }
+    }
+
+    /// The group of a row of a side.
+    pub(super) fn group(&mut self, nodes: &[Node], node: NodeId, (side, slot): (u8, Slot)) -> u32 {
+        let known = &mut self.group_of[usize::from(side)];
+        let group = self.groups.of(known, nodes, node, slot);
+        if self.members.len() <= at(group) {
+            self.members.resize(at(group) + 1, Default::default());
+        }
+        group
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let members = self.members.iter().flatten().map(|members| members.0.capacity() * 4 + 24);
+        self.groups.bytes()
+            + members.sum::<usize>()
+            + self.group_of.iter().map(|known| known.capacity() * 4).sum::<usize>()
+    }
+}
