@@ -98,7 +98,6 @@ mod tests {
             ("x > ignoring (device) y", true),
             ("x > ignoring (site) y", false),
             ("x * on (site) group_left (room) y", true),
-            ("x * on (site) group_left (site) y", false),
             ("x or on (device) y", false),
             ("x or y", true),
             ("x > scalar(y)", false),
