@@ -81,9 +81,13 @@ impl Drop for Process {
 
 /// The binary `name` of this workspace, beside the test that runs.
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this test has a path");
-    let directory = test.ancestors().nth(2).expect("target/debug/deps/test");
-    let path = directory.join(name);
+    let this = std::env::current_exe().expect("this program has a path");
+    // A test is in target/debug/deps, a benchmark in target/release.
+    let directories = this.ancestors().skip(1).take(2);
+    let path = directories
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| this.with_file_name(name));
     assert!(path.exists(), "{} is not built: run tests/run, or cargo build", path.display());
     path
 }
