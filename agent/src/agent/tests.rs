@@ -1,6 +1,8 @@
 //! The decisions as a whole, without a world.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex};
 
 use hallwatch_config::Source;
 use hallwatch_modbus::Data;
@@ -24,6 +26,37 @@ url = "mqtt://h"
 name = "meter-1"
 modbus_tcp = { address = "h:502", profile = "schneider_pm5500" }
 "#;
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// All lines that were logged while `run` ran.
+    fn of(run: impl FnOnce()) -> Vec<String> {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, run);
+        let text = log.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 struct Stage {
     agent: Agent,
@@ -352,4 +385,33 @@ fn a_new_store_is_sent_everything_that_is_kept_once() {
     stage.ack("c-1", &ack);
     stage.ack("c-1", &ack);
     assert_eq!(replays(&mut stage), 1);
+}
+
+#[test]
+fn what_is_refused_is_logged_with_what_the_device_sent_but_not_every_second() {
+    let mut stage = Stage::new();
+    // Two registers of 0x7f00 are the single float 0x7f007f00, some 10^38: no current, no hertz.
+    let lines = Log::of(|| {
+        stage.poll(0);
+        for _ in 0..700 {
+            stage.pass(1_000);
+            stage.poll(0x7f00);
+        }
+    });
+    let of = |point: &str| -> Vec<&String> {
+        lines.iter().filter(|line| line.contains(&format!("point=\"{point}\" "))).collect()
+    };
+    let [first, summary] = of("frequency")[..] else { panic!("{lines:?}") };
+    assert!(first.contains("WARN"), "{first}");
+    for (line, count) in [(first, "count=1"), (summary, "count=600")] {
+        for part in ["device=\"meter-1\"", "raw=\"0x7f007f00\"", "limits=\"0 to 100\"", count] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        // 2^127 × (1 + 0x7f00 / 2^23).
+        assert!(line.contains("value=1.70800605"), "{line}");
+    }
+    assert_eq!(of("current_l1").len(), 2);
+    // What was refused is missing, for that reason.
+    let told = lines.iter().filter(|line| line.contains("out of range")).count();
+    assert_eq!(told % 2, 0);
 }

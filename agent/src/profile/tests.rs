@@ -79,8 +79,11 @@ fn word_order_is_of_the_point_and_has_a_default() {
 fn scale_factors_ratings_and_ratios() {
     // A scale factor of -1 (0xffff), a ratio of 40, a load of 75 % of a rating of 20.5 kW.
     let text = r#"
-        [parameters]
-        ct_ratio = 40
+        [parameters.ct_ratio]
+        default = 40
+        min = 1
+        max = 100
+        help = "the transformers'"
         [[point]]
         name = "sf"
         address = 4
@@ -129,7 +132,12 @@ fn scale_factors_ratings_and_ratios() {
     let parameters = [("ct_ratio".to_owned(), 1.0)].into();
     let placed = profile.placed(&Placement { parameters, ..Placement::default() }).unwrap();
     assert_eq!(found(&placed, &[2301, 205, 75, 2, 0xffff])[2], Ok(51251.0));
-    assert_eq!(profile.parameters().collect::<Vec<_>>(), [("ct_ratio", 40.0)]);
+    // A second placement, by the addresses of the device, leaves them.
+    let again = placed.placed(&Placement::default()).unwrap();
+    assert_eq!(found(&again, &[2301, 205, 75, 2, 0xffff])[2], Ok(51251.0));
+    let parameters = [("ct_ratio".to_owned(), 0.0)].into();
+    let error = profile.placed(&Placement { parameters, ..Placement::default() }).unwrap_err();
+    assert_eq!(error.to_string(), "the parameter `ct_ratio` cannot be 0: it is from 1 to 100");
     let parameters = [("pt_ratio".to_owned(), 1.0)].into();
     let error = profile.placed(&Placement { parameters, ..Placement::default() }).unwrap_err();
     assert_eq!(error.to_string(), "the profile has no parameter `pt_ratio`");
@@ -250,6 +258,105 @@ fn fields_long_lists_and_members_of_enumerations() {
             (r#"ats_mode{mode="auto"}"#, Ok(0.0)),
         ],
     );
+}
+
+#[test]
+fn a_state_of_some_members_of_an_enumeration() {
+    let text = r#"
+        [[point]]
+        name = "source"
+        address = 0
+        type = "u16"
+        not_available = [0xffff]
+        states = [
+            { metric = "ups_on_battery", active = [3, "7-8"], known = ["0-3", 5, 7, 8], not_available = [6] },
+            { metric = "ups_on_bypass", bit = 4, width = 4, active = [1], known = [0, 1] },
+        ]
+        "#;
+    let profile = parse(text).unwrap();
+    let value = |word: u16| -> Vec<Value> {
+        values(&profile, 0, &[word]).into_iter().map(|(_, value)| value).collect()
+    };
+    let (no, yes) = (Ok(0.0), Ok(1.0));
+    for (word, battery) in [(0, no), (2, no), (3, yes), (5, no), (7, yes), (8, yes)] {
+        assert_eq!(value(word), [battery, no], "{word}");
+    }
+    // What no list has, what means that there is none, and the sentinel of the whole register.
+    assert_eq!(value(4), [Err(Missing::OutOfRange), no]);
+    assert_eq!(value(6), [Err(Missing::NotAvailable), no]);
+    assert_eq!(value(0xffff), [Err(Missing::NotAvailable); 2]);
+    assert_eq!(value(0x13), [Err(Missing::OutOfRange), yes]);
+    assert_eq!(value(0x23), [Err(Missing::OutOfRange); 2]);
+    // In the log it says what was there.
+    let refused = answers(profile.reads(), 0, &[4]);
+    let refused: Vec<_> = profile.refused(&refused).iter().map(ToString::to_string).collect();
+    assert_eq!(refused, ["`source` is out of range: the device sent 0x4"]);
+}
+
+#[test]
+fn what_the_installation_decides() {
+    let text = |parameter: &str| {
+        format!(
+            r#"
+        [parameters.exponent]
+        {parameter}
+        [[point]]
+        name = "a"
+        address = 0
+        type = "i16"
+        exponent = "exponent"
+        metric = "environment_temperature_celsius"
+        "#
+        )
+    };
+    let profile = parse(&text("required = true\nvalues = [-1, 0]\nhelp = \"the scale\"")).unwrap();
+    let [parameter] = profile.parameters() else { panic!() };
+    assert_eq!((parameter.default, parameter.help.as_str()), (None, "the scale"));
+    assert_eq!(parameter.allowed.to_string(), "one of -1, 0");
+    // Nobody said it: there is no number to be wrong by a factor of ten.
+    assert_eq!(values(&profile, 0, &[235])[0].1, Err(Missing::NotAvailable));
+    let set = |value: f64| {
+        let parameters = [("exponent".to_owned(), value)].into();
+        profile.placed(&Placement { parameters, ..Placement::default() })
+    };
+    assert_eq!(values(&set(-1.0).unwrap(), 0, &[235])[0].1, Ok(23.5));
+    let error = set(-2.0).unwrap_err().to_string();
+    assert_eq!(error, "the parameter `exponent` cannot be -2: it is one of -1, 0");
+    for (parameter, message) in [
+        ("help = \"x\"\nmin = 0\nmax = 1", "`exponent` has either a default or is required"),
+        (
+            "help = \"x\"\ndefault = 1\nrequired = true\nmin = 0\nmax = 1",
+            "`exponent` has either a default or is required",
+        ),
+        ("help = \"x\"\ndefault = 1\nmin = 0", "nothing says what `exponent` can be"),
+        ("help = \"x\"\ndefault = 1\nmin = 2\nmax = 1", "nothing says what `exponent` can be"),
+        ("help = \"x\"\ndefault = 1\nvalues = []", "nothing says what `exponent` can be"),
+        ("help = \"x\"\ndefault = 3\nmin = 0\nmax = 1", "3 is not from 0 to 1"),
+        ("default = 1\nmin = 0\nmax = 1", "`help` is missing in `parameters.exponent`"),
+    ] {
+        assert_eq!(parse(&text(parameter)).unwrap_err(), message, "{parameter}");
+    }
+}
+
+#[test]
+fn what_has_no_values_is_asked_who_it_is() {
+    let text = r#"
+        [[point]]
+        name = "serial"
+        address = 7
+        type = "text"
+        length = 2
+        identity = "serial"
+        "#;
+    let profile = parse(text).unwrap();
+    assert_eq!(profile.series().len(), 0);
+    let reads = |reads: &[Read]| -> Vec<_> {
+        reads.iter().map(|read| (read.address(), read.count())).collect()
+    };
+    // Whether it answers is all that there is to know again and again.
+    assert_eq!(reads(profile.reads()), [(7, 2)]);
+    assert_eq!(reads(profile.identity_reads()), [(7, 2)]);
+    assert!(profile.samples(&[Ok(Data::Registers([0x4142, 0x4344].into()))]).is_empty());
 }
 
 #[test]
@@ -508,6 +615,28 @@ fn mistakes_have_their_messages() {
         (
             point("type = \"u16\"\nrepeat = { count = 3, step = 40000 }"),
             "copy `3` is past address 65535",
+        ),
+        (
+            point("type = \"u16\"\nstates = [{ metric = \"ups_on_battery\", active = [3] }]"),
+            "`known` is missing in `point.states`",
+        ),
+        (
+            point(
+                "type = \"u16\"\nstates = [{ metric = \"ups_on_battery\", active = [3], known = [1, 2] }]",
+            ),
+            "a value is active and not known",
+        ),
+        (
+            point(
+                "type = \"u16\"\nstates = [{ metric = \"ups_on_battery\", active = [1], known = [1, 2], not_available = [2] }]",
+            ),
+            "a value is known and not there",
+        ),
+        (
+            point(
+                "type = \"u16\"\nstates = [{ metric = \"ups_load_ratio\", active = [1], known = [1, 2] }]",
+            ),
+            "`ups_load_ratio` is a metric of another kind",
         ),
         (point("type = \"u16\"\nshow = \"hex\""), "nothing to show"),
         (point("type = \"u16\"\nmeans = [{ value = 1 }]"), "`raw` names no numbers"),
