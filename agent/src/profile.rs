@@ -23,7 +23,7 @@
 //! [[fingerprint]]                     # how `scan` knows it; one that fits is enough
 //! table = "holding"
 //! address = 35168
-//! length = 2                          # with `text`; `values` have `type = "u16"` or `"u32"`
+//! length = 2                          # with `text`; `values` have a `type`: u16, u32, u64
 //! text = "B23"                        # is contained; or `values = [0x4150]`
 //!
 //! [[fingerprint]]

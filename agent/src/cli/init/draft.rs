@@ -75,6 +75,7 @@ impl Default for Device {
             profile: profile.map(|(name, _)| (*name).to_owned()).unwrap_or_default(),
             address: "127.0.0.1:502".into(),
             unit: "1".into(),
+            parameters: Vec::new(),
         }
     }
 }
