@@ -241,6 +241,32 @@ fn deepsea_gencomm() {
         assert_eq!(found[series], Err(Missing::NotAvailable), "{series}");
     }
     assert_eq!(found["generator_run_seconds_total"], Ok(4_294_967_287.0));
+    // The second code is "over range", the third "under range"; the fourth is a faulty transducer.
+    let found = read_from(
+        &profile("deepsea_gencomm"),
+        &[
+            (H, 1024, &[0xfffe, 0x7ffd, 0x7ffc, 0xfffd]),
+            (H, 1032, &[0xffff, 0xfffe, 0xffff, 0xfffc]),
+            (H, 1052, &[0x7fff, 0xfffd, 0x7fff, 0xfffc]),
+            (H, 1558, &[0x7ffe]),
+            (H, 1800, &[0xffff, 0xfffb]),
+        ],
+    );
+    for (series, missing) in [
+        ("generator_oil_pressure_pascals", Missing::OutOfRange),
+        ("generator_coolant_temperature_celsius", Missing::OutOfRange),
+        ("generator_oil_temperature_celsius", Missing::NotAvailable),
+        ("generator_fuel_level_ratio", Missing::OutOfRange),
+        (r#"generator_voltage_volts{phase="l1"}"#, Missing::OutOfRange),
+        (r#"generator_voltage_volts{phase="l2"}"#, Missing::NotAvailable),
+        (r#"generator_active_power_watts{phase="l1"}"#, Missing::OutOfRange),
+        (r#"generator_active_power_watts{phase="l2"}"#, Missing::NotAvailable),
+        ("generator_load_ratio", Missing::OutOfRange),
+        ("generator_energy_joules_total", Missing::NotAvailable),
+    ] {
+        assert_eq!(found[series], Err(missing), "{series}");
+    }
+    let found = read_from(&profile("deepsea_gencomm"), &[(H, 772, &[8])]);
     assert_eq!(found[r#"generator_alarm{alarm="emergency_stop"}"#], Ok(0.0));
     // A mode that no list has.
     assert_eq!(found[r#"generator_mode{mode="stop"}"#], Err(Missing::OutOfRange));
@@ -412,8 +438,7 @@ fn apc_smart_ups_by_state() {
         (H, 564, &[0x4153, 0x3230, 0x3531, 0x3233, 0x3420]),
         (H, 596, &[0x7261, 0x636b, 0x2031]),
     ];
-    let answers: Vec<_> =
-        ups.identity_reads().iter().map(|read| Ok(answer(words, read))).collect();
+    let answers: Vec<_> = ups.identity_reads().iter().map(|read| Ok(answer(words, read))).collect();
     let expected = [
         ("firmware", "UPS 04.1"),
         ("model", "Smart-UPS"),

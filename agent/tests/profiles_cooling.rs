@@ -480,10 +480,8 @@ fn scion_thp_probe() {
 
 #[test]
 fn stulz_air_booster2() {
-    let unit = with(
-        "stulz_air_booster2",
-        &[("temperature_exponent", 0.0), ("pressure_exponent", 0.0)],
-    );
+    let unit =
+        with("stulz_air_booster2", &[("temperature_exponent", 0.0), ("pressure_exponent", 0.0)]);
     check_of(
         &unit,
         &[
@@ -534,10 +532,7 @@ fn stulz_air_booster2() {
     }
     // 23.5 °C in tenths, 75 °F and -21 °C are no temperatures in whole degrees Celsius; -2 and -1 °C
     // are; 101 %.
-    let found = read_from(
-        &unit,
-        &[(H, 256, &[235, 75, 0xffeb, 0xfffe, 0xffff]), (H, 262, &[101])],
-    );
+    let found = read_from(&unit, &[(H, 256, &[235, 75, 0xffeb, 0xfffe, 0xffff]), (H, 262, &[101])]);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="2"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="3"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="1"}"#], OUT_OF_RANGE);

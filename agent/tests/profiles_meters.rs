@@ -148,6 +148,9 @@ fn an_abb_b23_says_who_it_is() {
         [("serial", "1000000"), ("firmware", "B2.10.0"), ("model", "B23")]
             .map(|(what, text)| (what, text.to_owned()))
     );
+    // All ones are no number.
+    let unnumbered: &Words = &[(H, 35072, &[0xffff, 0xffff]), (H, 35168, &[0x4232, 0x3320])];
+    assert_eq!(identity(&profile, unnumbered), [("model", "B23".to_owned())]);
     // The type in four characters: "B21 ", "B23 ", "B24 "; "B22 " is another meter.
     let cases = [(0x3120, true), (0x3320, true), (0x3420, true), (0x3220, false)];
     for (word, fits) in cases {

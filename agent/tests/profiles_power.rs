@@ -1246,6 +1246,10 @@ fn phoenix_contact_quint4_ups() {
     assert_eq!(cold["ups_battery_charge_ratio"], Err(Missing::OutOfRange));
     let none = read_from(&profile(name), &[]);
     assert_eq!(none["ups_battery_temperature_celsius"], Err(Missing::OutOfRange));
+    // 40001 = 156 × 256 + 65 thousandths are no voltage of a supply of 24 V.
+    let high = read_from(&profile(name), &[(I, 8198, &[0x9c41]), (I, 8202, &[0x9c41])]);
+    assert_eq!(high["ups_output_voltage_volts"], Err(Missing::OutOfRange));
+    assert_eq!(high["ups_battery_voltage_volts"], Err(Missing::OutOfRange));
     each_bit(name, 8192, "ups_", &[(0x0004, "on_battery"), (0x0020, "battery_charging")]);
     each_bit(
         name,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use hallwatch_config::Source;
 use hallwatch_modbus::Data;
 use hallwatch_model::wire::{decode_batch, decode_describe, decode_status, encode_ack};
-use hallwatch_model::{Ack, Gap};
+use hallwatch_model::{Ack, Gap, Missing};
 
 use super::*;
 use crate::config::DeviceSource;
@@ -67,7 +67,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let config = Config::parse(&Source::new("agent.toml", TEXT)).unwrap();
+        Self::of("schneider_pm5500")
+    }
+
+    /// With a device of this profile.
+    fn of(profile: &str) -> Self {
+        let text = TEXT.replace("schneider_pm5500", profile);
+        let config = Config::parse(&Source::new("agent.toml", text)).unwrap();
         let opened = Opened {
             boot: 7,
             dictionary: 9,
@@ -385,6 +391,65 @@ fn a_new_store_is_sent_everything_that_is_kept_once() {
     stage.ack("c-1", &ack);
     stage.ack("c-1", &ack);
     assert_eq!(replays(&mut stage), 1);
+}
+
+/// The last value of the series of this name in what is sent.
+#[derive(Default)]
+struct Heard {
+    ids: Vec<hallwatch_model::SeriesId>,
+    last: Option<hallwatch_model::Value>,
+}
+
+impl Heard {
+    fn hear(&mut self, name: &str, actions: &[Action]) {
+        for action in actions {
+            match action {
+                Action::Publish(message) if message.topic.contains("/describe/") => {
+                    let series = decode_describe(&message.payload).unwrap().series;
+                    let named =
+                        series.into_iter().filter(|(_, labels)| labels.name() == Some(name));
+                    self.ids.extend(named.map(|(id, _)| id));
+                }
+                Action::Send { message, .. } => {
+                    let readings = decode_batch(&message.payload).unwrap().readings.readings;
+                    let mut named =
+                        readings.iter().filter(|reading| self.ids.contains(&reading.series));
+                    self.last = named.next_back().map(|reading| reading.value).or(self.last);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_device_that_only_says_who_it_is_is_up_while_it_answers() {
+    let mut stage = Stage::of("shelly_gen2_info");
+    stage.connect();
+    let mut up = Heard::default();
+    for _ in 0..5 {
+        stage.poll(0x4141);
+        up.hear("device_up", &stage.pass(1_000));
+    }
+    assert_eq!(up.last, Some(Ok(1.0)));
+    // An exception is an answer, too.
+    let answer = |stage: &mut Stage, missing| {
+        let time = now(stage.millis).time;
+        let took = Duration::from_millis(1);
+        stage.event(Event::Polled(Polled { device: 0, answers: vec![Err(missing)], time, took }));
+        stage.pass(1_000)
+    };
+    for _ in 0..5 {
+        up.hear("device_up", &answer(&mut stage, Missing::Exception(2)));
+    }
+    assert_eq!(up.last, Some(Ok(1.0)));
+    for _ in 0..5 {
+        up.hear("device_up", &answer(&mut stage, Missing::Timeout));
+    }
+    assert_eq!(up.last, Some(Ok(0.0)));
+    stage.poll(0x4141);
+    up.hear("device_up", &stage.pass(1_000));
+    assert_eq!(up.last, Some(Ok(1.0)));
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use hallwatch_config::{FromValue, Invalid, Section, Source as Text, Spanned, Value, read};
 use hallwatch_modbus::plan::Limits;
 
+use super::parameter::{Parameter, parameters};
 use super::place::{Home, Map, Placement, PlacementError, Point};
 use super::point::{self, Defaults, Entry, TABLES};
 use super::series::{Operand, Patterns, Series, Terms, Valid};
-use super::parameter::{Parameter, parameters};
 use super::{Confidence, Identity, Profile, hints};
 
 /// What a device can be.

@@ -154,7 +154,11 @@ fn together(section: &mut Section<'_>, last: u16) -> Option<Draft> {
         known.iter().any(|one| one.start() <= range.end() && range.start() <= one.end())
     };
     for (key, message, is_wrong) in [
-        ("active", "a value is active and not known", !active.iter().all(|one| covers(&known, one))),
+        (
+            "active",
+            "a value is active and not known",
+            !active.iter().all(|one| covers(&known, one)),
+        ),
         ("not_available", "a value is known and not there", not_available.iter().any(meets)),
     ] {
         if is_wrong {

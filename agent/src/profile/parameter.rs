@@ -58,10 +58,8 @@ impl fmt::Display for Allowed {
 /// The parameters of a profile, by name.
 pub(super) fn parameters(root: &mut Section<'_>) -> Vec<Parameter> {
     let sections = root.named_sections("parameters");
-    let mut all: Vec<Parameter> = sections
-        .into_iter()
-        .map(|(name, section)| parameter(name.value, section))
-        .collect();
+    let mut all: Vec<Parameter> =
+        sections.into_iter().map(|(name, section)| parameter(name.value, section)).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }

@@ -217,23 +217,12 @@ impl Map {
         let identity = identity.into_iter().filter(there).collect();
         let identity = self.reads(identity, &spans, &limits)?;
         // Of a device that has no values it is still to be known whether it answers.
-        let polled = if series.is_empty() {
-            identity.clone()
-        } else {
-            self.reads(polled, &spans, &limits)?
-        };
-        Ok(Placed {
-            parameters: self.parameters(&placement.parameters)?,
-            polled,
-            identity,
-            series,
-        })
+        let polled =
+            if series.is_empty() { identity.clone() } else { self.reads(polled, &spans, &limits)? };
+        Ok(Placed { parameters: self.parameters(&placement.parameters)?, polled, identity, series })
     }
 
-    fn parameters(
-        &self,
-        set: &BTreeMap<String, f64>,
-    ) -> Result<Vec<Option<f64>>, PlacementError> {
+    fn parameters(&self, set: &BTreeMap<String, f64>) -> Result<Vec<Option<f64>>, PlacementError> {
         for (name, value) in set {
             let Some(known) = self.parameters.iter().find(|known| known.name == *name) else {
                 return Err(PlacementError::Parameter { name: name.clone() });
