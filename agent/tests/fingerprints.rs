@@ -1,7 +1,6 @@
 //! How `scan` knows a device: each fingerprint fits the registers of its own device, and no device
 //! is taken for another. The words are texts and numbers of the devices' lists, written out by
 //! hand, two letters to a register.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[expect(dead_code, reason = "of its helpers only what a device answers is needed here")]
 mod answers;

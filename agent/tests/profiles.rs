@@ -526,6 +526,9 @@ fn raritan_px3() {
     assert_eq!(profile.identity(&answers), expected.map(|(what, text)| (what, text.to_owned())));
 }
 
+/// Address, series, numbers and their members, a number that is none.
+type Members = (u16, &'static str, &'static [(u16, &'static str)], u16);
+
 #[test]
 fn vertiv_liebert_ds() {
     check(
@@ -581,7 +584,7 @@ fn vertiv_liebert_ds() {
     assert_eq!(found[r#"cooling_running{compressor="1"}"#], Err(Missing::OutOfRange));
     assert_eq!(found["cooling_setpoint_celsius"], Err(Missing::OutOfRange));
     // The enumerations by their numbers, and a number that each does not have.
-    let members: [(u16, &str, &[(u16, &str)], u16); 3] = [
+    let members: [Members; 3] = [
         (
             273,
             "cooling_fan_mode{mode=*}",
