@@ -456,21 +456,21 @@ fn raritan_px3ts() {
         "raritan_px3ts",
         &[(H, 8193, &[2, 1]), (H, 8200, &[0xc020, 0])],
         &[
-            (r#"ats_source_connected{source="inlet_2"}"#, Ok(1.0)),
-            (r#"ats_source_preferred{source="inlet_1"}"#, Ok(1.0)),
+            (r#"ats_inlet_connected{inlet="2"}"#, Ok(1.0)),
+            (r#"ats_inlet_preferred{inlet="1"}"#, Ok(1.0)),
             ("ats_phase_difference_degrees", Ok(-2.5)),
         ],
     );
     // The other way round; an inlet that a transfer switch does not have; 361 degrees.
     let found = read_from(&profile("raritan_px3ts"), &[(H, 8193, &[1, 2])]);
-    assert_eq!(found[r#"ats_source_connected{source="inlet_1"}"#], Ok(1.0));
-    assert_eq!(found[r#"ats_source_connected{source="inlet_2"}"#], Ok(0.0));
-    assert_eq!(found[r#"ats_source_preferred{source="inlet_2"}"#], Ok(1.0));
+    assert_eq!(found[r#"ats_inlet_connected{inlet="1"}"#], Ok(1.0));
+    assert_eq!(found[r#"ats_inlet_connected{inlet="2"}"#], Ok(0.0));
+    assert_eq!(found[r#"ats_inlet_preferred{inlet="2"}"#], Ok(1.0));
     let found =
         read_from(&profile("raritan_px3ts"), &[(H, 8193, &[0, 3]), (H, 8200, &[0x43b4, 0x8000])]);
-    for inlet in ["inlet_1", "inlet_2"] {
+    for inlet in ["1", "2"] {
         for state in ["connected", "preferred"] {
-            let series = format!("ats_source_{state}{{source={inlet:?}}}");
+            let series = format!("ats_inlet_{state}{{inlet={inlet:?}}}");
             assert_eq!(found[&series], Err(Missing::OutOfRange), "{series}");
         }
     }
@@ -568,7 +568,7 @@ fn vertiv_liebert_ds() {
             ("cooling_load_watts", Ok(65_000.0)),
             ("cooling_power_watts", Ok(70_000.0)),
             (r#"cooling_input_voltage_volts{phase="l1l2"}"#, Ok(400.5)),
-            (r#"cooling_fan_mode{mode="manual"}"#, Ok(1.0)),
+            (r#"cooling_fan_control{control="manual"}"#, Ok(1.0)),
             ("cooling_external_control", Ok(1.0)),
             (r#"cooling_state_reason{reason="alarm"}"#, Ok(1.0)),
             ("cooling_maintenance_ratio", Ok(0.12)),
@@ -587,7 +587,7 @@ fn vertiv_liebert_ds() {
     let members: [Members; 3] = [
         (
             273,
-            "cooling_fan_mode{mode=*}",
+            "cooling_fan_control{control=*}",
             &[(0, "auto"), (1, "manual"), (2, "economy"), (4, "delta")],
             3,
         ),
@@ -648,6 +648,23 @@ fn every_profile_file_is_shipped_and_right() {
         assert_eq!(profile.is_unverified(), UNVERIFIED.contains(&name), "{name}");
     }
     assert!(Profile::named("no_such_device").is_none());
+}
+
+/// The shipped rules page on these; a profile that lacks one does so because its map does.
+#[test]
+fn every_ups_says_that_it_is_on_battery_and_that_the_battery_is_low() {
+    for (metric, without) in [
+        ("ups_on_battery", &["eaton_pxgx_ups"][..]),
+        ("ups_battery_low", &["eaton_master_ups_status", "eaton_pxgx_ups"]),
+    ] {
+        let silent: Vec<&str> = ALL
+            .iter()
+            .filter(|one| one.kind == "ups")
+            .filter(|one| one.series().iter().all(|series| series.metric.name != metric))
+            .map(|one| one.name.as_str())
+            .collect();
+        assert_eq!(silent, without, "{metric}");
+    }
 }
 
 #[test]
