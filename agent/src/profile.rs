@@ -23,16 +23,18 @@
 //! [[fingerprint]]                     # how `scan` knows it; one that fits is enough
 //! table = "holding"
 //! address = 35168
-//! length = 2                          # with `text`; `values` have `type = "u16"` or `"u32"`
+//! length = 2                          # with `text`; `values` have a `type`: u16, u32, u64
 //! text = "B23"                        # is contained; or `values = [0x4150]`
 //!
 //! [[fingerprint]]
 //! object = 0                          # of the identification by function 43
 //! text = "Raritan"
 //!
-//! [parameters]                        # numbers that a site may set otherwise
-//! ct_ratio = 1
-//! fahrenheit = 0
+//! [parameters.ct_ratio]               # a number that the installation decides
+//! default = 1                         # or `required = true`: then a site has to set it
+//! min = 1                             # `min` and `max`, or `values = [0, 1]`
+//! max = 10000
+//! help = "what it means"
 //!
 //! [limits]                            # all optional
 //! max_registers = 40
@@ -86,7 +88,9 @@
 //! round). `flags = [{ bit, metric, inverted }]` is a series for each bit, `bits = [{ metric,
 //! label, names = { overload = 0 } }]` one label for many bits of a metric, `states = [{ metric,
 //! label, bit, width, values = { auto = [1] }, not_available }]` a series for each member of which
-//! exactly one is 1, `nibbles = { metric, label, active = [2], names = ["", "low_oil"],
+//! exactly one is 1, `states = [{ metric, bit, width, active = [3], known = [0, 1, 2, 3],
+//! not_available }]` one that is 1 for some members and 0 for the others (a value that is not
+//! `known` is missing, as out of range), `nibbles = { metric, label, active = [2], names = ["", "low_oil"],
 //! not_available }` alarms of four bits, the highest first, `fields = [{ metric, bit, width,
 //! signed, scale, offset, not_available }]` a number in some of the bits. All take `labels`. The
 //! metric of a flag or coil may be an enumeration's member when its labels say which. Bit 0 is the
@@ -111,6 +115,7 @@ mod hints;
 mod identity;
 mod inspect;
 mod map;
+mod parameter;
 mod place;
 mod point;
 mod series;
@@ -127,6 +132,7 @@ use hallwatch_model::{Missing, Value};
 pub use hints::{Connection, Fingerprint, Parity, Wanted};
 use identity::Show;
 pub use inspect::{Inspected, PointInfo};
+pub use parameter::{Allowed, Parameter};
 use place::{Answers, Map, Placed, Reads};
 pub use place::{Placement, PlacementError, PointProblem};
 use series::Readings;
@@ -223,16 +229,26 @@ impl Profile {
     }
 
     /// The same for one device: at its addresses, with its models, without what it refuses.
+    /// Parameters stay as they are where `placement` does not set them.
     ///
     /// # Errors
-    /// When a point cannot be read there, or there is no such parameter.
+    /// When a point cannot be read there, when there is no such parameter, and when it cannot have
+    /// that value. A required parameter that is not set is no error here: what depends on it is
+    /// not available.
     pub fn placed(&self, placement: &Placement) -> Result<Self, PlacementError> {
-        Ok(Self { placed: self.map.place(placement)?, ..self.clone() })
+        let mut placement = placement.clone();
+        for (parameter, value) in self.map.parameters.iter().zip(&self.placed.parameters) {
+            if let Some(value) = value {
+                placement.parameters.entry(parameter.name.clone()).or_insert(*value);
+            }
+        }
+        Ok(Self { placed: self.map.place(&placement)?, ..self.clone() })
     }
 
-    /// The numbers that a site may set, with what they usually are.
-    pub fn parameters(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.map.parameters.iter().map(|(name, usual)| (name.as_str(), *usual))
+    /// The numbers that a site may set, or has to, by name.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.map.parameters
     }
 
     /// The SunSpec models that it knows; when there are any, the device's chain has to be walked
@@ -242,7 +258,8 @@ impl Profile {
         self.map.points.iter().filter_map(|point| Some(point.home.model?.0)).collect()
     }
 
-    /// The fewest reads that bring all series.
+    /// The fewest reads that bring all series; when there are none, those of
+    /// [`Profile::identity_reads`], so that it is known whether the device answers.
     #[must_use]
     pub fn reads(&self) -> &[Read] {
         &self.placed.polled.plan.reads

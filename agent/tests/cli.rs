@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 use std::future;
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::Pin;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -323,9 +324,81 @@ fn every_shipped_profile_can_be_shown() {
         let low = profile["confidence"] == "low";
         assert_eq!(text.contains("is unverified (low confidence)"), low, "{text}");
     }
+    let (code, text) = site.shown(&["profile", "list"]);
+    assert_eq!(code, 0);
+    for profile in all {
+        let name = profile["name"].as_str().unwrap();
+        // The longest names are broken in two.
+        let row = text.lines().find(|line| {
+            let first = line.split(' ').next().unwrap();
+            !first.is_empty() && name.starts_with(first) && name.len() < first.len() + 4
+        });
+        let trust = profile["confidence"].as_str().unwrap();
+        assert!(row.unwrap().split_whitespace().any(|word| word == trust), "{name}:\n{text}");
+    }
     let (code, text) = site.shown(&["profile", "show", "apc_smart_up"]);
     assert_eq!(code, 64);
     assert!(text.contains("did you mean `apc_smart_ups`?"), "{text}");
+}
+
+#[test]
+fn a_profile_says_what_the_installation_decides_and_takes_it() {
+    let site = Site::start();
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, text) = site.shown(&["profile", "show", "acrel_adw300"]);
+    assert!(plain(&text).contains("parameter ct_ratio = 1 (from 1 to 10000): ratio of"), "{text}");
+    let (_, text) = site.shown(&["profile", "show", "papouch_tme"]);
+    let told = "parameter temperature_exponent = ? (one of -2, -1, 0): power of ten";
+    assert!(plain(&text).contains(told), "{text}");
+    assert!(text.contains("(?) has to be set"), "{text}");
+    let (_, json) = site.json(&["profile", "show", "papouch_tme", "--json"]);
+    let parameter = &json["parameters"][0];
+    assert_eq!(parameter["name"], "temperature_exponent");
+    assert_eq!((&parameter["required"], &parameter["default"]), (&true.into(), &Json::Null));
+    assert_eq!(parameter["values"], serde_json::json!([-2.0, -1.0, 0.0]));
+
+    // 23.5 degrees in tenths, and a probe that is well.
+    site.write("held", "input 0 235 0\n");
+    let test = ["profile", "test", "papouch_tme", "--registers", "held", "--json"];
+    let (_, json) = site.json(&test);
+    assert_eq!(json["points"][0]["series"][0]["missing"], "not_available", "{json}");
+    let (code, json) = site.json(&[&test[..], &["--set", "temperature_exponent=-1"]].concat());
+    assert_eq!((code, &json["points"][0]["series"][0]["value"]), (0, &23.5.into()), "{json}");
+    for (set, told) in [
+        ("temperature_exponent=5", "cannot be 5: it is one of -2, -1, 0"),
+        ("scale=1", "has no parameter `scale`"),
+        ("scale", "write it as `name=number`"),
+        ("scale=x", "`x` is no number"),
+    ] {
+        let (code, text) = site.shown(&[&test[..5], &["--set", set]].concat());
+        assert!(code == 64 && plain(&text).contains(told), "{code} {text}");
+    }
+}
+
+#[test]
+fn a_run_says_which_profiles_nobody_has_checked() {
+    let site = Site::start();
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_hallwatch-agent"));
+    agent.current_dir(site.directory.path()).args(["run", CONFIG[0], CONFIG[1]]);
+    let mut agent = agent.env("RUST_LOG", "warn").stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = agent.stderr.take().unwrap();
+    let (sender, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let mut log = Vec::new();
+    let said = loop {
+        match lines.recv_timeout(std::time::Duration::from_secs(20)) {
+            Ok(line) if line.contains("the profile was never checked at a device") => break line,
+            Ok(line) if log.len() < 1_000 => log.push(line),
+            _ => break String::new(),
+        }
+    };
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(said.contains("WARN") && said.contains("box"), "{said} {log:?}");
 }
 
 fn reports(directory: &Path) -> Vec<std::path::PathBuf> {
@@ -402,6 +475,27 @@ fn init_writes_what_check_takes_and_replaces_nothing_unasked() {
     site.write("answers", &(ANSWERS.replace("fra-1", "fra-2") + "overwrite = yes\n"));
     assert_eq!(site.shown(&arguments).0, 0);
     assert!(std::fs::read_to_string(&path).unwrap().contains("site = \"fra-2\""));
+}
+
+#[test]
+fn init_asks_what_the_profile_has_to_be_told() {
+    let site = Site::start();
+    let init = |scale: &str| {
+        let with = format!("profile = papouch_tme\ndevice.1.temperature_exponent = {scale}");
+        site.write("answers", &ANSWERS.replace("profile = apc_smart_ups", &with));
+        let (code, text) = site.shown(&["init", "--output", "new.toml", "--answers", "answers"]);
+        (code, text.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let (code, text) = init("10");
+    assert!(code != 0 && text.contains("`temperature_exponent` cannot be 10"), "{text}");
+    let (code, text) = init("-1");
+    assert_eq!(code, 0, "{text}");
+    let written = std::fs::read_to_string(site.directory.path().join("new.toml")).unwrap();
+    let line = "profile = \"papouch_tme\", parameters = { temperature_exponent = -1 } }";
+    assert!(written.contains(line), "{written}");
+    let (code, text) = site.shown(&["check", "--offline", "--config", "new.toml"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("the profile papouch_tme is unverified (low confidence)"), "{text}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod answers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use answers::{Words, answer, check, profile, read_from, reads, samples};
+use answers::{Words, answer, check, check_of, profile, read_from, reads, samples};
 use hallwatch_agent::profile::{Placement, Profile};
 use hallwatch_modbus::Table::{Coils as C, HoldingRegisters as H, InputRegisters as I};
 use hallwatch_modbus::{Data, Table};
@@ -383,10 +383,12 @@ fn papouch_tme() {
     let fault = r#"sensor_fault{fault="probe"}"#;
     assert_eq!(reads("papouch_tme"), [(0, 2)]);
     assert!(profile("papouch_tme").is_unverified());
-    check("papouch_tme", &[(I, 0, &[23, 0])], &[(temperature, Ok(23.0))]);
-    check("papouch_tme", &[(I, 0, &[0xfffb, 0])], &[(temperature, Ok(-5.0))]);
-    // 23.5 °C in tenths is no temperature as long as nobody said that they are tenths.
-    check("papouch_tme", &[(I, 0, &[235, 0])], &[(temperature, OUT_OF_RANGE)]);
+    // As long as nobody said what the register counts there is no temperature.
+    check("papouch_tme", &[(I, 0, &[23, 0])], &[(temperature, NOT_AVAILABLE)]);
+    let whole = with("papouch_tme", &[("temperature_exponent", 0.0)]);
+    assert_eq!(read_from(&whole, &[(I, 0, &[23, 0])])[temperature], Ok(23.0));
+    assert_eq!(read_from(&whole, &[(I, 0, &[0xfffb, 0])])[temperature], Ok(-5.0));
+    assert_eq!(read_from(&whole, &[(I, 0, &[235, 0])])[temperature], OUT_OF_RANGE);
     let tenths = with("papouch_tme", &[("temperature_exponent", -1.0)]);
     assert_eq!(read_from(&tenths, &[(I, 0, &[235, 0])])[temperature], Ok(23.5));
     assert_eq!(read_from(&tenths, &[(I, 0, &[0xfff1, 0])])[temperature], Ok(-1.5));
@@ -478,8 +480,10 @@ fn scion_thp_probe() {
 
 #[test]
 fn stulz_air_booster2() {
-    check(
-        "stulz_air_booster2",
+    let unit =
+        with("stulz_air_booster2", &[("temperature_exponent", 0.0), ("pressure_exponent", 0.0)]);
+    check_of(
+        &unit,
         &[
             // Whole degrees: 23, 24, -3; 22 on average, 25 at most; -12 Pa; 65 % and 40 %.
             (H, 256, &[23, 24, 0xfffd, 22, 25, 0xfff4, 65, 40]),
@@ -520,12 +524,15 @@ fn stulz_air_booster2() {
             (532, &[1], r#"alarm="motor_block""#),
         ],
     );
-    // 23.5 °C in tenths, 75 °F and -21 °C are no temperatures as long as nobody said what they are
-    // in; -2 and -1 °C are; 101 %.
-    let found = read_from(
-        &profile("stulz_air_booster2"),
-        &[(H, 256, &[235, 75, 0xffeb, 0xfffe, 0xffff]), (H, 262, &[101])],
-    );
+    // Nothing is taken for granted.
+    let found = read_from(&profile("stulz_air_booster2"), &[(H, 256, &[23, 24, 25, 24, 25, 1])]);
+    for (series, value) in found {
+        let is_open = series.contains("celsius") || series.contains("pascals");
+        assert_eq!(value == NOT_AVAILABLE, is_open, "{series}");
+    }
+    // 23.5 °C in tenths, 75 °F and -21 °C are no temperatures in whole degrees Celsius; -2 and -1 °C
+    // are; 101 %.
+    let found = read_from(&unit, &[(H, 256, &[235, 75, 0xffeb, 0xfffe, 0xffff]), (H, 262, &[101])]);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="2"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="3"}"#], OUT_OF_RANGE);
     assert_eq!(found[r#"cooling_remote_temperature_celsius{probe="1"}"#], OUT_OF_RANGE);
@@ -892,7 +899,13 @@ fn what_cannot_be_is_refused() {
         ),
     ];
     for (name, table, address, words, series) in cases {
-        let profile = profile(name);
+        let profile = match *name {
+            "papouch_tme" => with(name, &[("temperature_exponent", 0.0)]),
+            "stulz_air_booster2" => {
+                with(name, &[("temperature_exponent", 0.0), ("pressure_exponent", 0.0)])
+            }
+            _ => profile(name),
+        };
         for words in *words {
             let found = read_from(&profile, &[(*table, *address, *words)]);
             assert_eq!(found[*series], OUT_OF_RANGE, "{name} {series} {words:x?}");

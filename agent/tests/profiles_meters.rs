@@ -148,6 +148,9 @@ fn an_abb_b23_says_who_it_is() {
         [("serial", "1000000"), ("firmware", "B2.10.0"), ("model", "B23")]
             .map(|(what, text)| (what, text.to_owned()))
     );
+    // All ones are no number.
+    let unnumbered: &Words = &[(H, 35072, &[0xffff, 0xffff]), (H, 35168, &[0x4232, 0x3320])];
+    assert_eq!(identity(&profile, unnumbered), [("model", "B23".to_owned())]);
     // The type in four characters: "B21 ", "B23 ", "B24 "; "B22 " is another meter.
     let cases = [(0x3120, true), (0x3320, true), (0x3420, true), (0x3220, false)];
     for (word, fits) in cases {
@@ -652,7 +655,8 @@ fn shelly_gen2_info() {
     let profile = profile("shelly_gen2_info");
     assert_eq!(profile.connection.port, Some(502));
     assert!(profile.series().is_empty());
-    assert!(profile.reads().is_empty());
+    // There is nothing to measure; whether it answers is seen by asking who it is.
+    assert_eq!(profile.reads(), profile.identity_reads());
     let asked: Vec<_> =
         profile.identity_reads().iter().map(|r| (r.table(), r.address(), r.count())).collect();
     assert_eq!(asked, [(I, 0, 48)]);

@@ -91,6 +91,21 @@ fn each_state(
     }
 }
 
+/// What the words at a place make of a state: each with its value.
+fn each_value(name: &str, place: (Table, u16), series: &str, values: &[(u16, Value)]) {
+    let profile = profile(name);
+    for (word, value) in values {
+        let words: &'static [u16] = Box::leak(Box::new([*word]));
+        let found = read_from(&profile, &[(place.0, place.1, words)]);
+        assert_eq!(found[series], *value, "{name} {series} {word}");
+    }
+}
+
+const NO: Value = Ok(0.0);
+const YES: Value = Ok(1.0);
+const UNKNOWN: Value = Err(Missing::OutOfRange);
+const NONE: Value = Err(Missing::NotAvailable);
+
 /// When the read at `address` fails, exactly the series with one of these beginnings are missing.
 fn fails(name: &str, address: u16, lost: &[&str]) {
     let profile = profile(name);
@@ -139,6 +154,8 @@ fn chloride_manageups() {
         ],
         &[
             (r#"ups_battery_status{status="low"}"#, Ok(1.0)),
+            ("ups_battery_low", Ok(1.0)),
+            ("ups_on_battery", Ok(1.0)),
             ("ups_on_battery_seconds", Ok(42.0)),
             ("ups_battery_runtime_seconds", Ok(3661.0)),
             ("ups_battery_charge_ratio", Ok(0.87)),
@@ -162,6 +179,12 @@ fn chloride_manageups() {
         &[(1, "unknown"), (2, "normal"), (3, "low"), (4, "depleted")],
         &[0, 5, 0xffff],
     );
+    let status = [(0, UNKNOWN), (1, NONE), (2, NO), (3, YES), (4, YES), (5, UNKNOWN)];
+    each_value("chloride_manageups", (H, 19), "ups_battery_low", &status);
+    let status = [(0, UNKNOWN), (1, NONE), (2, NO), (3, NO), (4, YES), (5, UNKNOWN)];
+    each_value("chloride_manageups", (H, 19), "ups_battery_depleted", &status);
+    let seconds = [(0, NO), (1, YES), (0xffff, YES)];
+    each_value("chloride_manageups", (H, 20), "ups_on_battery", &seconds);
     // 65535 s are, 101 %, what would be a negative current, 65535 °C and 6553.5 Hz are not.
     let found = read_from(
         &profile("chloride_manageups"),
@@ -613,9 +636,11 @@ fn huawei_ups2000() {
             ("ups_output_apparent_power_voltamperes", Ok(1000.0)),
             ("ups_load_ratio", Ok(0.455)),
             (r#"ups_power_source{source="mains"}"#, Ok(1.0)),
+            ("ups_online", Ok(1.0)),
             ("ups_temperature_celsius", Ok(31.5)),
             ("ups_battery_voltage_volts", Ok(41.2)),
             (r#"ups_battery_mode{mode="floating"}"#, Ok(1.0)),
+            ("ups_battery_charging", Ok(1.0)),
             ("ups_battery_charge_ratio", Ok(1.0)),
             ("ups_battery_runtime_seconds", Ok(70_000.0)),
             ("ups_battery_packs", Ok(1.0)),
@@ -664,6 +689,27 @@ fn huawei_ups2000() {
         &[(0, "none"), (1, "bypass"), (2, "mains"), (3, "battery"), (5, "mains_eco")],
         &[4, 6, 0x7fff],
     );
+    // Off, bypass, mains, battery, mains in economy mode; 4 and 6 are on no list.
+    for (series, on) in [
+        ("ups_output_off", 0),
+        ("ups_on_bypass", 1),
+        ("ups_online", 2),
+        ("ups_on_battery", 3),
+        ("ups_high_efficiency", 5),
+    ] {
+        for word in 0..8 {
+            let value = if [4, 6, 7].contains(&word) {
+                UNKNOWN
+            } else if word == on {
+                YES
+            } else {
+                NO
+            };
+            each_value("huawei_ups2000", (H, 11024), series, &[(word, value)]);
+        }
+    }
+    let modes = [(1, UNKNOWN), (2, NO), (3, YES), (4, YES), (5, NO), (6, UNKNOWN)];
+    each_value("huawei_ups2000", (H, 12002), "ups_battery_charging", &modes);
     each_state(
         "huawei_ups2000",
         (H, 12002),
@@ -1200,6 +1246,10 @@ fn phoenix_contact_quint4_ups() {
     assert_eq!(cold["ups_battery_charge_ratio"], Err(Missing::OutOfRange));
     let none = read_from(&profile(name), &[]);
     assert_eq!(none["ups_battery_temperature_celsius"], Err(Missing::OutOfRange));
+    // 40001 = 156 × 256 + 65 thousandths are no voltage of a supply of 24 V.
+    let high = read_from(&profile(name), &[(I, 8198, &[0x9c41]), (I, 8202, &[0x9c41])]);
+    assert_eq!(high["ups_output_voltage_volts"], Err(Missing::OutOfRange));
+    assert_eq!(high["ups_battery_voltage_volts"], Err(Missing::OutOfRange));
     each_bit(name, 8192, "ups_", &[(0x0004, "on_battery"), (0x0020, "battery_charging")]);
     each_bit(
         name,
@@ -1258,6 +1308,7 @@ fn tripplite_modbuscard() {
             (r#"ups_battery_condition{condition="good"}"#, Ok(1.0)),
             (r#"ups_battery_status{status="normal"}"#, Ok(1.0)),
             (r#"ups_battery_mode{mode="charging"}"#, Ok(1.0)),
+            ("ups_battery_charging", Ok(1.0)),
             ("ups_on_battery_seconds", Ok(90.0)),
             ("ups_battery_runtime_seconds", Ok(2220.0)),
             ("ups_battery_charge_ratio", Ok(0.98)),
@@ -1319,6 +1370,17 @@ fn tripplite_modbuscard() {
         ],
         &[7, 0xffff],
     );
+    let condition = [(0, NO), (1, NO), (2, YES), (3, UNKNOWN)];
+    each_value(name, (I, 1054), "ups_battery_replace", &condition);
+    each_value(name, (I, 1055), "ups_battery_low", &[(0, NO), (1, YES), (2, YES), (3, UNKNOWN)]);
+    let status = [(0, NO), (1, NO), (2, YES), (3, UNKNOWN)];
+    each_value(name, (I, 1055), "ups_battery_depleted", &status);
+    let charge = [(0, NO), (1, NO), (2, NO), (3, YES), (4, UNKNOWN)];
+    each_value(name, (I, 1056), "ups_on_battery", &charge);
+    let charge = [(0, NO), (1, YES), (2, NO), (3, NO), (4, UNKNOWN)];
+    each_value(name, (I, 1056), "ups_battery_charging", &charge);
+    let test = [(0, NO), (1, NO), (2, YES), (3, NO), (6, NO), (7, UNKNOWN)];
+    each_value(name, (I, 1127), "ups_battery_test_running", &test);
     // Seconds count to 65534; 101 %; the other contact.
     let found =
         read_from(&profile(name), &[(I, 1057, &[0xfffe, 0x03e8, 0x0065]), (I, 1131, &[2, 1])]);
@@ -1379,6 +1441,8 @@ fn vertiv_liebert_aps_ups() {
             ("ups_battery_charge_ratio", Ok(1.0)),
             (r#"ups_battery_status{status="normal"}"#, Ok(1.0)),
             (r#"ups_battery_mode{mode="charging"}"#, Ok(1.0)),
+            ("ups_battery_charging", Ok(1.0)),
+            (r#"ups_fault{fault="bypass_control"}"#, Ok(1.0)),
             ("ups_battery_temperature_celsius", Ok(-2.5)),
             ("ups_battery_discharges_total", Ok(17.0)),
             ("ups_battery_discharge_seconds_total", Ok(44_280.0)),
@@ -1427,6 +1491,17 @@ fn vertiv_liebert_aps_ups() {
         &[(0, "not_charging"), (1, "float"), (2, "current_limit"), (3, "equalize")],
         &[4, 0xffff],
     );
+    let status = [(0, UNKNOWN), (1, NONE), (2, NO), (3, YES), (4, YES), (5, UNKNOWN)];
+    each_value(name, (I, 440), "ups_battery_low", &status);
+    let status = [(1, NONE), (2, NO), (3, NO), (4, YES), (5, UNKNOWN)];
+    each_value(name, (I, 440), "ups_battery_depleted", &status);
+    let mode = [(0, NO), (1, NO), (2, YES), (3, NO), (4, UNKNOWN)];
+    each_value(name, (I, 441), "ups_on_battery", &mode);
+    let mode = [(0, NO), (1, YES), (2, NO), (3, NO), (4, UNKNOWN)];
+    each_value(name, (I, 441), "ups_battery_charging", &mode);
+    let module = [(0, NO), (1, NO), (2, YES), (3, UNKNOWN), (4, YES), (5, UNKNOWN)];
+    each_value(name, (I, 1933), r#"ups_fault{fault="charger"}"#, &module);
+    each_value(name, (I, 1945), r#"ups_fault{fault="bypass_control"}"#, &module);
     // 101 %, 1.01, -41 °C (-410 = 0xfe66).
     let found =
         read_from(&profile(name), &[(I, 439, &[0x0065, 2, 0, 0xfe66]), (I, 469, &[0x0065])]);

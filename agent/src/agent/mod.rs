@@ -1,9 +1,11 @@
 //! The agent's decisions: events in, actions out, no clock, no socket. Reading order: [`Event`] and
-//! [`Action`], `watch` (devices), `pending` (readings on their way to the journal),
+//! [`Action`], `watch` (devices), `refused` (what of theirs goes to the log instead), `pending`
+//! (readings on their way to the journal),
 //! `timeline` (what time it is), `deliver` (towards the collectors), here the rest.
 
 mod deliver;
 mod pending;
+mod refused;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -1,11 +1,13 @@
 //! The decisions as a whole, without a world.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex};
 
 use hallwatch_config::Source;
 use hallwatch_modbus::Data;
 use hallwatch_model::wire::{decode_batch, decode_describe, decode_status, encode_ack};
-use hallwatch_model::{Ack, Gap};
+use hallwatch_model::{Ack, Gap, Missing};
 
 use super::*;
 use crate::config::DeviceSource;
@@ -25,6 +27,37 @@ name = "meter-1"
 modbus_tcp = { address = "h:502", profile = "schneider_pm5500" }
 "#;
 
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// All lines that were logged while `run` ran.
+    fn of(run: impl FnOnce()) -> Vec<String> {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, run);
+        let text = log.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Stage {
     agent: Agent,
     config: Config,
@@ -34,7 +67,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let config = Config::parse(&Source::new("agent.toml", TEXT)).unwrap();
+        Self::of("schneider_pm5500")
+    }
+
+    /// With a device of this profile.
+    fn of(profile: &str) -> Self {
+        let text = TEXT.replace("schneider_pm5500", profile);
+        let config = Config::parse(&Source::new("agent.toml", text)).unwrap();
         let opened = Opened {
             boot: 7,
             dictionary: 9,
@@ -352,4 +391,92 @@ fn a_new_store_is_sent_everything_that_is_kept_once() {
     stage.ack("c-1", &ack);
     stage.ack("c-1", &ack);
     assert_eq!(replays(&mut stage), 1);
+}
+
+/// The last value of the series of this name in what is sent.
+#[derive(Default)]
+struct Heard {
+    ids: Vec<hallwatch_model::SeriesId>,
+    last: Option<hallwatch_model::Value>,
+}
+
+impl Heard {
+    fn hear(&mut self, name: &str, actions: &[Action]) {
+        for action in actions {
+            match action {
+                Action::Publish(message) if message.topic.contains("/describe/") => {
+                    let series = decode_describe(&message.payload).unwrap().series;
+                    let named =
+                        series.into_iter().filter(|(_, labels)| labels.name() == Some(name));
+                    self.ids.extend(named.map(|(id, _)| id));
+                }
+                Action::Send { message, .. } => {
+                    let readings = decode_batch(&message.payload).unwrap().readings.readings;
+                    let mut named =
+                        readings.iter().filter(|reading| self.ids.contains(&reading.series));
+                    self.last = named.next_back().map(|reading| reading.value).or(self.last);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_device_that_only_says_who_it_is_is_up_while_it_answers() {
+    let mut stage = Stage::of("shelly_gen2_info");
+    stage.connect();
+    let mut up = Heard::default();
+    for _ in 0..5 {
+        stage.poll(0x4141);
+        up.hear("device_up", &stage.pass(1_000));
+    }
+    assert_eq!(up.last, Some(Ok(1.0)));
+    // An exception is an answer, too.
+    let answer = |stage: &mut Stage, missing| {
+        let time = now(stage.millis).time;
+        let took = Duration::from_millis(1);
+        stage.event(Event::Polled(Polled { device: 0, answers: vec![Err(missing)], time, took }));
+        stage.pass(1_000)
+    };
+    for _ in 0..5 {
+        up.hear("device_up", &answer(&mut stage, Missing::Exception(2)));
+    }
+    assert_eq!(up.last, Some(Ok(1.0)));
+    for _ in 0..5 {
+        up.hear("device_up", &answer(&mut stage, Missing::Timeout));
+    }
+    assert_eq!(up.last, Some(Ok(0.0)));
+    stage.poll(0x4141);
+    up.hear("device_up", &stage.pass(1_000));
+    assert_eq!(up.last, Some(Ok(1.0)));
+}
+
+#[test]
+fn what_is_refused_is_logged_with_what_the_device_sent_but_not_every_second() {
+    let mut stage = Stage::new();
+    // Two registers of 0x7f00 are the single float 0x7f007f00, some 10^38: no current, no hertz.
+    let lines = Log::of(|| {
+        stage.poll(0);
+        for _ in 0..700 {
+            stage.pass(1_000);
+            stage.poll(0x7f00);
+        }
+    });
+    let of = |point: &str| -> Vec<&String> {
+        lines.iter().filter(|line| line.contains(&format!("point=\"{point}\" "))).collect()
+    };
+    let [first, summary] = of("frequency")[..] else { panic!("{lines:?}") };
+    assert!(first.contains("WARN"), "{first}");
+    for (line, count) in [(first, "count=1"), (summary, "count=600")] {
+        for part in ["device=\"meter-1\"", "raw=\"0x7f007f00\"", "limits=\"0 to 100\"", count] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        // 2^127 × (1 + 0x7f00 / 2^23).
+        assert!(line.contains("value=1.70800605"), "{line}");
+    }
+    assert_eq!(of("current_l1").len(), 2);
+    // What was refused is missing, for that reason.
+    let told = lines.iter().filter(|line| line.contains("out of range")).count();
+    assert_eq!(told % 2, 0);
 }

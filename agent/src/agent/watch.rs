@@ -8,6 +8,7 @@ use hallwatch_model::{Gap, Labels, Missing, Reading, SeriesId, Timestamp, Uptime
 
 use super::Now;
 use super::pending::Pending;
+use super::refused::Refusals;
 use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
 use crate::poll::{Health, PollState, Polled, REASONS, Tell};
@@ -40,6 +41,7 @@ struct Watched {
     /// Events by door and result.
     events: BTreeMap<(String, String), u64>,
     errors: u64,
+    refusals: Refusals,
     /// The last moment at which the device answered; before the first answer, the first question.
     answered: Option<Timestamp>,
     /// It is silent since then, and that was told.
@@ -88,6 +90,7 @@ impl Watch {
                 ids: HashMap::new(),
                 events,
                 errors: 0,
+                refusals: Refusals::default(),
                 answered: None,
                 silent: None,
             }
@@ -287,8 +290,14 @@ impl Watched {
         }
         match tell {
             Tell::Answers => {
+                let mut any = false;
                 for (series, value) in profile.samples(&polled.answers) {
+                    any |= value == Err(Missing::OutOfRange);
                     self.tell_every(interval, &series.labels, polled.time, value, out);
+                }
+                if any {
+                    let refused = profile.refused(&polled.answers);
+                    self.refusals.log(self.device.name.as_str(), &refused, out.uptime);
                 }
             }
             Tell::Offline => self.tell_offline(polled.time, out),

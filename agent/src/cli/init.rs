@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use hallwatch_agent::profile::{Allowed, Parameter, Profile};
 use serde_json::json;
 
 use super::ask::{Ask, Question};
@@ -175,10 +176,25 @@ impl Interview<'_> {
         let Some(device) = device else { return Ok(false) };
         self.draft.devices.push(device);
         let question = "Its profile (`hallwatch-agent profile list`), or a file";
-        self.own(&key("profile"), question, None, |device, text| device.profile = text)?;
+        self.own(&key("profile"), question, None, |device, text| {
+            // Something that is allowed stands for what is not asked yet.
+            device.parameters = load::profile(&text, false).map_or(Vec::new(), |profile| {
+                required(&profile).map(|one| (one.name.clone(), usual(&one.allowed))).collect()
+            });
+            device.profile = text;
+        })?;
         let profile = self.draft.devices.last().map(|device| device.profile.clone());
-        let connection = profile.and_then(|name| load::profile(&name, false).ok());
-        let connection = connection.map(|profile| profile.connection.clone()).unwrap_or_default();
+        let profile = profile.and_then(|name| load::profile(&name, false).ok());
+        for (parameter, at) in profile.iter().flat_map(|profile| required(profile)).zip(0usize..) {
+            let question =
+                format!("{}, {} ({})", parameter.name, parameter.help, parameter.allowed);
+            self.own(&key(&parameter.name), &question, None, |device, text| {
+                if let Some((_, value)) = device.parameters.get_mut(at) {
+                    *value = text;
+                }
+            })?;
+        }
+        let connection = profile.map(|profile| profile.connection.clone()).unwrap_or_default();
         let port = connection.port.unwrap_or(502);
         let question = format!("Its address, host:port (port {port} when you leave it out)");
         self.own(&key("address"), &question, None, |device, text| {
@@ -230,6 +246,18 @@ impl Interview<'_> {
 }
 
 /// Whether the agent would take it: what is not asked yet is there as something valid.
+/// What has to be told to the profile.
+fn required(profile: &Profile) -> impl Iterator<Item = &Parameter> {
+    profile.parameters().iter().filter(|parameter| parameter.default.is_none())
+}
+
+fn usual(allowed: &Allowed) -> String {
+    match allowed {
+        Allowed::Values(values) => values.last().map_or_else(String::new, f64::to_string),
+        Allowed::Range { min, .. } => min.to_string(),
+    }
+}
+
 fn check(path: &Path, draft: &Draft) -> Result<(), String> {
     load::parse(path, draft.render()).map(drop).map_err(|invalid| {
         let told = invalid.problems().iter().map(|problem| match &problem.help {

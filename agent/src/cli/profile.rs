@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use hallwatch_agent::profile::{
-    Fingerprint, Inspected, PointInfo, Profile, Series, Wanted, shipped,
+    Allowed, Fingerprint, Inspected, Parameter, Placement, PointInfo, Profile, Series, Wanted,
+    shipped,
 };
 use hallwatch_model::Missing;
 use serde_json::{Value as Json, json};
@@ -50,6 +51,9 @@ enum Command {
         /// Lines such as `holding 3000 0x1234 0x5678`; `read --registers` writes them.
         #[arg(long, value_name = "FILE")]
         registers: PathBuf,
+        /// A parameter of the profile; once for each.
+        #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parameter)]
+        parameters: Vec<(String, f64)>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -78,7 +82,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Test { name, registers, json } => test(&name, &registers, json),
+        Command::Test { name, registers, parameters, json } => {
+            test(&name, &registers, parameters, json)
+        }
         Command::Check { file, json } => {
             let text = load::read_text(&file).map_err(|error| {
                 Failed::no_input(format!("could not read {}: {error}", file.display()))
@@ -140,8 +146,25 @@ fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn test(name: &str, registers: &std::path::Path, json: bool) -> Result<ExitCode, Failed> {
+/// What `--set` says.
+fn parameter(text: &str) -> Result<(String, f64), String> {
+    let (name, number) = text.split_once('=').ok_or("write it as `name=number`")?;
+    let value = number.parse().map_err(|_| format!("`{number}` is no number"))?;
+    Ok((name.to_owned(), value))
+}
+
+fn test(
+    name: &str,
+    registers: &std::path::Path,
+    parameters: Vec<(String, f64)>,
+    json: bool,
+) -> Result<ExitCode, Failed> {
+    let placement =
+        Placement { parameters: parameters.into_iter().collect(), ..Placement::default() };
     let profile = load::profile(name, json)?;
+    let profile = profile.placed(&placement).map_err(|error| {
+        Failed::usage(error.to_string()).hint(format!("`profile show {name}` lists the parameters"))
+    })?;
     let text = load::read_text(registers).map_err(|error| {
         Failed::no_input(format!("could not read {}: {error}", registers.display()))
     })?;
@@ -201,8 +224,12 @@ fn describe(profile: &Profile, screen: Screen) -> String {
     if !factory.is_empty() {
         lines.push(format!("from the factory: {}", factory.join(", ")));
     }
-    for (name, usual) in profile.parameters() {
-        lines.push(format!("parameter {name} = {}", show::number(usual)));
+    for Parameter { name, default, allowed, help } in profile.parameters() {
+        let default = default.map_or_else(|| "?".to_owned(), show::number);
+        lines.push(format!("parameter {name} = {default} ({allowed}): {help}"));
+    }
+    if profile.parameters().iter().any(|parameter| parameter.default.is_none()) {
+        lines.push("a parameter without a default (?) has to be set".to_owned());
     }
     lines.extend(profile.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(profile.sources.iter().map(|source| format!("source: {source}")));
@@ -285,7 +312,21 @@ fn point_info_json(point: &PointInfo<'_>) -> Json {
 }
 
 fn describe_json(profile: &Profile) -> Json {
-    let parameters = profile.parameters().map(|(name, usual)| (name.to_owned(), json!(usual)));
+    let parameters = profile.parameters().iter().map(|parameter| {
+        let (values, min, max) = match &parameter.allowed {
+            Allowed::Values(values) => (Some(values), None, None),
+            Allowed::Range { min, max } => (None, Some(min), Some(max)),
+        };
+        json!({
+            "name": parameter.name,
+            "default": parameter.default,
+            "required": parameter.default.is_none(),
+            "values": values,
+            "min": min,
+            "max": max,
+            "help": parameter.help,
+        })
+    });
     json!({
         "name": profile.name,
         "kind": profile.kind,
@@ -297,7 +338,7 @@ fn describe_json(profile: &Profile) -> Json {
         "unit": profile.connection.unit,
         "port": profile.connection.port,
         "baud": profile.connection.baud,
-        "parameters": parameters.collect::<serde_json::Map<_, _>>(),
+        "parameters": parameters.collect::<Vec<_>>(),
         "fingerprints": profile.fingerprints.iter().map(fingerprint).collect::<Vec<_>>(),
         "requests": profile.reads().len(),
         "points": profile.points().iter().map(point_info_json).collect::<Vec<_>>(),

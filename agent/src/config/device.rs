@@ -7,6 +7,7 @@ use hallwatch_config::{Section, Spanned};
 use hallwatch_model::{Id, Labels};
 
 use super::library::Library;
+use super::parameters::with_parameters;
 use super::sensor::sensor;
 use super::uplink::uplink;
 use crate::profile::Profile;
@@ -153,7 +154,10 @@ fn modbus(
         Duration::from_millis(10)..=Duration::from_secs(60),
         Duration::from_secs(1),
     );
-    let profile = profile.and_then(|name| library.profile(&mut section, &name));
+    let profile = profile.and_then(|name| {
+        let found = library.profile(&mut section, &name)?;
+        with_parameters(&mut section, found, name.span)
+    });
     Some(Modbus { address: address?.value, unit, profile: profile?, timeout, interval })
 }
 

@@ -7,6 +7,7 @@
 mod broker;
 mod device;
 mod library;
+mod parameters;
 mod sensor;
 mod uplink;
 

@@ -123,6 +123,10 @@ impl PollState {
     /// A poll is over.
     pub fn finished(&mut self, answers: &[Result<Data, Missing>], now: Uptime) -> Tell {
         self.busy = false;
+        // Nothing was asked, so nothing is known of it.
+        if answers.is_empty() {
+            return Tell::Nothing;
+        }
         for missing in answers.iter().filter_map(|answer| answer.as_ref().err()) {
             let same = |reason: &Missing| reason.word() == missing.word();
             let counter = REASONS.iter().position(same).and_then(|at| self.errors.get_mut(at));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hallwatch_config::{FromValue, Invalid, Section, Source as Text, Spanned, Value, read};
 use hallwatch_modbus::plan::Limits;
 
+use super::parameter::{Parameter, parameters};
 use super::place::{Home, Map, Placement, PlacementError, Point};
 use super::point::{self, Defaults, Entry, TABLES};
 use super::series::{Operand, Patterns, Series, Terms, Valid};
@@ -48,7 +49,7 @@ fn profile(name: &str, root: &mut Section<'_>) -> Option<Profile> {
     let connection = root.section("connection").map(hints::connection).unwrap_or_default();
     let fingerprints = root.sections("fingerprint").into_iter().filter_map(hints::fingerprint);
     let fingerprints = fingerprints.collect();
-    let parameters = root.or("parameters", BTreeMap::new());
+    let parameters = parameters(root);
     let limits = root.section("limits").map_or_else(Limits::default, limits);
     let defaults = root.section("defaults").map(Defaults::read).unwrap_or_default();
 
@@ -71,7 +72,6 @@ fn profile(name: &str, root: &mut Section<'_>) -> Option<Profile> {
         Point::new(entry.name.value.clone(), entry.conversion.clone(), home(entry), terms)
     });
     let points: Vec<Point> = points.collect();
-    let parameters = parameters.into_iter().collect();
     let map = Map { points, series, identity, parameters, limits };
     let placed = match map.check().and_then(|()| map.place(&Placement::default())) {
         Ok(placed) => Some(placed),
@@ -81,7 +81,7 @@ fn profile(name: &str, root: &mut Section<'_>) -> Option<Profile> {
             None
         }
         // The default placement sets no parameters.
-        Err(PlacementError::Parameter { .. }) => None,
+        Err(PlacementError::Parameter { .. } | PlacementError::Value { .. }) => None,
     };
     Some(Profile {
         name: name.to_owned(),
@@ -105,9 +105,10 @@ struct Names<'e> {
 }
 
 impl<'e> Names<'e> {
-    fn new(entries: &'e [Entry], parameters: &'e BTreeMap<String, f64>) -> Self {
+    fn new(entries: &'e [Entry], parameters: &'e [Parameter]) -> Self {
         let points = entries.iter().map(|entry| entry.name.value.as_str()).zip(0..).collect();
-        Self { points, parameters: parameters.keys().map(String::as_str).zip(0..).collect() }
+        let parameters = parameters.iter().map(|parameter| parameter.name.as_str());
+        Self { points, parameters: parameters.zip(0..).collect() }
     }
 
     /// The point `name`; for a copy of a repeated point its own copy of the other comes first.

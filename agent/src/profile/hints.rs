@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use hallwatch_config::{DurationOrZero, Section};
 use hallwatch_modbus::answer::Object;
-use hallwatch_modbus::decode::Kind;
+use hallwatch_modbus::decode::{Kind, WordOrder};
 use hallwatch_modbus::{Conversion, Data, Read, Table};
 
 use super::file::patterns;
-use super::point::TABLES;
+use super::point::{TABLES, WORDS};
 use super::series::Patterns;
 
 /// How the device leaves the factory; what is not known is none.
@@ -122,6 +122,7 @@ pub(super) fn fingerprint(mut section: Section<'_>) -> Option<Fingerprint> {
     }
     let table = section.required_choice("table", &TABLES);
     let address = section.required("address");
+    let words = section.choice("words", &WORDS, WordOrder::HighFirst);
     let numbers = patterns(&mut section, "values");
     if text.is_some() != numbers.is_empty() {
         let help = "`values = [0x4150]`, or `text = \"B23\"` with its `length` in registers";
@@ -139,7 +140,7 @@ pub(super) fn fingerprint(mut section: Section<'_>) -> Option<Fingerprint> {
             (Kind::Text { registers: registers? }, Wanted::Text(text))
         }
         None => {
-            let kinds = [("u16", Kind::U16), ("u32", Kind::U32)];
+            let kinds = [("u16", Kind::U16), ("u32", Kind::U32), ("u64", Kind::U64)];
             (section.choice("type", &kinds, Kind::U16), Wanted::Numbers(numbers))
         }
     };
@@ -150,7 +151,8 @@ pub(super) fn fingerprint(mut section: Section<'_>) -> Option<Fingerprint> {
     }
     match Read::new(table, address?, kind.width()) {
         Ok(read) => {
-            Some(Fingerprint::Registers { read, conversion: Conversion::new(kind), wanted })
+            let conversion = Conversion { words, ..Conversion::new(kind) };
+            Some(Fingerprint::Registers { read, conversion, wanted })
         }
         Err(error) => {
             section.problem(section.span(), error.to_string(), "", None);

@@ -1,7 +1,7 @@
 //! What a point becomes: the `metric`, `flags`, `bits`, `states` and `nibbles` of a profile.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use hallwatch_config::Section;
@@ -111,8 +111,11 @@ fn part(section: &mut Section<'_>, last: u16) -> Option<Draft> {
     bit.and(width).map(|_| target.draft(None, Source::Part(part)))
 }
 
-/// One series for each member of an enumeration.
+/// One series for each member of an enumeration, or one for some of its members together.
 fn states(section: &mut Section<'_>, last: u16) -> Vec<Draft> {
+    if section.has("active") {
+        return together(section, last).into_iter().collect();
+    }
     let field = field(section, last);
     let label = section.required::<String>("label");
     let values: Option<BTreeMap<String, Vec<Pattern>>> = section.required("values");
@@ -137,6 +140,47 @@ fn states(section: &mut Section<'_>, last: u16) -> Vec<Draft> {
         target.draft(Some((&label, &name)), source)
     });
     series.collect()
+}
+
+/// A state that is 1 for some members of an enumeration, and 0 for the others that are known.
+fn together(section: &mut Section<'_>, last: u16) -> Option<Draft> {
+    let field = field(section, last);
+    let active = patterns(section, "active");
+    let known: Option<Vec<Pattern>> = section.required("known");
+    let not_available = patterns(section, "not_available");
+    let target = Target::read(section, &[Kind::State], None)?;
+    let known: Patterns = known?.into_iter().map(|pattern| pattern.0).collect();
+    let meets = |range: &RangeInclusive<u64>| {
+        known.iter().any(|one| one.start() <= range.end() && range.start() <= one.end())
+    };
+    for (key, message, is_wrong) in [
+        (
+            "active",
+            "a value is active and not known",
+            !active.iter().all(|one| covers(&known, one)),
+        ),
+        ("not_available", "a value is known and not there", not_available.iter().any(meets)),
+    ] {
+        if is_wrong {
+            let help = "`known` are the values for which the state is 1 (`active`) or 0";
+            let span = section.value(key).map_or(0..0, |value| value.span());
+            section.problem(span, message, "", Some(help.to_owned()));
+        }
+    }
+    let known = Arc::new(known);
+    Some(target.draft(None, Source::State { field, active, known, not_available }))
+}
+
+/// Whether each number of `range` is in one of `patterns`.
+fn covers(patterns: &Patterns, range: &RangeInclusive<u64>) -> bool {
+    let mut next = *range.start();
+    while let Some(found) = patterns.iter().find(|one| one.contains(&next)) {
+        if found.end() >= range.end() {
+            return true;
+        }
+        next = found.end().saturating_add(1);
+    }
+    false
 }
 
 /// One series for each named four bits, the highest first.
@@ -180,7 +224,7 @@ fn bit(bit: u16) -> Field {
     Field { bit, width: 1 }
 }
 
-fn one(number: u64) -> std::ops::RangeInclusive<u64> {
+fn one(number: u64) -> RangeInclusive<u64> {
     number..=number
 }
 

@@ -11,6 +11,7 @@ use hallwatch_model::Missing;
 use thiserror::Error;
 
 use super::Identity;
+use super::parameter::{Allowed, Parameter};
 use super::series::{Readings, Series, Source, Terms};
 
 /// The exception of a point whose addresses the device refuses.
@@ -35,7 +36,7 @@ pub struct Placement {
 }
 
 /// Why a profile cannot be placed.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum PlacementError {
     /// A point cannot be read.
     #[error("the point `{name}` {problem}")]
@@ -52,6 +53,16 @@ pub enum PlacementError {
     Parameter {
         /// The name.
         name: String,
+    },
+    /// The parameter cannot be this.
+    #[error("the parameter `{name}` cannot be {value}: it is {allowed}")]
+    Value {
+        /// The name.
+        name: String,
+        /// What it was to be.
+        value: f64,
+        /// What it can be.
+        allowed: Allowed,
     },
 }
 
@@ -117,7 +128,7 @@ pub(super) struct Map {
     pub(super) points: Vec<Point>,
     pub(super) series: Vec<Series>,
     pub(super) identity: Vec<Identity>,
-    pub(super) parameters: Vec<(String, f64)>,
+    pub(super) parameters: Vec<Parameter>,
     pub(super) limits: Limits,
 }
 
@@ -126,7 +137,8 @@ pub(super) struct Map {
 pub(super) struct Placed {
     /// Those of the device.
     pub(super) series: Vec<Series>,
-    pub(super) parameters: Vec<f64>,
+    /// None where one that is required is not set.
+    pub(super) parameters: Vec<Option<f64>>,
     /// The reads of the series.
     pub(super) polled: Reads,
     /// The reads of the identity.
@@ -203,20 +215,24 @@ impl Map {
         let polled = self.needed(series.iter().map(|series| series.point));
         let identity = self.needed(self.identity.iter().map(|identity| identity.point));
         let identity = identity.into_iter().filter(there).collect();
-        Ok(Placed {
-            parameters: self.parameters(&placement.parameters)?,
-            polled: self.reads(polled, &spans, &limits)?,
-            identity: self.reads(identity, &spans, &limits)?,
-            series,
-        })
+        let identity = self.reads(identity, &spans, &limits)?;
+        // Of a device that has no values it is still to be known whether it answers.
+        let polled =
+            if series.is_empty() { identity.clone() } else { self.reads(polled, &spans, &limits)? };
+        Ok(Placed { parameters: self.parameters(&placement.parameters)?, polled, identity, series })
     }
 
-    fn parameters(&self, set: &BTreeMap<String, f64>) -> Result<Vec<f64>, PlacementError> {
-        let known = |name: &String| self.parameters.iter().any(|(known, _)| known == name);
-        if let Some(name) = set.keys().find(|name| !known(name)) {
-            return Err(PlacementError::Parameter { name: name.clone() });
+    fn parameters(&self, set: &BTreeMap<String, f64>) -> Result<Vec<Option<f64>>, PlacementError> {
+        for (name, value) in set {
+            let Some(known) = self.parameters.iter().find(|known| known.name == *name) else {
+                return Err(PlacementError::Parameter { name: name.clone() });
+            };
+            if !known.allowed.contains(*value) {
+                let (name, allowed) = (name.clone(), known.allowed.clone());
+                return Err(PlacementError::Value { name, value: *value, allowed });
+            }
         }
-        let value = |(name, usual): &(String, f64)| set.get(name).copied().unwrap_or(*usual);
+        let value = |known: &Parameter| set.get(&known.name).copied().or(known.default);
         Ok(self.parameters.iter().map(value).collect())
     }
 
@@ -304,7 +320,7 @@ fn placed_table(table: Table, placement: &Placement) -> Table {
 /// The answers of one device.
 pub(super) struct Answers<'a> {
     pub(super) map: &'a Map,
-    pub(super) parameters: &'a [f64],
+    pub(super) parameters: &'a [Option<f64>],
     pub(super) reads: &'a Reads,
     pub(super) answers: &'a [Result<Data, Missing>],
 }
@@ -331,8 +347,8 @@ impl Readings for Answers<'_> {
         .ok_or(Missing::Malformed)
     }
 
-    fn parameter(&self, parameter: usize) -> f64 {
-        self.parameters.get(parameter).copied().unwrap_or(f64::NAN)
+    fn parameter(&self, parameter: usize) -> Option<f64> {
+        self.parameters.get(parameter).copied().flatten()
     }
 }
 

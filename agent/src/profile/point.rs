@@ -26,7 +26,7 @@ pub(super) const TABLES: [(&str, Table); 4] = [
     ("input", Table::InputRegisters),
 ];
 
-const WORDS: [(&str, WordOrder); 2] =
+pub(super) const WORDS: [(&str, WordOrder); 2] =
     [("high_first", WordOrder::HighFirst), ("low_first", WordOrder::LowFirst)];
 const BYTES: [(&str, ByteOrder); 2] =
     [("high_first", ByteOrder::HighFirst), ("low_first", ByteOrder::LowFirst)];

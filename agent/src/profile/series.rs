@@ -102,8 +102,8 @@ pub(super) trait Readings {
     fn point(&self, point: usize) -> Option<(&Conversion, &Terms)>;
     /// What came from the device for it.
     fn registers(&self, point: usize) -> Result<Cow<'_, [u16]>, Missing>;
-    /// A number that a site may set.
-    fn parameter(&self, parameter: usize) -> f64;
+    /// A number that a site may set; none when it has to and did not.
+    fn parameter(&self, parameter: usize) -> Option<f64>;
 }
 
 /// Points may name points that name points; a profile with a circle is refused.
@@ -161,7 +161,9 @@ pub(super) fn number(point: usize, readings: &impl Readings, depth: u32) -> Resu
     let registers = readings.registers(point).map_err(refuse)?;
     valid(terms, readings).map_err(refuse)?;
     let operand = |operand: Operand| match operand {
-        Operand::Parameter(parameter) => Ok(readings.parameter(parameter)),
+        Operand::Parameter(parameter) => {
+            readings.parameter(parameter).ok_or(refuse(Missing::NotAvailable))
+        }
         Operand::Point(other) => {
             number(other, readings, depth + 1).map_err(|refusal| refuse(refusal.missing))
         }

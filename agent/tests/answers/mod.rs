@@ -49,8 +49,14 @@ pub(crate) fn read_from(profile: &Profile, words: &Words) -> BTreeMap<String, Va
 
 /// Every series but those of 0 must be listed.
 pub(crate) fn check(name: &str, words: &Words, expected: &[(&str, Value)]) {
-    let mut found = read_from(&profile(name), words);
+    check_of(&profile(name), words, expected);
+}
+
+/// The same of a profile that is placed.
+pub(crate) fn check_of(profile: &Profile, words: &Words, expected: &[(&str, Value)]) {
+    let mut found = read_from(profile, words);
     for (series, value) in expected {
+        let name = &profile.name;
         let got = found.remove(*series).unwrap_or_else(|| panic!("{name} has no {series}"));
         assert_eq!(got, *value, "{series}");
     }

@@ -177,6 +177,7 @@ fn for_the_eye(number: f64, unit: Unit) -> (String, &'static str) {
         Unit::Pascals => (number / 1e5, "bar"),
         Unit::Joules => (number / 3.6e6, "kWh"),
         Unit::VarSeconds => (number / 3.6e6, "kvarh"),
+        Unit::VoltampereSeconds => (number / 3.6e6, "kVAh"),
         Unit::Bytes => (number / 1e6, "MB"),
         Unit::Amperes => (number, "A"),
         Unit::Celsius => (number, "°C"),

@@ -36,6 +36,8 @@ pub(super) struct Device {
     pub(super) profile: String,
     pub(super) address: String,
     pub(super) unit: String,
+    /// What the profile needs to be told, by name.
+    pub(super) parameters: Vec<(String, String)>,
 }
 
 impl Default for Draft {
@@ -73,6 +75,7 @@ impl Default for Device {
             profile: profile.map(|(name, _)| (*name).to_owned()).unwrap_or_default(),
             address: "127.0.0.1:502".into(),
             unit: "1".into(),
+            parameters: Vec::new(),
         }
     }
 }
@@ -150,15 +153,19 @@ impl Device {
                 let _ = writeln!(out, "{key} = {}", text(value));
             }
         }
-        // A number is written as one; anything else as a text, to be refused with its place.
-        let unit = match self.unit.parse::<i64>() {
-            Ok(unit) => unit.to_string(),
-            Err(_) => text(&self.unit),
-        };
+        let unit = number(&self.unit);
+        let mut parameters = String::new();
+        for (name, value) in &self.parameters {
+            let before = if parameters.is_empty() { ", parameters = { " } else { ", " };
+            let _ = write!(parameters, "{before}{name} = {}", number(value));
+        }
+        if !parameters.is_empty() {
+            parameters.push_str(" }");
+        }
         let _ = writeln!(
             out,
             "# How often it is read: interval = \"1s\"\n\
-             modbus_tcp = {{ address = {}, unit = {unit}, profile = {} }}",
+             modbus_tcp = {{ address = {}, unit = {unit}, profile = {}{parameters} }}",
             text(&self.address),
             text(&self.profile),
         );
@@ -187,6 +194,14 @@ const EXAMPLES: &str = r#"
 "#;
 
 /// A text in TOML.
+/// A number is written as one; anything else as a text, to be refused with its place.
+fn number(value: &str) -> String {
+    match value.parse::<f64>() {
+        Ok(number) if number.is_finite() => number.to_string(),
+        _ => text(value),
+    }
+}
+
 fn text(value: &str) -> String {
     let mut out = String::from('"');
     for c in value.chars() {
