@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hallwatch_collector::page::RUNBOOKS;
-use hallwatch_collector::rules::{Rule, RuleSet, library, load};
+use hallwatch_collector::rules::{
+    AlertState, Engine, Health, Options, Rule, RuleSet, library, load,
+};
+use hallwatch_model::{Labels, Timestamp, vocabulary};
+use hallwatch_promql::{MemorySource, Query};
 
 /// Rules for a Prometheus beside the collector: on what the collector counts of itself.
 const OUTSIDE: &str = include_str!("../rules/outside/collector.yaml");
@@ -163,6 +167,45 @@ fn every_rule_has_its_runbook_page_and_no_page_is_orphaned() {
     }
 }
 
+/// The bullets of a page that begin with `word`, each as one text.
+fn bullets<'p>(page: &'p str, word: &str) -> impl Iterator<Item = &'p str> {
+    let start = format!("\n- {word}: ");
+    let found: Vec<usize> = page.match_indices(&start).map(|(at, _)| at + start.len()).collect();
+    found.into_iter().map(|at| {
+        let end = ["\n- ", "\n\n"].iter().filter_map(|end| page[at..].find(end)).min().unwrap();
+        &page[at..at + end]
+    })
+}
+
+#[test]
+fn queries_and_panels_that_the_pages_name_are_there() {
+    let dashboard = include_str!("../../dashboards/noc-overview.json");
+    let (mut queries, mut panels) = (0, 0);
+    for (name, page) in RUNBOOKS {
+        // Every second part of a text stands between marks.
+        let quoted = |text: &'static str, mark| text.split(mark).skip(1).step_by(2);
+        for code in bullets(page, "Query").flat_map(|bullet| quoted(bullet, '`')) {
+            // Words without either are names of labels and their values.
+            if !code.contains(['_', '(']) {
+                continue;
+            }
+            let query =
+                Query::parse(code).unwrap_or_else(|error| panic!("{name}: {code}: {error}"));
+            for selector in query.selectors() {
+                let metric = selector.matchers.metric_name().unwrap();
+                assert!(vocabulary::find(metric).is_some(), "{name}: nobody writes {metric}");
+            }
+            queries += 1;
+        }
+        for panel in bullets(page, "Grafana").flat_map(|bullet| quoted(bullet, '*')) {
+            let title = format!("\"title\": \"{panel}\"");
+            assert!(dashboard.contains(&title), "{name}: no panel {panel:?}");
+            panels += 1;
+        }
+    }
+    assert!(queries > 150 && panels > 40, "{queries} {panels}");
+}
+
 fn promtool(dir: &Path, arguments: &[&str], files: &[String]) {
     let output = Command::new("promtool")
         .args(arguments)
@@ -214,4 +257,85 @@ fn promtool_sees_every_shipped_rule_fire_and_stay_quiet() {
             assert!(test.contains(&firing) && test.contains(expected), "{name} {kind}: {test}");
         }
     }
+}
+
+/// The value of `key: 'value'` or `key: value` in a line.
+fn value<'t>(line: &'t str, key: &str) -> Option<&'t str> {
+    let rest = line.trim().trim_start_matches("- ").strip_prefix(key)?.strip_prefix(": ")?;
+    Some(rest.trim_matches('\''))
+}
+
+fn seconds(duration: &str) -> i64 {
+    let (count, unit) = duration.split_at(duration.len() - 1);
+    let unit = ["s", "m", "h"].iter().position(|known| *known == unit).unwrap();
+    count.parse::<i64>().unwrap() * [1, 60, 3600][unit]
+}
+
+/// `promtool`'s notation of values: `1x3` is four times 1, `0+5x2` is 0, 5, 10, `_x3` three times
+/// nothing.
+fn values(notation: &str) -> Vec<Option<f64>> {
+    let mut values = Vec::new();
+    for part in notation.split_whitespace() {
+        let (start, count) = part.split_once('x').unwrap();
+        let count: u32 = count.parse().unwrap();
+        let steps = if start == "_" { 1..=count } else { 0..=count };
+        let sign = start[1..].find(['+', '-']).map(|at| at + 1);
+        let (start, step) = start.split_at(sign.unwrap_or(start.len()));
+        for n in steps {
+            let step = if step.is_empty() { 0.0 } else { step.parse::<f64>().unwrap() };
+            values
+                .push((start != "_").then(|| start.parse::<f64>().unwrap() + f64::from(n) * step));
+        }
+    }
+    values
+}
+
+fn labels(series: &str) -> Labels {
+    let (name, pairs) = series.strip_suffix('}').unwrap().split_once('{').unwrap();
+    let pairs = pairs.split(", ").map(|pair| pair.split_once('=').unwrap());
+    Labels::metric(name, pairs.map(|(key, text)| (key, text.trim_matches('"'))))
+}
+
+#[test]
+fn the_engine_says_of_every_timeline_what_promtool_says() {
+    let outside = ("outside/collector.yaml", OUTSIDE);
+    let mut count = 0;
+    for (name, rules) in library::FILES.iter().chain([&outside]) {
+        let path = match *name {
+            "outside/collector.yaml" => "rules/tests/outside/collector.yaml".to_owned(),
+            name => format!("rules/tests/{name}"),
+        };
+        let tests = std::fs::read_to_string(dir(&path)).unwrap();
+        for (title, test) in timelines(&tests) {
+            let of = |key| test.lines().find_map(|line| value(line, key)).unwrap();
+            let interval = seconds(of("interval"));
+            let end = seconds(of("eval_time"));
+            let mut source = MemorySource::new();
+            let named = test.lines().filter_map(|line| value(line, "series"));
+            for (series, notation) in named.zip(test.lines().filter_map(|l| value(l, "values"))) {
+                let labels = labels(series);
+                for (at, value) in
+                    (0..).step_by(usize::try_from(interval).unwrap()).zip(values(notation))
+                {
+                    if let Some(value) = value {
+                        source.push(&labels, Timestamp::from_millis(at * 1000), value);
+                    }
+                }
+            }
+            let mut engine =
+                Engine::new(load(&[(name, rules)]).unwrap(), Vec::new(), Options::default());
+            for at in (0..=end).step_by(usize::try_from(interval.max(5)).unwrap()) {
+                engine.evaluate(Timestamp::from_millis(at * 1000), &source);
+            }
+            let (alert, kind) = title.split_once(' ').unwrap();
+            let view = engine.view();
+            let rule = view.groups[0].rules.iter().find(|rule| *rule.name == *alert).unwrap();
+            assert_eq!(rule.health, Health::Ok, "{title}");
+            let alerts = &rule.alerting.as_ref().unwrap().alerts;
+            let firing = alerts.iter().filter(|a| a.state == AlertState::Firing);
+            assert_eq!(firing.count(), usize::from(kind == "fires"), "{title}: {alerts:?}");
+            count += 1;
+        }
+    }
+    assert!(count >= 180, "{count}");
 }
