@@ -86,6 +86,8 @@ pub const PAGES: &[(&str, &str)] = pages! {
     "pdu-breaker-load-high"
     "pdu-breaker-overload"
     "pdu-feed-lost"
+    "pdu-inlet-load-high"
+    "pdu-inlet-overload"
     "pdu-phases-unbalanced"
     "phase-lost"
     "polling-too-slow"
