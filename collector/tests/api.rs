@@ -541,6 +541,34 @@ async fn the_page_is_guarded_and_fed() {
 }
 
 #[tokio::test]
+async fn runbook_pages_are_where_the_annotations_of_rules_lead() {
+    let server = server().await;
+    let ask = async |path: &str, accept: &str| {
+        ask(&server, &format!("GET {path} HTTP/1.1\r\nAccept: {accept}"), "").await
+    };
+    for (path, heading) in [
+        ("/runbooks/utility-lost.md", "# UtilityLost\n"),
+        ("/runbooks/utility-lost", "# UtilityLost\n"),
+        ("/runbooks/", "# Runbooks\n"),
+        ("/runbooks/README.md", "# Runbooks\n"),
+    ] {
+        let (status, headers, body) = ask(path, "*/*").await;
+        assert_eq!(status, 200, "{path}");
+        assert!(headers.contains("content-type: text/markdown; charset=utf-8"), "{headers}");
+        assert!(headers.contains("content-security-policy: default-src 'none';"), "{headers}");
+        assert!(body.contains(heading), "{path}: {body}");
+    }
+    let (_, headers, _) = ask("/runbooks/smoke.md", "text/html,*/*;q=0.8").await;
+    assert!(headers.contains("content-type: text/plain; charset=utf-8"), "{headers}");
+    for path in
+        ["/runbooks/nothing.md", "/runbooks/..%2f..%2fCargo.toml", "/runbooks/%ff", "/runbooks/a/b"]
+    {
+        let status = ask(path, "*/*").await.0;
+        assert!(status == 404 || status == 400, "{path}: {status}");
+    }
+}
+
+#[tokio::test]
 async fn what_grafana_asks_beside_samples() {
     let server = server().await;
     let (code, body) = api(&server, "format_query", &[("query", "sum  by(a)(b)")]).await;

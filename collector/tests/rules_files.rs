@@ -1,11 +1,8 @@
-//! Rule files with mistakes, what is said of them; and the shipped files.
+//! Rule files with mistakes, and what is said of them.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
-use std::path::Path;
-use std::process::Command;
-
-use hallwatch_collector::rules::{library, load};
+use hallwatch_collector::rules::load;
 
 fn check(text: &str) -> String {
     match load(&[("rules.yaml", text)]) {
@@ -65,68 +62,4 @@ fn metrics_that_nobody_writes_are_warned_of() {
         check(text),
         "1 groups\nrules.yaml:5:11: no metric named `ups_on_batery` in the vocabulary; did you mean `ups_on_battery`?"
     );
-}
-
-#[test]
-fn shipped_rules_load_without_a_warning_and_say_what_to_do() {
-    let rules = load(&library::FILES).unwrap_or_else(|invalid| panic!("{invalid}"));
-    let warnings: Vec<_> = rules.warnings.iter().map(|w| &w.message).collect();
-    assert!(warnings.is_empty(), "{warnings:?}");
-    let mut names = std::collections::BTreeSet::new();
-    for rule in rules.groups.iter().flat_map(|group| &group.rules) {
-        assert!(names.insert(&rule.name), "{} twice", rule.name);
-        let severity = rule.labels.iter().find(|(name, _)| &**name == "severity").unwrap();
-        assert!(["critical", "warning", "info"].contains(&severity.1.text()), "{}", rule.name);
-        for wanted in ["summary", "description", "consequence", "action", "runbook_url"] {
-            let annotations = &rule.alerting().unwrap().annotations;
-            assert!(annotations.iter().any(|(n, _)| &**n == wanted), "{} {wanted}", rule.name);
-        }
-    }
-    assert!(names.len() >= 50, "{}", names.len());
-}
-
-/// Every YAML file in `dir`.
-fn files(dir: &Path) -> Vec<String> {
-    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let yaml = paths.filter(|path| path.extension().is_some_and(|e| e == "yaml"));
-    let mut names: Vec<String> =
-        yaml.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-    names.sort();
-    names
-}
-
-fn promtool(dir: &Path, command: &str, files: &[String]) {
-    let output = Command::new("promtool")
-        .args([command, "rules"])
-        .args(files)
-        .current_dir(dir)
-        .output()
-        .expect("promtool is needed: apt-get install prometheus");
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "promtool {command} rules\n{said}");
-}
-
-#[test]
-fn promtool_accepts_the_shipped_rules() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
-    let found = files(&dir);
-    let mut shipped: Vec<&str> = library::FILES.iter().map(|(name, _)| *name).collect();
-    shipped.sort_unstable();
-    assert_eq!(found, shipped, "every file is embedded");
-    promtool(&dir, "check", &found);
-}
-
-#[test]
-fn promtool_sees_every_shipped_rule_fire_and_stay_quiet() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/tests");
-    let found = files(&dir);
-    let texts: String =
-        found.iter().map(|f| std::fs::read_to_string(dir.join(f)).unwrap()).collect();
-    let rules = load(&library::FILES).unwrap();
-    for rule in rules.groups.iter().flat_map(|group| &group.rules) {
-        for kind in ["fires", "stays quiet"] {
-            assert!(texts.contains(&format!("name: {} {kind}", rule.name)), "{} {kind}", rule.name);
-        }
-    }
-    promtool(&dir, "test", &found);
 }

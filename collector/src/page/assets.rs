@@ -16,13 +16,14 @@ const CSS: &str = include_str!("page.css");
 const JS: &str = include_str!("page.js");
 const ICON: &str = include_str!("icon.svg");
 
-/// `/` and what it loads.
+/// `/` and what it loads, and the runbook pages.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(async || file("text/html; charset=utf-8", HTML)))
         .route("/page/page.css", get(async || file("text/css; charset=utf-8", CSS)))
         .route("/page/page.js", get(async || file("text/javascript; charset=utf-8", JS)))
         .route("/page/icon.svg", get(async || file("image/svg+xml", ICON)))
+        .merge(super::runbooks::routes())
 }
 
 fn file(content_type: &'static str, text: &'static str) -> impl IntoResponse {
