@@ -185,7 +185,12 @@ fn tcp(mut section: Section<'_>, rtu: bool) -> Option<(Endpoint, Spanned<String>
 
 fn tls(mut section: Section<'_>) -> Option<(Endpoint, Spanned<String>)> {
     let place = section.checked("address", address);
-    let ca = section.required::<PathBuf>("ca");
+    let ca = section.optional::<PathBuf>("ca");
+    if !section.has("ca") {
+        let help = Some("add `ca = \"/etc/hallwatch/modbus-ca.pem\"`".to_owned());
+        let message = "TLS needs `ca`, the authority of the server's certificate";
+        section.problem(section.span(), message, "", help);
+    }
     let certificate = section.optional::<PathBuf>("certificate");
     let key = section.optional::<PathBuf>("key");
     for (one, other) in [("certificate", "key"), ("key", "certificate")] {

@@ -31,6 +31,14 @@ impl Bus {
         }
     }
 
+    /// The address or port alone.
+    pub(super) fn place(&self) -> &str {
+        match self {
+            Self::Tcp { address, .. } => address,
+            Self::Serial { path, .. } => path,
+        }
+    }
+
     /// The units to try when nobody says which. Devices with TCP of their own often have 255 or 0.
     pub(super) fn usual_units(&self) -> Vec<u8> {
         let mut units: Vec<u8> = (1..=247).collect();
