@@ -1,0 +1,153 @@
+//! Twenty units on one RTU line, five of which are dead: the others keep their interval.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hallwatch_agent::poll::Slots;
+use hallwatch_modbus::framing::crc;
+use hallwatch_model::{Missing, Uptime};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Broker, Collector, Site};
+use crate::{Running, own_profile};
+
+const UNITS: u8 = 20;
+const DEAD: [u8; 4] = [2, 7, 11, 16];
+/// This one answers after its time is up, while the line is quiet: the fifth that is lost.
+const LATE: u8 = 19;
+const INTERVAL: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(200);
+const QUIET: Duration = Duration::from_millis(200);
+const LATENESS: Duration = Duration::from_millis(300);
+/// What a loaded machine adds.
+const SLACK: Duration = Duration::from_millis(600);
+
+fn is_live(unit: u8) -> bool {
+    !DEAD.contains(&unit) && unit != LATE
+}
+
+/// When each unit was asked.
+type Asked = Arc<Mutex<BTreeMap<u8, Vec<Instant>>>>;
+
+/// A converter to a serial line: one question at a time, each answer after the time that it would
+/// take at 19200 bits a second.
+async fn serve(asked: Asked) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, asked.clone()));
+        }
+    });
+    address
+}
+
+async fn answer(mut stream: TcpStream, asked: Asked) {
+    let mut question = [0; 8];
+    while stream.read_exact(&mut question).await.is_ok() {
+        let [unit, function, _, address, _, count, low, high] = question;
+        assert_eq!(crc(&question[..6]).to_le_bytes(), [low, high], "{question:02x?}");
+        assert_eq!((function, address, count), (3, 0, 1));
+        #[expect(clippy::disallowed_methods, reason = "it says when it was asked")]
+        asked.lock().unwrap().entry(unit).or_default().push(Instant::now());
+        if DEAD.contains(&unit) {
+            continue;
+        }
+        sleep(if unit == LATE { LATENESS } else { Duration::from_millis(10) }).await;
+        let mut frame = vec![unit, 3, 2, 0x10, unit];
+        frame.extend(crc(&frame).to_le_bytes());
+        if stream.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn name(unit: u8) -> String {
+    format!("meter-{unit}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_units_cost_their_neighbours_no_more_than_one_timeout_and_the_quiet_time() {
+    let broker = Broker::start();
+    let collector = Collector::start(&broker, "c-1");
+    let asked = Asked::default();
+    let address = serve(asked.clone()).await;
+    let mut devices = format!(
+        "[[line]]\nname = \"bus\"\nrtu_over_tcp = {{ address = \"{address}\" }}\n\
+         timeout = \"200ms\"\nmin_timeout = \"200ms\"\nquiet_time = \"200ms\"\n"
+    );
+    for unit in 1..=UNITS {
+        devices.push_str(&format!(
+            "[[device]]\nname = \"{}\"\ninterval = \"500ms\"\n\
+             modbus = {{ line = \"bus\", unit = {unit}, profile = \"./own.toml\" }}\n",
+            name(unit)
+        ));
+    }
+    let site = Site::new(&broker, &devices);
+    own_profile(&site, "[[point]]\nname = \"frequency\"\naddress = 0");
+    let agent = Running::start(&site);
+
+    // From when those that live have answered once: the dead ones are still asked at each turn.
+    for unit in (1..=UNITS).filter(|unit| is_live(*unit)) {
+        let name = name(unit);
+        let answered = |held: &crate::support::Held| {
+            held.last("meter_frequency_hertz", &[("device", &name)]).map(drop)
+        };
+        collector.until("a first value", answered).await;
+    }
+    asked.lock().unwrap().clear();
+    sleep(Duration::from_secs(20)).await;
+    let asked = std::mem::take(&mut *asked.lock().unwrap());
+
+    // What a unit waits for: the poll of one dead unit, whose late answer prolongs the silence,
+    // and its neighbours' turns.
+    let longest = INTERVAL + TIMEOUT + LATENESS.max(TIMEOUT) - TIMEOUT
+        + QUIET
+        + 15 * Duration::from_millis(20)
+        + SLACK;
+    for unit in (1..=UNITS).filter(|unit| is_live(*unit)) {
+        let times = &asked[&unit];
+        let worst = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(worst <= longest, "unit {unit} was left alone for {worst:?}");
+        assert!(times.len() >= 25, "unit {unit} was asked {} times in 40 turns", times.len());
+    }
+    // They are asked more and more seldom, and not forgotten.
+    for unit in (1..=UNITS).filter(|unit| !is_live(*unit)) {
+        let times = asked.get(&unit).map_or(0, Vec::len);
+        assert!((1..=12).contains(&times), "dead unit {unit} was asked {times} times");
+    }
+    collector.read(|held| {
+        for unit in 1..=UNITS {
+            let labels = [("device", &*name(unit))];
+            let values = held.values("meter_frequency_hertz", &labels);
+            let right = (4096.0 + f64::from(unit)) / 100.0;
+            let good: Vec<f64> = values.iter().filter_map(|value| (*value).ok()).collect();
+            let missing: Vec<Missing> = values.iter().filter_map(|value| value.err()).collect();
+            assert!(good.iter().all(|value| *value == right), "unit {unit}: {good:?}");
+            if is_live(unit) {
+                assert!(good.len() >= 25 && missing.is_empty(), "unit {unit}: {missing:?}");
+                assert_eq!(held.last("device_up", &labels), Some(Ok(1.0)));
+            } else {
+                assert!(good.is_empty(), "unit {unit} is dead");
+                assert!(missing.contains(&Missing::DeviceOffline), "{missing:?}");
+            }
+            let missed = held.last("device_missed_slots_total", &labels);
+            assert!(matches!(missed, Some(Ok(_))), "unit {unit} counts missed turns");
+        }
+    });
+    agent.stop().await;
+}
+
+#[test]
+fn the_turns_of_a_line_are_spread_over_the_interval() {
+    let step = INTERVAL / 20;
+    let steps: BTreeSet<u128> = (1..=UNITS)
+        .map(|unit| Slots::new(&name(unit), INTERVAL).after(Uptime::ZERO, Uptime::ZERO).0)
+        .map(|at| (at.elapsed().as_millis() % INTERVAL.as_millis()) / step.as_millis())
+        .collect();
+    assert!(steps.len() >= 10, "{steps:?}");
+}
