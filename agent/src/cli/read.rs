@@ -164,7 +164,8 @@ fn print(
             screen.print("\x1b[H\x1b[2J");
         }
         let identity = profile.identity(&reading.identity);
-        let mut head = format!("{}: {}, {}\n", subject.name, subject.place(), profile.name);
+        let head = format!("{}: {}, {}", subject.name, subject.place(), profile.name);
+        let mut head = super::table::wrap(&head, 80).join("\n") + "\n";
         let said: Vec<String> =
             identity.iter().map(|(what, text)| format!("{what} {text}")).collect();
         if !said.is_empty() {
