@@ -94,7 +94,7 @@ impl Task {
                 while let Ok(device) = jobs.try_recv() {
                     self.queue.push(device);
                 }
-                let Some(device) = self.queue.next() else { break };
+                let Some(device) = self.queue.take() else { break };
                 let Some(told) = self.poll(device).await else { continue };
                 if polled.send(told).await.is_err() {
                     return;

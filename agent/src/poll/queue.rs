@@ -36,7 +36,7 @@ impl Queue {
     }
 
     /// Whose turn it is.
-    pub fn next(&mut self) -> Option<usize> {
+    pub fn take(&mut self) -> Option<usize> {
         let first = self.waiting.front()?;
         let trusted = |waiting: &Waiting| self.trusted.contains(&waiting.device);
         let at = if trusted(first) || first.passed >= self.patience {
@@ -79,7 +79,7 @@ mod tests {
     fn those_that_answer_go_before_those_that_do_not_who_still_come() {
         let mut queue = Queue::new(4);
         let all =
-            |queue: &mut Queue| -> Vec<usize> { std::iter::from_fn(|| queue.next()).collect() };
+            |queue: &mut Queue| -> Vec<usize> { std::iter::from_fn(|| queue.take()).collect() };
         (0..4).for_each(|device| queue.push(device));
         assert_eq!(all(&mut queue), [0, 1, 2, 3], "nobody is known");
         (0..4).for_each(|device| queue.finished(device, device > 1));
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(all(&mut queue), [2, 3, 0, 1]);
         // Others come while a silent one has the line: they go before the next silent one.
         [0, 1].into_iter().for_each(|device| queue.push(device));
-        assert_eq!(queue.next(), Some(0));
+        assert_eq!(queue.take(), Some(0));
         [2, 3].into_iter().for_each(|device| queue.push(device));
         assert_eq!(all(&mut queue), [2, 3, 1]);
         queue.finished(0, true);
@@ -104,7 +104,7 @@ mod tests {
         queue.push(1);
         let turns = (0..100).map(|_| {
             queue.push(0);
-            queue.next()
+            queue.take()
         });
         assert_eq!(turns.take_while(|turn| *turn == Some(0)).count(), 8);
     }

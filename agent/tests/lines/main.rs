@@ -8,6 +8,8 @@ mod peer;
 mod support;
 mod tools;
 
+use std::process::{Child, Command, Stdio};
+
 use hallwatch_agent::config::Config;
 use hallwatch_config::Source;
 use peer::{Certificates, Pair, Pymodbus};
@@ -136,21 +138,36 @@ async fn a_certificate_that_is_not_accepted_is_said_to_be() {
     let line = certificates.line(&peer, "ca", "stranger");
     let site = Site::new(&broker, &(line + &devices("tls")));
     own_profile(&site, POINT);
-    let log = site.directory.path().join("log");
-    let agent = Process::logged(&site.file(), &log);
+    let mut agent = logged(&site);
     let offline = |held: &Held| {
         (held.last("device_up", &[("device", "meter-1")]) == Some(Ok(0.0))).then_some(())
     };
     collector.until("the device to be offline", offline).await;
-    assert_eq!(agent.terminate(), Some(0));
-    let log = std::fs::read_to_string(log).unwrap();
+    let id = agent.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let output = agent.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let log = String::from_utf8(output.stderr).unwrap();
     let told = log.matches("it does not accept our certificate").count();
     assert_eq!(told, 2, "once for each device: {log}");
 
     // One that cannot be read at all keeps the agent from starting, and is named.
     std::fs::remove_file(certificates.path("stranger.key")).unwrap();
-    let mut agent = Process::logged(&site.file(), &site.directory.path().join("log"));
-    assert_eq!(agent.wait(), Some(1));
-    let log = std::fs::read_to_string(site.directory.path().join("log")).unwrap();
-    assert!(log.contains("could not prepare TLS on the line tls") && log.contains("stranger.key"));
+    agent = logged(&site);
+    let output = agent.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("could not prepare TLS on the line tls"), "{log}");
+    assert!(log.contains("stranger.key"), "{log}");
+}
+
+/// The program, whose few warnings are kept.
+fn logged(site: &Site) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_hallwatch-agent"))
+        .args(["run", "--config"])
+        .arg(site.file())
+        .env("RUST_LOG", "warn")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }

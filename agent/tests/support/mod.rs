@@ -341,27 +341,10 @@ impl Process {
         Self { child }
     }
 
-    /// Its log goes to a file.
-    pub(crate) fn logged(config: &Path, log: &Path) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_hallwatch-agent"))
-            .args(["run", "--config"])
-            .arg(config)
-            .env("RUST_LOG", "warn")
-            .stderr(fs::File::create(log).unwrap())
-            .spawn()
-            .unwrap();
-        Self { child }
-    }
-
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    /// The exit code of one that ends by itself.
-    pub(crate) fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
     }
 
     /// SIGTERM, and the exit code.
