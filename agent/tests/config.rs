@@ -1,6 +1,7 @@
 //! Every mistake in a configuration is told with its place, all of them at once.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -191,6 +192,27 @@ fn a_line_is_described_once_and_its_devices_differ_where_they_say_so() {
     assert!(reads(0).iter().all(|read| read.count() <= 32), "{:?}", reads(0));
     assert!(reads(1).iter().any(|read| read.count() > 32), "{:?}", reads(1));
     assert!(reads(1).len() < reads(2).len() && reads(2).len() < reads(0).len());
+}
+
+#[test]
+fn what_is_documented_of_lines_can_be_written() {
+    let text = fs::read_to_string("../docs/lines.md").unwrap();
+    let blocks = text.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let example: String = blocks.collect();
+    let head = GOOD.split("[[device]]").next().unwrap();
+    let config = Config::parse(&Source::new("lines.md", head.to_owned() + &example))
+        .unwrap_or_else(|invalid| panic!("{}", invalid.render(false)));
+    assert_eq!(config.devices.len(), 6);
+    // What a line and a device can be told is in the tables, and nothing else.
+    let told: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let slip = format!("{head}[[line]]\nname = \"a\"\nslip = 1\ntcp = {{ address = \"h:1\" }}\n");
+    let invalid = Config::parse(&Source::new("agent.toml", slip)).unwrap_err();
+    let help = invalid.problems().iter().filter_map(|problem| problem.help.clone());
+    let help = help.filter(|help| help.contains("known keys are")).collect::<String>();
+    let known: BTreeSet<&str> = help.split('`').skip(1).step_by(2).collect();
+    let others = BTreeSet::from(["name", "serial", "rtu_over_tcp", "tcp", "tls"]);
+    assert_eq!(told, known.difference(&others).copied().collect());
 }
 
 #[test]

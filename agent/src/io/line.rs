@@ -62,3 +62,48 @@ pub fn options(modbus: &Modbus, heard: bool) -> Options {
         slowest_answer: line.quiet_time,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_config::Source;
+
+    use super::*;
+    use crate::config::{Config, DeviceSource};
+
+    fn modbus(lines: &str) -> Modbus {
+        let head = "[agent]\nid = \"a\"\ntenant = \"t\"\nsite = \"s\"\ndata = \"d\"\n\
+            collectors = [\"c\"]\n[broker]\nurl = \"mqtt://h\"\n";
+        let config = Config::parse(&Source::new("agent.toml", head.to_owned() + lines)).unwrap();
+        let DeviceSource::Modbus(modbus) = &config.devices[0].source else { panic!() };
+        modbus.clone()
+    }
+
+    #[test]
+    fn options_are_what_was_written() {
+        let ms = Duration::from_millis;
+        let modbus = modbus(
+            "[[line]]\nname = \"l\"\nserial = { port = \"/dev/ttyS0\", baud = 9600, parity = \
+             \"none\" }\nconnect_timeout = \"2s\"\npause_after_connect = \"50ms\"\n\
+             close_after_timeouts = 7\nclose_after_cycle = true\nquiet_time = \"900ms\"\n\
+             [[device]]\nname = \"d\"\nmodbus = { line = \"l\", unit = 1, profile = \
+             \"eastron_sdm630\", timeout = \"800ms\", min_timeout = \"100ms\", pause = \"5ms\" }\n",
+        );
+        let told = options(&modbus, true);
+        // 264 characters of ten bits at 9600 bits a second take 275 ms.
+        let deadline = 2 * (ms(800) + ms(275) + ms(900) + ms(2000) + ms(50));
+        let expected = Options {
+            connect_timeout: ms(2000),
+            answer_timeout: ms(100),
+            max_answer_timeout: ms(800),
+            deadline,
+            timeouts_before_close: 7,
+            pause: ms(5),
+            pause_after_connect: ms(50),
+            close_after_cycle: true,
+            slowest_answer: ms(900),
+        };
+        assert_eq!(told, expected);
+        // Of one that never answered nothing is known but what it may take.
+        assert_eq!(options(&modbus, false), Options { answer_timeout: ms(800), ..expected });
+    }
+}

@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hallwatch_agent::config::{Config, DeviceSource};
+use hallwatch_agent::io::line;
 use hallwatch_agent::poll::Slots;
+use hallwatch_config::Source;
 use hallwatch_modbus::framing::crc;
+use hallwatch_modbus::{Failure, Read, Table};
 use hallwatch_model::{Missing, Uptime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -140,6 +144,40 @@ async fn dead_units_cost_their_neighbours_no_more_than_one_timeout_and_the_quiet
         }
     });
     agent.stop().await;
+}
+
+/// A unit that is known to answer at once and then does not holds its neighbours up for less.
+#[tokio::test]
+async fn a_quick_unit_is_given_up_sooner_than_one_that_was_never_heard() {
+    let address = serve(Asked::default()).await;
+    let text = format!(
+        "[agent]\nid = \"a\"\ntenant = \"t\"\nsite = \"s\"\ndata = \"d\"\ncollectors = [\"c\"]\n\
+         [broker]\nurl = \"mqtt://h\"\n[[line]]\nname = \"bus\"\n\
+         rtu_over_tcp = {{ address = \"{address}\" }}\ntimeout = \"1s\"\nmin_timeout = \"150ms\"\n\
+         [[device]]\nname = \"d\"\nmodbus = {{ line = \"bus\", unit = {LATE}, profile = \
+         \"eastron_sdm630\" }}\n"
+    );
+    let config = Config::parse(&Source::new("agent.toml", text)).unwrap();
+    let DeviceSource::Modbus(modbus) = &config.devices[0].source else { panic!() };
+    let mut client = line::client(modbus).unwrap();
+    let read = Read::new(Table::HoldingRegisters, 0, 1).unwrap();
+    let limit = |error: hallwatch_modbus::Error| match error.failure {
+        Failure::Timeout(limit) => limit,
+        other => panic!("{other:?}"),
+    };
+    // The first of the dead was never heard: as long as a unit may take.
+    client.set_options(line::options(modbus, false));
+    assert_eq!(limit(client.read(DEAD[0], &read).await.unwrap_err()), Duration::from_secs(1));
+    // Unit 1 answers in about 10 ms. The late one, had it been like that, is given up at 150 ms.
+    client.read(1, &read).await.unwrap();
+    client.set_options(line::options(modbus, true));
+    let first = limit(client.read(LATE, &read).await.unwrap_err());
+    assert_eq!(first, Duration::from_millis(150));
+    // It takes 300 ms: what it may take is waited for once it is known to be slow.
+    client.set_options(line::options(modbus, false));
+    client.read(LATE, &read).await.unwrap();
+    client.set_options(line::options(modbus, true));
+    client.read(LATE, &read).await.unwrap();
 }
 
 #[test]
