@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Broker, Collector, Site};
+use crate::support::{Broker, Collector, Site, until};
 use crate::{Running, own_profile};
 
 const UNITS: u8 = 20;
@@ -28,13 +28,13 @@ const TIMEOUT: Duration = Duration::from_millis(200);
 const QUIET: Duration = Duration::from_millis(200);
 const LATENESS: Duration = Duration::from_millis(300);
 /// What a loaded machine adds.
-const SLACK: Duration = Duration::from_millis(600);
+const SLACK: Duration = Duration::from_millis(800);
 
 fn is_live(unit: u8) -> bool {
     !DEAD.contains(&unit) && unit != LATE
 }
 
-/// When each unit was asked.
+/// When each unit was asked, and how many connections there were (as unit 0).
 type Asked = Arc<Mutex<BTreeMap<u8, Vec<Instant>>>>;
 
 /// A converter to a serial line: one question at a time, each answer after the time that it would
@@ -44,6 +44,7 @@ async fn serve(asked: Asked) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            note(&asked, 0);
             tokio::spawn(answer(stream, asked.clone()));
         }
     });
@@ -56,8 +57,7 @@ async fn answer(mut stream: TcpStream, asked: Asked) {
         let [unit, function, _, address, _, count, low, high] = question;
         assert_eq!(crc(&question[..6]).to_le_bytes(), [low, high], "{question:02x?}");
         assert_eq!((function, address, count), (3, 0, 1));
-        #[expect(clippy::disallowed_methods, reason = "it says when it was asked")]
-        asked.lock().unwrap().entry(unit).or_default().push(Instant::now());
+        note(&asked, unit);
         if DEAD.contains(&unit) {
             continue;
         }
@@ -68,6 +68,11 @@ async fn answer(mut stream: TcpStream, asked: Asked) {
             return;
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it says when it was asked")]
+fn note(asked: &Asked, unit: u8) {
+    asked.lock().unwrap().entry(unit).or_default().push(Instant::now());
 }
 
 fn name(unit: u8) -> String {
@@ -144,6 +149,30 @@ async fn dead_units_cost_their_neighbours_no_more_than_one_timeout_and_the_quiet
         }
     });
     agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_left_after_each_cycle_when_that_is_wanted() {
+    for (option, each) in [("close_after_cycle = true\n", true), ("", false)] {
+        let broker = Broker::start();
+        let asked = Asked::default();
+        let address = serve(asked.clone()).await;
+        let device = format!(
+            "[[line]]\nname = \"bus\"\nrtu_over_tcp = {{ address = \"{address}\" }}\n{option}\
+             [[device]]\nname = \"d\"\ninterval = \"200ms\"\n\
+             modbus = {{ line = \"bus\", unit = 1, profile = \"./own.toml\" }}\n"
+        );
+        let site = Site::new(&broker, &device);
+        own_profile(&site, "[[point]]\nname = \"frequency\"\naddress = 0");
+        let agent = Running::start(&site);
+        let count = |unit: u8| asked.lock().unwrap().get(&unit).map_or(0, Vec::len);
+        until("five questions", || (count(1) >= 5).then_some(())).await;
+        agent.stop().await;
+        let (connections, questions) = (count(0), count(1));
+        let expected = if each { questions } else { 1 };
+        // The last may have been made and not used.
+        assert!((expected..=expected + 1).contains(&connections), "{connections}, {questions}");
+    }
 }
 
 /// A unit that is known to answer at once and then does not holds its neighbours up for less.
