@@ -189,7 +189,9 @@ fn modbus_on_line(
     let name = section.checked("line", |text| Ok::<_, String>(text.to_owned()));
     let named = name.as_ref().and_then(|name| around.lines.named(&mut section, name));
     for key in MANNERS {
-        if let Some(value) = section.value(key) {
+        if section.has(key)
+            && let Some(value) = section.value(key)
+        {
             let message = format!("`{key}` is the line's: it is the same for all its devices");
             let help = Some("write it into `[[line]]`".to_owned());
             section.problem(value.span(), message, "not here", help);
@@ -200,12 +202,11 @@ fn modbus_on_line(
         Some((endpoint, _)) if !endpoint.has_transaction_ids() => 1,
         _ => 0,
     };
-    let has_unit = section.has("unit");
-    let unit = match has_unit {
-        true => Some(unit(&mut section, first)),
-        false => {
-            section.required_ranged("unit", first..=255).map(|value| Spanned { value, span: 0..0 })
-        }
+    // Among several units a usual one would be a guess.
+    let unit = if section.has("unit") {
+        Some(unit(&mut section, first))
+    } else {
+        section.required_ranged("unit", first..=255).map(|value| Spanned { value, span: 0..0 })
     };
     let on = name.zip(named).map(|(name, (endpoint, habits))| (name.value, endpoint, habits));
     modbus(section, device, around, unit, on)

@@ -211,6 +211,7 @@ pub(super) fn json(scan: &Scan, is_whole: bool) -> Json {
         "asked": scan.asked,
         "answered": answered,
         "found": found,
+        "configuration": snippets(scan.found()).join("\n"),
         "closed": closed,
     })
 }
