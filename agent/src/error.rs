@@ -73,6 +73,15 @@ pub enum Error {
         #[source]
         source: UplinkError,
     },
+    /// A certificate or key of a line cannot be used.
+    #[error("could not prepare TLS on the line {line}")]
+    Line {
+        /// The line.
+        line: String,
+        /// What is wrong.
+        #[source]
+        source: hallwatch_link::Error,
+    },
     /// A certificate or key cannot be used.
     #[error("could not prepare the connection to the broker {url}")]
     Tls {

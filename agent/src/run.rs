@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::io::broker;
 use crate::io::clock::Clock;
 use crate::io::journal::{Command, Journal, Told};
-use crate::io::modbus::Endpoints;
+use crate::io::modbus::Lines;
 use crate::io::uplink::Uplinks;
 
 /// How long the end may take: the last entry to the disk, the goodbye to the broker.
@@ -37,7 +37,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         tracing::error!(%path, "the journal was damaged; it was set aside and a new one made");
     }
     for device in &config.devices {
-        if let DeviceSource::ModbusTcp(modbus) = &device.source
+        if let DeviceSource::Modbus(modbus) = &device.source
             && modbus.profile.is_unverified()
         {
             let (device, profile) = (&device.name, &modbus.profile.name);
@@ -47,9 +47,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let agent = Agent::new(&config, opened, clock.now());
     let (publisher, broker, sensors) = connect(&config, &agent, &clock)?;
     let (polled_sender, polled) = mpsc::channel(1024);
-    let endpoints = Endpoints::start(&config.devices, &clock, &polled_sender);
+    let lines = Lines::start(&config.devices, &clock, &polled_sender)?;
     let uplinks = Uplinks::start(&config.devices, &clock)?;
-    let mut shell = Shell { agent, clock, journal, publisher, endpoints, uplinks };
+    let mut shell = Shell { agent, clock, journal, publisher, lines, uplinks };
     let result = shell.work(told, broker, sensors, polled, shutdown).await;
     match result {
         Ok((told, broker)) => {
@@ -74,7 +74,7 @@ fn connect(
         .iter()
         .filter_map(|device| match &device.source {
             DeviceSource::Mqtt(sensor) => Some(sensor.topics()),
-            DeviceSource::ModbusTcp(_) | DeviceSource::Uplink(_) => None,
+            DeviceSource::Modbus(_) | DeviceSource::Uplink(_) => None,
         })
         .flatten()
         .map(str::to_owned)
@@ -106,7 +106,7 @@ struct Shell {
     clock: Clock,
     journal: Journal,
     publisher: Publisher,
-    endpoints: Endpoints,
+    lines: Lines,
     uplinks: Uplinks,
 }
 
@@ -142,7 +142,7 @@ impl Shell {
         for action in actions {
             match action {
                 Action::Poll(device) => {
-                    if !self.endpoints.poll(device) {
+                    if !self.lines.poll(device) {
                         self.agent.unpolled(device);
                     }
                 }

@@ -97,7 +97,7 @@ impl Stage {
 
     /// A poll with the same number in all registers.
     fn poll(&mut self, register: u16) -> Vec<Action> {
-        let DeviceSource::ModbusTcp(modbus) = &self.config.devices[0].source else { panic!() };
+        let DeviceSource::Modbus(modbus) = &self.config.devices[0].source else { panic!() };
         let reads = modbus.profile.reads();
         let answer = |read: &hallwatch_modbus::Read| {
             Ok(Data::Registers(vec![register; read.count().into()].into()))

@@ -69,7 +69,7 @@ impl Watch {
         let watched = devices.iter().enumerate().map(|(index, device)| {
             let mut events = BTreeMap::new();
             let state = match &device.source {
-                DeviceSource::ModbusTcp(modbus) => {
+                DeviceSource::Modbus(modbus) => {
                     State::Polled(PollState::new(device.name.as_str(), modbus.interval, now))
                 }
                 DeviceSource::Mqtt(sensor) => {
@@ -276,7 +276,7 @@ impl Watched {
 
     fn polled(&mut self, polled: &Polled, out: &mut Out<'_>) {
         let State::Polled(state) = &mut self.state else { return };
-        let DeviceSource::ModbusTcp(modbus) = &self.device.source else { return };
+        let DeviceSource::Modbus(modbus) = &self.device.source else { return };
         let profile = modbus.profile.clone();
         let before = state.errors;
         let tell = state.finished(&polled.answers, out.uptime);
@@ -315,7 +315,7 @@ impl Watched {
     }
 
     fn tell_offline(&mut self, time: Timestamp, out: &mut Out<'_>) {
-        let DeviceSource::ModbusTcp(modbus) = &self.device.source else { return };
+        let DeviceSource::Modbus(modbus) = &self.device.source else { return };
         let profile = modbus.profile.clone();
         let interval = modbus.interval;
         for series in profile.series() {

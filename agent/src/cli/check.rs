@@ -83,7 +83,7 @@ async fn everything(config: &Config, listen: Duration) -> Vec<Verdict> {
     let (mut sensors, mut asked) = (brokers.sensors, devices);
     for (device, index) in config.devices.iter().zip(0usize..) {
         let verdict = match &device.source {
-            DeviceSource::ModbusTcp(_) => asked.remove(&index),
+            DeviceSource::Modbus(_) => asked.remove(&index),
             DeviceSource::Mqtt(_) => sensors.remove(&index),
             DeviceSource::Uplink(uplink) => Some(check_uplink(device, uplink)),
         };
@@ -145,7 +145,7 @@ fn check_uplink(device: &Device, uplink: &Uplink) -> Verdict {
 /// One line for each profile in use that was never checked at a device.
 fn unverified(config: &Config) -> Vec<String> {
     let profiles = config.devices.iter().filter_map(|device| match &device.source {
-        DeviceSource::ModbusTcp(modbus) => show::unverified(&modbus.profile),
+        DeviceSource::Modbus(modbus) => show::unverified(&modbus.profile),
         DeviceSource::Mqtt(_) | DeviceSource::Uplink(_) => None,
     });
     let mut lines: Vec<String> = profiles.collect();

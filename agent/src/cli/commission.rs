@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let stopped = super::stopped()
         .map_err(|error| Failed::failure(format!("could not hear Ctrl-C: {error}")))?;
     tokio::pin!(stopped);
-    let mut wire = Wire::new(&subject.modbus);
+    let mut wire = read::wire(&subject)?;
     let profile = read::place(&mut wire, &subject).await?;
     let chosen = chosen(&profile, &arguments.points)?;
     let identity = wire.read(profile.identity_reads(), None).await;
@@ -257,7 +257,7 @@ impl Report {
             device: subject.name.clone(),
             agent: subject.site.clone(),
             place: subject.place(),
-            address: subject.modbus.address.clone(),
+            address: subject.modbus.line.endpoint.to_string(),
             unit: subject.modbus.unit,
             profile: profile.name.clone(),
             model: format!("{} {}", profile.manufacturer, profile.model),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use hallwatch_agent::profile::{Allowed, Parameter, Profile};
+use hallwatch_agent::profile::{Allowed, Connection, Parameter, Parity, Profile};
 use serde_json::json;
 
 use super::ask::{Ask, Question};
@@ -168,7 +168,8 @@ impl Interview<'_> {
             if answer.is_empty() && !first {
                 return Ok(None);
             }
-            let device = Device { name: answer.to_owned(), ..Device::default() };
+            let unit = draft.free_unit();
+            let device = Device { name: answer.to_owned(), unit, ..Device::default() };
             let mut next = draft.clone();
             next.devices.push(device.clone());
             check(path, &next).map(|()| Some(device))
@@ -196,11 +197,16 @@ impl Interview<'_> {
         }
         let connection = profile.map(|profile| profile.connection.clone()).unwrap_or_default();
         let port = connection.port.unwrap_or(502);
-        let question = format!("Its address, host:port (port {port} when you leave it out)");
+        let question = format!(
+            "Its address: host[:port] (usually {port}), rtu:host:port, or a port like /dev/ttyUSB0"
+        );
         self.own(&key("address"), &question, None, |device, text| {
-            let bare = !text.contains(':') || text.ends_with(']');
+            let bare = !text.starts_with('/') && (!text.contains(':') || text.ends_with(']'));
             device.address = if bare { format!("{text}:{port}") } else { text };
         })?;
+        if self.draft.opens_port() {
+            self.serial(&key, &connection)?;
+        }
         let unit = connection.unit.unwrap_or(1).to_string();
         self.own(&key("unit"), "Its unit id", Some(&unit), |device, text| device.unit = text)?;
         let room = "Its room, or nothing";
@@ -210,6 +216,27 @@ impl Interview<'_> {
         let feed = "Its feed (A, B), or nothing";
         self.own(&key("feed"), feed, Some(""), |device, text| device.feed = text)?;
         Ok(true)
+    }
+
+    /// The settings of the last device's serial port.
+    fn serial(&mut self, key: &dyn Fn(&str) -> String, usual: &Connection) -> Result<(), Failed> {
+        let baud = usual.baud.unwrap_or(19_200).to_string();
+        self.own(&key("baud"), "Bits a second", Some(&baud), |device, text| {
+            device.serial.baud = text;
+        })?;
+        let parity = match usual.parity {
+            Some(Parity::None) => "none",
+            Some(Parity::Odd) => "odd",
+            Some(Parity::Even) | None => "even",
+        };
+        let question = "Parity (none, even, odd)";
+        self.own(&key("parity"), question, Some(parity), |device, text| {
+            device.serial.parity = text;
+        })?;
+        let stop_bits = usual.stop_bits.unwrap_or(1).to_string();
+        self.own(&key("stop_bits"), "Stop bits (1, 2)", Some(&stop_bits), |device, text| {
+            device.serial.stop_bits = text;
+        })
     }
 
     /// A field of the last device.

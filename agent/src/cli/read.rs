@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::screen::{Screen, Style, chain, warn};
 use super::subject::{Choice, Subject};
 use super::table::{Cell, Table};
-use super::wire::{Answers, Wire, hint};
+use super::wire::{Answers, TLS_FILES, Wire, hint};
 use super::{Failed, orders, registers, show, time_of_day};
 
 /// Read a device: registers beside values and units.
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let stopped = super::stopped()
         .map_err(|error| Failed::failure(format!("could not hear Ctrl-C: {error}")))?;
     tokio::pin!(stopped);
-    let mut wire = Wire::new(&subject.modbus);
+    let mut wire = wire(&subject)?;
     let profile = tokio::select! {
         placed = place(&mut wire, &subject) => placed?,
         () = &mut stopped => return Ok(ExitCode::from(super::FAILURE)),
@@ -103,9 +103,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     }
 }
 
+/// The device's line.
+pub(crate) fn wire(subject: &Subject) -> Result<Wire, Failed> {
+    Wire::new(&subject.modbus).map_err(|error| Failed::failure(chain(&error)).hint(TLS_FILES))
+}
+
 /// The profile as it is for this device.
 pub(crate) async fn place(wire: &mut Wire, subject: &Subject) -> Result<Profile, Failed> {
-    match wire.place(&subject.modbus.profile).await {
+    match wire.place(&subject.modbus).await {
         Ok(Some(profile)) => Ok(profile),
         Ok(None) => Err(Failed::failure(format!(
             "{} is not a SunSpec device, which the profile {} is for",
@@ -159,7 +164,8 @@ fn print(
             screen.print("\x1b[H\x1b[2J");
         }
         let identity = profile.identity(&reading.identity);
-        let mut head = format!("{}: {}, {}\n", subject.name, subject.place(), profile.name);
+        let head = format!("{}: {}, {}", subject.name, subject.place(), profile.name);
+        let mut head = super::table::wrap(&head, 80).join("\n") + "\n";
         let said: Vec<String> =
             identity.iter().map(|(what, text)| format!("{what} {text}")).collect();
         if !said.is_empty() {
@@ -243,7 +249,7 @@ fn report(
     let identity = identity.into_iter().map(|(what, text)| (what.to_owned(), json!(text)));
     json!({
         "device": subject.name,
-        "address": subject.modbus.address,
+        "address": subject.modbus.line.endpoint.to_string(),
         "unit": subject.modbus.unit,
         "profile": profile.name,
         "confidence": show::confidence(profile.confidence),

@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use hallwatch_agent::profile::{Profile, shipped};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::screen::{Screen, say};
+use super::subject::Parity;
 use super::{Failed, load};
 use bus::{Bus, Hosts};
 use find::Scan;
@@ -58,13 +59,6 @@ enum Target {
         #[command(flatten)]
         manner: Manner,
     },
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug)]
-enum Parity {
-    None,
-    Even,
-    Odd,
 }
 
 /// How it is asked.

@@ -1,18 +1,23 @@
 //! The device that a command is about: one of a configuration, or any at an address.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
-use hallwatch_agent::config::{DeviceSource, Modbus};
+use clap::{Args, ValueEnum};
+use hallwatch_agent::config::{DeviceSource, Endpoint, Line, Modbus};
+use hallwatch_agent::profile::{Connection, Placement, Profile};
 use hallwatch_config::suggest;
+use hallwatch_modbus::Line as Settings;
+use hallwatch_modbus::framing::{DataBits, Parity as LineParity, StopBits};
 
 use super::{Failed, INSTALLED, load};
 
 /// How a device is told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Choice {
-    /// A device of the configuration; with --profile an address, host[:port][/unit].
+    /// A device of the configuration; with --profile an address, host[:port][/unit], or a serial
+    /// port with the unit, /dev/ttyUSB0/3.
     #[arg(value_name = "DEVICE")]
     device: String,
     /// The configuration.
@@ -25,6 +30,64 @@ pub(crate) struct Choice {
     /// How long an answer may take, in milliseconds, when the device is at an address.
     #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     timeout: u64,
+    /// RTU over TCP: the address is of a converter that passes frames of a serial line on.
+    #[arg(long)]
+    rtu: bool,
+    #[command(flatten)]
+    serial: Serial,
+}
+
+/// The settings of a serial line; what is not told is as the profile's devices leave the factory.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Serial {
+    /// Bits a second of a serial port; 19200 when neither told nor known of the device.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    baud: Option<u32>,
+    /// The parity bit of a serial port; even when neither told nor known.
+    #[arg(long, value_enum)]
+    parity: Option<Parity>,
+    /// Stop bits of a serial port; 1 when neither told nor known.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
+    stop_bits: Option<u8>,
+}
+
+/// The parity bit.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+impl Parity {
+    pub(crate) const fn of_line(self) -> LineParity {
+        match self {
+            Self::None => LineParity::None,
+            Self::Even => LineParity::Even,
+            Self::Odd => LineParity::Odd,
+        }
+    }
+}
+
+impl Serial {
+    pub(crate) fn settings(&self, usual: &Connection) -> Settings {
+        let spec = Settings::default();
+        let usual_parity = usual.parity.map(|parity| match parity {
+            hallwatch_agent::profile::Parity::None => LineParity::None,
+            hallwatch_agent::profile::Parity::Even => LineParity::Even,
+            hallwatch_agent::profile::Parity::Odd => LineParity::Odd,
+        });
+        let parity = self.parity.map(Parity::of_line).or(usual_parity);
+        Settings {
+            baud: self.baud.or(usual.baud).unwrap_or(spec.baud),
+            parity: parity.unwrap_or(spec.parity),
+            data_bits: DataBits::Eight,
+            stop_bits: match self.stop_bits.or(usual.stop_bits) {
+                Some(2) => StopBits::Two,
+                _ => StopBits::One,
+            },
+        }
+    }
 }
 
 /// A device that can be asked.
@@ -36,9 +99,10 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// `host:port unit 1`.
+    /// `Modbus TCP host:port unit 1`.
     pub(crate) fn place(&self) -> String {
-        format!("Modbus TCP {} unit {}", self.modbus.address, self.modbus.unit)
+        let endpoint = &self.modbus.line.endpoint;
+        format!("{} {endpoint} unit {}", endpoint.protocol(), self.modbus.unit)
     }
 }
 
@@ -51,19 +115,47 @@ impl Choice {
     }
 
     fn at_address(&self, profile: &str, json: bool) -> Result<Subject, Failed> {
-        let (address, unit) = address(&self.device).ok_or_else(|| {
-            Failed::usage(format!("`{}` is no address of a device", self.device))
-                .hint("write host[:port][/unit], such as 10.0.0.5:502/1")
-        })?;
         let profile = load::profile(profile, json)?;
+        let (endpoint, unit) = self.endpoint(&profile)?;
+        let timeout = Duration::from_millis(self.timeout);
+        let pause = profile.connection.pause.unwrap_or_default();
         let modbus = Modbus {
-            address,
+            line: Arc::new(Line::new(endpoint, timeout)),
             unit: unit.or(profile.connection.unit).unwrap_or(1),
             profile,
-            timeout: Duration::from_millis(self.timeout),
+            placement: Placement::default(),
+            timeout,
+            min_timeout: timeout,
+            pause,
             interval: Duration::from_secs(1),
         };
         Ok(Subject { name: self.device.clone(), site: None, modbus })
+    }
+
+    fn endpoint(&self, profile: &Profile) -> Result<(Endpoint, Option<u8>), Failed> {
+        let wrong = || Failed::usage(format!("`{}` is no address of a device", self.device));
+        if self.device.starts_with('/') {
+            // Ports end in numbers, too: the unit is always told.
+            let told = self.device.rsplit_once('/');
+            let (port, unit) = told
+                .and_then(|(port, unit)| Some((port.to_owned(), unit.parse().ok()?)))
+                .filter(|(port, _)| port.len() > 1)
+                .ok_or_else(|| {
+                    wrong().hint("write PORT/UNIT, such as /dev/ttyUSB0/3 for its unit 3")
+                })?;
+            let settings = self.serial.settings(&profile.connection);
+            return Ok((Endpoint::Serial { port, settings }, Some(unit)));
+        }
+        let (address, unit) = address(&self.device).ok_or_else(|| {
+            wrong().hint(
+                "write host[:port][/unit], such as 10.0.0.5:502/1, or a serial port with the \
+                 unit, such as /dev/ttyUSB0/3",
+            )
+        })?;
+        let rtu = self.rtu;
+        let endpoint =
+            if rtu { Endpoint::RtuOverTcp { address } } else { Endpoint::Tcp { address } };
+        Ok((endpoint, unit))
     }
 
     fn configured(&self, json: bool) -> Result<Subject, Failed> {
@@ -77,7 +169,7 @@ impl Choice {
             return Err(Failed::usage(message).hint(help));
         };
         match &device.source {
-            DeviceSource::ModbusTcp(modbus) => Ok(Subject {
+            DeviceSource::Modbus(modbus) => Ok(Subject {
                 name: self.device.clone(),
                 site: Some(config.path.to_string()),
                 modbus: modbus.clone(),

@@ -1,13 +1,15 @@
 //! Asking one device.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use hallwatch_agent::config::Modbus;
+use hallwatch_agent::io::line;
 use hallwatch_agent::profile::{Placement, Profile};
 use hallwatch_modbus::answer::Object;
 use hallwatch_modbus::sunspec::{Chain, Step, Walk};
-use hallwatch_modbus::{AnyClient, Data, Error, Failure, Options, Read, Table, Tcp, TcpEndpoint};
+use hallwatch_modbus::{AnyClient, Data, Error, Failure, FrameError, Options, Read, Table};
 use hallwatch_model::Missing;
 
 use super::show::exception;
@@ -24,26 +26,36 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Does not connect yet.
-    pub(crate) fn new(modbus: &Modbus) -> Self {
-        let pause = modbus.profile.connection.pause.unwrap_or_default();
-        let options = options(modbus.timeout, pause);
-        let endpoint = TcpEndpoint::new(&modbus.address);
-        let client = AnyClient::over_tcp(endpoint, Tcp::default(), options);
-        Self { client, unit: modbus.unit, errors: Vec::new() }
+    /// Reads the line's certificates; does not connect yet.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub(crate) fn new(modbus: &Modbus) -> Result<Self, hallwatch_agent::Error> {
+        let client = line::client(modbus)?;
+        let mut wire = Self { client, unit: modbus.unit, errors: Vec::new() };
+        wire.turn_to(modbus);
+        Ok(wire)
+    }
+
+    /// To another device of the same line.
+    pub(crate) fn turn_to(&mut self, modbus: &Modbus) {
+        self.unit = modbus.unit;
+        self.errors.clear();
+        self.client.set_options(line::options(modbus, false));
     }
 
     /// The profile as it is for this device: of one that names SunSpec models the chain is walked.
     ///
     /// # Errors
     /// When the walk brought no answer, or the profile does not fit the device.
-    pub(crate) async fn place(&mut self, profile: &Profile) -> Result<Option<Profile>, Error> {
+    pub(crate) async fn place(&mut self, modbus: &Modbus) -> Result<Option<Profile>, Error> {
+        let profile = &modbus.profile;
         if profile.models().is_empty() {
-            return Ok(Some(profile.clone()));
+            return Ok(Some(Profile::clone(profile)));
         }
         let chain = walk(&mut self.client, self.unit).await?;
         let Some(chain) = chain else { return Ok(None) };
-        let placement = Placement { chain: Some(chain), ..Placement::default() };
+        let placement = Placement { chain: Some(chain), ..modbus.placement.clone() };
         Ok(profile.placed(&placement).ok())
     }
 
@@ -126,22 +138,15 @@ pub(crate) async fn walk(client: &mut AnyClient, unit: u8) -> Result<Option<Chai
 pub(crate) fn hint(error: &Error) -> String {
     let unit = error.unit;
     match &error.failure {
-        Failure::Connect(source) if source.kind() == std::io::ErrorKind::ConnectionRefused => {
-            "nothing listens there: is Modbus TCP switched on in the device, and is the port \
-             right? Some devices take one connection only, and a running agent has it"
-                .into()
-        }
-        Failure::Connect(source)
-            if source.to_string().contains("lookup") || source.to_string().contains("resolve") =>
-        {
-            "the name is not known here: use the address, or mend the resolver".into()
-        }
-        Failure::Connect(_) | Failure::ConnectTimeout(_) => {
-            "is the device on, the address right, and the way to it open (cable, VLAN, route, \
-             firewall)?"
-                .into()
-        }
-        Failure::Authentication(_) => "is our certificate one that the server accepts?".into(),
+        Failure::Connect(source) if error.endpoint.starts_with('/') => serial(source),
+        Failure::Connect(source) => connect(source),
+        Failure::ConnectTimeout(_) => UNREACHABLE.into(),
+        Failure::Authentication(_) => REFUSED.into(),
+        Failure::Timeout(_) if error.endpoint.starts_with('/') => format!(
+            "nobody answers as unit {unit}: are unit id, baud, parity and stop bits right, the \
+             two wires the right way round, and the line terminated? `hallwatch-agent scan \
+             serial` finds units"
+        ),
         Failure::Timeout(_) => format!(
             "somebody is there but unit {unit} says nothing: is the unit id right? \
              `hallwatch-agent scan` finds it; a slow device needs a longer `timeout`"
@@ -164,8 +169,72 @@ pub(crate) fn hint(error: &Error) -> String {
             Some(code) => format!("the device has a problem of its own ({})", exception(code)),
             None => "what answers does not keep to the protocol: is it Modbus at all?".into(),
         },
-        Failure::Frame(_) => "what answers does not keep to the protocol: is it Modbus TCP, or \
-                              RTU behind a converter?"
-            .into(),
+        Failure::Frame(frame) => damaged(*frame).into(),
+    }
+}
+
+/// What to do about a certificate or key that cannot be used.
+pub(crate) const TLS_FILES: &str = "are `ca`, `certificate` and `key` of the line PEM files that \
+                                    this user may read, and do the last two belong together?";
+const UNREACHABLE: &str = "is the device on, the address right, and the way to it open (cable, \
+                           VLAN, route, firewall)?";
+const REFUSED: &str = "the server does not accept our certificate: is `certificate` of the line \
+                       signed by the authority that the server trusts, meant for clients, and \
+                       still valid? Without one, add `certificate` and `key`";
+
+/// A TCP connection that was not made, or on which TLS was not agreed.
+fn connect(source: &std::io::Error) -> String {
+    let text = source.to_string();
+    if source.kind() == ErrorKind::ConnectionRefused {
+        "nothing listens there: is Modbus TCP switched on in the device, and is the port right? \
+         Some devices take one connection only, and a running agent has it"
+            .into()
+    } else if text.contains("lookup") || text.contains("resolve") {
+        "the name is not known here: use the address, or mend the resolver".into()
+    } else if text.contains("received fatal alert") {
+        REFUSED.into()
+    } else if text.contains("invalid peer certificate") {
+        "we do not accept the server's certificate: is `ca` the authority that signed it, is it \
+         for `server_name`, still valid, and is this machine's clock right?"
+            .into()
+    } else if source.kind() == ErrorKind::InvalidData {
+        "what answers does not speak TLS: is it the port for Modbus TCP Security (usually 802)?"
+            .into()
+    } else {
+        UNREACHABLE.into()
+    }
+}
+
+/// A serial port that was not opened.
+fn serial(source: &std::io::Error) -> String {
+    let text = source.to_string();
+    if source.kind() == ErrorKind::NotFound || text.contains("No such file") {
+        "there is no such port: is the adapter plugged in? `ls /dev/serial/by-id` lists those \
+         that are"
+            .into()
+    } else if source.kind() == ErrorKind::PermissionDenied || text.contains("Permission") {
+        "this user may not use the port: on most systems it has to be in the group `dialout`".into()
+    } else if text.contains("busy") {
+        "another program has the port: stop the agent, or whatever uses it".into()
+    } else {
+        "is it a serial port, and does it know these settings?".into()
+    }
+}
+
+const fn damaged(error: FrameError) -> &'static str {
+    match error {
+        FrameError::Transaction { .. } => {
+            "does a gateway rewrite transaction ids? Then set `rewrites_transaction_ids = true`"
+        }
+        FrameError::Echo => "the two wires echo: set `echo = true` on the line",
+        FrameError::NoEcho => "set `echo = false` on the line",
+        FrameError::Checksum { .. } | FrameError::Noise => {
+            "the line is disturbed: check baud, parity, termination, shield, and whether two \
+             devices have one unit id or two masters share the line"
+        }
+        _ => {
+            "what answers does not keep to the protocol: is it Modbus TCP, or RTU behind a \
+             converter?"
+        }
     }
 }

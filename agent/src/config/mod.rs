@@ -7,12 +7,14 @@
 mod broker;
 mod device;
 mod library;
+mod line;
 mod parameters;
 mod sensor;
 mod uplink;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_config::{Bytes, DurationOrZero, Invalid, Section, Source, Spanned, read};
@@ -23,6 +25,8 @@ use library::Library;
 pub use library::is_file as is_profile_file;
 
 pub use device::{Device, Modbus, Place, Source as DeviceSource};
+use line::Lines;
+pub use line::{Endpoint, Line};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -104,8 +108,18 @@ fn config(root: &mut Section<'_>, library: &mut Library<'_>) -> Option<Config> {
     let broker = root.required_section("broker").map(broker::broker);
     let sensors = root.section("sensors").map(broker::broker);
     let journal = root.section("journal").map_or_else(JournalBounds::default, journal);
-    let (names, devices): (Vec<_>, Vec<Option<Device>>) =
-        root.sections("device").into_iter().map(|one| device::device(one, library)).unzip();
+    let mut lines = Lines::read(root);
+    let devices = root.sections("device").into_iter();
+    let (names, mut devices): (Vec<_>, Vec<Option<Device>>) =
+        devices.map(|one| device::device(one, library, &mut lines)).unzip();
+    let lines = lines.finish(root);
+    for device in devices.iter_mut().flatten() {
+        if let DeviceSource::Modbus(modbus) = &mut device.source
+            && let Some(line) = lines.get(&modbus.line.name)
+        {
+            modbus.line = Arc::clone(line);
+        }
+    }
     let whole = devices.len();
     let names: Vec<Spanned<Id>> = names.into_iter().flatten().collect();
     root.unique("device", &names);

@@ -3,5 +3,6 @@
 pub mod broker;
 pub mod clock;
 pub mod journal;
+pub mod line;
 pub(crate) mod modbus;
 pub mod uplink;

@@ -31,6 +31,11 @@ pub struct Placement {
     pub barriers: Vec<(Table, u16)>,
     /// Its SunSpec models. Without them nothing of a model is read.
     pub chain: Option<Chain>,
+    /// Most registers in one read, when it is not as in the profile: gateways exist that pass on
+    /// fewer.
+    pub max_registers: Option<u16>,
+    /// Most addresses that may be read along without need, when it is not as in the profile.
+    pub max_gap: Option<u16>,
     /// The profile's parameters that are otherwise here.
     pub parameters: BTreeMap<String, f64>,
 }
@@ -197,6 +202,8 @@ impl Map {
             shift(*at).map(|shifted| *at = shifted).is_some()
         });
         limits.barriers.extend(&placement.barriers);
+        limits.registers = placement.max_registers.unwrap_or(limits.registers);
+        limits.hole = placement.max_gap.unwrap_or(limits.hole);
         let mut spans = Vec::with_capacity(self.points.len());
         for (point, index) in self.points.iter().zip(0..) {
             spans.push(self.span(point, placement).map_err(|problem| PlacementError::Point {

@@ -10,9 +10,10 @@
 use std::env::{args, current_exe};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hallwatch_modbus::plan::{Limits, Span, plan};
+use hallwatch_modbus::plan::{Limits, Plan, Span, plan};
 use hallwatch_modbus::{Client, Data, Options, Read, Table, TcpEndpoint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -24,6 +25,19 @@ const READS: u32 = 20_000;
 const DEVICES: u64 = 500;
 const REGISTERS: u16 = 40;
 
+/// The same number of registers as a device has them: in groups, with a gap small enough to read
+/// along and one that is not.
+fn device() -> Plan {
+    let groups = [100..116, 118..130, 400..412];
+    let points: Vec<Span> = groups
+        .into_iter()
+        .flatten()
+        .map(|address| Span { table: Table::HoldingRegisters, address, width: 1 })
+        .collect();
+    assert_eq!(points.len(), usize::from(REGISTERS));
+    plan(&points, &Limits { hole: 8, ..Limits::default() }).unwrap()
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let arguments: Vec<String> = args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -33,14 +47,15 @@ async fn main() {
         ["ours", "reads", address, _] => our_reads(address).await,
         ["naive", "reads", address, _] => naive_reads(address).await,
         ["ours", "fleet", address, seconds] => {
-            fleet(seconds, |_| Client::tcp(TcpEndpoint::new(address), Options::default())).await;
+            fleet(address, seconds, |_| Client::tcp(TcpEndpoint::new(address), Options::default()))
+                .await;
         }
         ["naive", "fleet", address, seconds] => {
             let mut contexts = Vec::new();
             for _ in 0..DEVICES {
                 contexts.push(tcp::connect(address.parse().unwrap()).await.unwrap());
             }
-            fleet(seconds, |_| contexts.pop().unwrap()).await;
+            fleet(address, seconds, |_| contexts.pop().unwrap()).await;
         }
         [] => table("15"),
         [seconds, ..] => table(seconds),
@@ -61,8 +76,8 @@ fn table(seconds: &str) {
     }
     println!();
     println!(
-        "{:<7} {:>9} {:>9} {:>7} {:>9}   {DEVICES} connections, {REGISTERS} registers each every second, {seconds} s",
-        "client", "CPU %", "RSS MB", "reads", "late > 1s"
+        "{:<7} {:>9} {:>9} {:>7} {:>9} {:>14} {:>9}   {DEVICES} connections, {REGISTERS} registers each every second, {seconds} s",
+        "client", "CPU %", "RSS MB", "polls", "late > 1s", "requests/cycle", "least"
     );
     for client in ["naive", "ours"] {
         let (mut child, line) = start(&[client, "fleet", &address, seconds]);
@@ -85,7 +100,11 @@ fn start(arguments: &[&str]) -> (Child, String) {
     (child, line.trim_end().to_owned())
 }
 
-/// Answers every read with registers that hold their address.
+/// How many holding registers were asked for so far; input registers hold it.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// Answers every read of holding registers with their addresses, one of input registers with the
+/// number of those reads.
 async fn serve() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
@@ -100,7 +119,13 @@ async fn serve() {
                 let bytes = u8::try_from(count * 2).unwrap();
                 answer.clear();
                 answer.extend([t1, t2, 0, 0, 0, bytes + 3, unit, function, bytes]);
-                answer.extend((address..address + count).flat_map(u16::to_be_bytes));
+                if function == 4 {
+                    assert_eq!(count, 4);
+                    answer.extend(REQUESTS.load(Ordering::Relaxed).to_be_bytes());
+                } else {
+                    REQUESTS.fetch_add(1, Ordering::Relaxed);
+                    answer.extend((address..address + count).flat_map(u16::to_be_bytes));
+                }
                 stream.write_all(&answer).await.unwrap();
             }
         });
@@ -122,24 +147,33 @@ fn resident() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-/// One poll of a device.
-trait Poll: Send + 'static {
-    fn poll(&mut self) -> impl Future<Output = ()> + Send;
+/// One question, and its answer looked at.
+trait Ask: Send + 'static {
+    fn ask(&mut self, read: &Read) -> impl Future<Output = ()> + Send;
 }
 
-impl Poll for Client {
-    async fn poll(&mut self) {
-        let read = Read::new(Table::HoldingRegisters, 100, REGISTERS).unwrap();
-        let data = self.read(1, &read).await.unwrap();
-        assert_eq!(data, Data::Registers((100..100 + REGISTERS).collect()));
+impl Ask for Client {
+    async fn ask(&mut self, read: &Read) {
+        let data = self.read(1, read).await.unwrap();
+        let all = read.address()..read.address() + read.count();
+        assert_eq!(data, Data::Registers(all.collect()));
     }
 }
 
-impl Poll for Context {
-    async fn poll(&mut self) {
-        let data = self.read_holding_registers(100, REGISTERS).await.unwrap().unwrap();
-        assert!(data.into_iter().eq(100..100 + REGISTERS));
+impl Ask for Context {
+    async fn ask(&mut self, read: &Read) {
+        let (from, count) = (read.address(), read.count());
+        let data = self.read_holding_registers(from, count).await.unwrap().unwrap();
+        assert!(data.into_iter().eq(from..from + count));
     }
+}
+
+/// How many questions the server has heard.
+async fn requests(address: &str) -> u64 {
+    let read = Read::new(Table::InputRegisters, 0, 4).unwrap();
+    let mut client = Client::tcp(TcpEndpoint::new(address), Options::default());
+    let Data::Registers(words) = client.read(1, &read).await.unwrap() else { panic!() };
+    words.iter().fold(0, |sum, word| sum << 16 | u64::from(*word))
 }
 
 async fn our_reads(address: &str) {
@@ -150,11 +184,12 @@ async fn naive_reads(address: &str) {
     reads(tcp::connect(address.parse().unwrap()).await.unwrap()).await;
 }
 
-async fn reads(mut client: impl Poll) {
-    client.poll().await;
+async fn reads(mut client: impl Ask) {
+    let read = Read::new(Table::HoldingRegisters, 100, REGISTERS).unwrap();
+    client.ask(&read).await;
     let (start, before) = (Instant::now(), processor());
     for _ in 0..READS {
-        client.poll().await;
+        client.ask(&read).await;
     }
     let (took, used) = (start.elapsed(), processor() - before);
     let registers = f64::from(READS) * f64::from(REGISTERS);
@@ -165,14 +200,12 @@ async fn reads(mut client: impl Poll) {
     );
 }
 
-/// Polls all devices every second, spread over the second.
-async fn fleet<P: Poll>(seconds: &str, mut client: impl FnMut(u64) -> P) {
+/// Polls all devices every second, spread over the second, with the reads of the planner.
+async fn fleet<A: Ask>(address: &str, seconds: &str, mut client: impl FnMut(u64) -> A) {
     let cycles: u64 = seconds.parse().unwrap();
-    let points: Vec<Span> = (100..100 + REGISTERS)
-        .map(|address| Span { table: Table::HoldingRegisters, address, width: 1 })
-        .collect();
-    let least = plan(&points, &Limits::default()).unwrap().reads.len();
-    assert_eq!(least, 1, "a poll is the planner's minimum");
+    let reads = device().reads;
+    let least = DEVICES * u64::try_from(reads.len()).unwrap();
+    let heard = requests(address).await;
     let mut tasks = JoinSet::new();
     // The first second is for connecting.
     let start = Tick::now() + Duration::from_secs(1);
@@ -180,12 +213,17 @@ async fn fleet<P: Poll>(seconds: &str, mut client: impl FnMut(u64) -> P) {
     for device in 0..DEVICES {
         let mut client = client(device);
         let slot = start + Duration::from_millis(device * 1000 / DEVICES);
+        let reads = reads.clone();
         tasks.spawn(async move {
-            client.poll().await;
+            for read in &reads {
+                client.ask(read).await;
+            }
             let mut late = 0u64;
             for cycle in 0..cycles {
                 sleep_until(slot + Duration::from_secs(cycle)).await;
-                client.poll().await;
+                for read in &reads {
+                    client.ask(read).await;
+                }
                 late += (slot + Duration::from_secs(cycle)).elapsed().as_secs();
             }
             late
@@ -200,5 +238,9 @@ async fn fleet<P: Poll>(seconds: &str, mut client: impl FnMut(u64) -> P) {
     let late: u64 = tasks.join_all().await.into_iter().sum();
     let used = processor() - before;
     let share = used.as_secs_f64() / start.elapsed().as_secs_f64() * 100.0;
-    println!("{share:>9.2} {memory:>9.1} {:>7} {late:>9}", cycles * DEVICES);
+    // With the one that connects.
+    let asked = (requests(address).await - heard) as f64 / (cycles + 1) as f64;
+    assert!((asked - least as f64).abs() < f64::EPSILON, "{asked} requests, {least} are enough");
+    let polls = cycles * DEVICES;
+    println!("{share:>9.2} {memory:>9.1} {polls:>7} {late:>9} {asked:>14} {least:>9}");
 }

@@ -1,8 +1,9 @@
-//! The client against servers that others wrote: pymodbus and libmodbus, over TCP, TLS, a pair of
-//! pseudo terminals, and RTU over TCP. `tests/peers/install` brings them; that they are missing is
+//! The client against servers that others wrote: pymodbus, libmodbus and that of `tokio-modbus`,
+//! over TCP, TLS, a pair of pseudo terminals, and RTU over TCP. `tests/peers/install` brings them; that they are missing is
 //! an error.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::future;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,9 @@ use hallwatch_model::Missing;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use tokio_modbus::server::Service;
+use tokio_modbus::server::rtu::Server;
+use tokio_modbus::{ExceptionCode, Request, Response, SlaveRequest};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers");
 
@@ -224,6 +228,52 @@ async fn libmodbus_on_a_line() {
     let endpoint = SerialEndpoint::new(pair.end("b"), line());
     let mut client = AnyClient::over_serial(endpoint, false, Options::default());
     reads(&mut client).await;
+}
+
+/// What the other servers have in their unit 1, by `tokio-modbus`; other units are silent.
+struct Unit1;
+
+impl Service for Unit1 {
+    type Request = SlaveRequest<'static>;
+    type Response = Option<Response>;
+    type Exception = ExceptionCode;
+    type Future = future::Ready<Result<Option<Response>, ExceptionCode>>;
+
+    fn call(&self, asked: SlaveRequest<'static>) -> Self::Future {
+        let registers =
+            |from: u16, count: u16, base: u16| (from..from + count).map(|n| base + n).collect();
+        let bits = |from: u16, count: u16| (from..from + count).map(|n| n % 3 == 0).collect();
+        future::ready(match asked.request {
+            _ if asked.slave != 1 => Ok(None),
+            Request::ReadCoils(from, count) => Ok(Some(Response::ReadCoils(bits(from, count)))),
+            Request::ReadDiscreteInputs(from, count) => {
+                Ok(Some(Response::ReadDiscreteInputs(bits(from, count))))
+            }
+            Request::ReadHoldingRegisters(from, count) => {
+                Ok(Some(Response::ReadHoldingRegisters(registers(from, count, 4096))))
+            }
+            Request::ReadInputRegisters(from, count) if from + count <= 200 => {
+                Ok(Some(Response::ReadInputRegisters(registers(from, count, 6144))))
+            }
+            _ => Err(ExceptionCode::IllegalDataAddress),
+        })
+    }
+}
+
+#[tokio::test]
+async fn tokio_modbus_on_a_line() {
+    let pair = Pair::new();
+    let server = Server::new_from_path(pair.end("a"), 19_200).unwrap();
+    tokio::spawn(server.serve_forever(Unit1));
+    let endpoint = SerialEndpoint::new(pair.end("b"), line());
+    let options = Options { slowest_answer: Duration::from_millis(300), ..Options::default() };
+    let mut client = AnyClient::over_serial(endpoint, false, options);
+    reads(&mut client).await;
+    // A silent unit costs its time and the quiet time; the next is read right.
+    let error = client.read(2, &read(Table::HoldingRegisters, 0, 2)).await.unwrap_err();
+    assert_eq!(error.missing(), Missing::Timeout, "{error:?}");
+    let data = client.read(1, &read(Table::HoldingRegisters, 5, 2)).await.unwrap();
+    assert_eq!(data, Data::Registers([4101, 4102].into()));
 }
 
 #[tokio::test]

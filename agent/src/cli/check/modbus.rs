@@ -15,7 +15,7 @@ use super::count;
 use super::verdict::{Verdict, Word};
 use crate::cli::screen::chain;
 use crate::cli::show;
-use crate::cli::wire::{Answers, Wire, hint};
+use crate::cli::wire::{Answers, TLS_FILES, Wire, hint};
 
 /// So many endpoints are asked at once.
 const AT_ONCE: usize = 32;
@@ -25,35 +25,55 @@ const TOLD: usize = 3;
 /// The verdicts on all Modbus devices, by index. The units of one endpoint are asked one after the
 /// other.
 pub(super) async fn check(devices: &[Device]) -> BTreeMap<usize, Verdict> {
-    let mut by_address: HashMap<&str, Vec<(usize, String, Modbus)>> = HashMap::new();
+    let mut by_line: HashMap<&str, Vec<(usize, String, Modbus)>> = HashMap::new();
     for (index, device) in devices.iter().enumerate() {
-        if let DeviceSource::ModbusTcp(modbus) = &device.source {
+        if let DeviceSource::Modbus(modbus) = &device.source {
             let entry = (index, device.name.to_string(), modbus.clone());
-            by_address.entry(&modbus.address).or_default().push(entry);
+            by_line.entry(&modbus.line.name).or_default().push(entry);
         }
     }
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
-    for units in by_address.into_values() {
+    for units in by_line.into_values() {
         let slots = Arc::clone(&slots);
         tasks.spawn(async move {
             let _slot = slots.acquire_owned().await;
-            let mut found = Vec::new();
-            for (index, name, modbus) in units {
-                found.push((index, device(&name, &modbus).await));
-            }
-            found
+            line(units).await
         });
     }
     tasks.join_all().await.into_iter().flatten().collect()
 }
 
-async fn device(name: &str, modbus: &Modbus) -> Verdict {
-    let what = format!("Modbus {} unit {}", modbus.address, modbus.unit);
-    let verdict = Verdict::new(name, what, Word::Ok);
-    let mut wire = Wire::new(modbus);
+/// The verdicts on the devices of one line, over one connection.
+async fn line(units: Vec<(usize, String, Modbus)>) -> Vec<(usize, Verdict)> {
+    let mut found = Vec::new();
+    let mut wire: Option<Wire> = None;
+    for (index, name, modbus) in units {
+        let what = format!("Modbus {} unit {}", modbus.line.endpoint, modbus.unit);
+        let verdict = Verdict::new(&name, what, Word::Ok);
+        let made = match wire.take() {
+            Some(wire) => Ok(wire),
+            None => Wire::new(&modbus),
+        };
+        let verdict = match made {
+            Ok(mut known) => {
+                known.turn_to(&modbus);
+                let verdict = device(verdict, &modbus, &mut known).await;
+                wire = Some(known);
+                verdict
+            }
+            Err(error) => {
+                Verdict { word: Word::Failed, ..verdict }.problem(chain(&error)).hint(TLS_FILES)
+            }
+        };
+        found.push((index, verdict));
+    }
+    found
+}
+
+async fn device(verdict: Verdict, modbus: &Modbus, wire: &mut Wire) -> Verdict {
     let before = Clock::start();
-    let profile = match wire.place(&modbus.profile).await {
+    let profile = match wire.place(modbus).await {
         Ok(Some(profile)) => profile,
         Ok(None) => {
             return Verdict { word: Word::Refused, ..verdict }
@@ -70,8 +90,8 @@ async fn device(name: &str, modbus: &Modbus) -> Verdict {
     match wire.errors.first() {
         Some(error) if all_silent => unanswered(verdict, error),
         _ => {
-            let resembles = resembles(&mut wire, &profile).await;
-            judge(verdict, &profile, &answers, &wire, took, resembles)
+            let resembles = resembles(wire, &profile).await;
+            judge(verdict, &profile, &answers, wire, took, resembles)
         }
     }
 }

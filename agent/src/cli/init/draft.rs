@@ -26,7 +26,7 @@ pub(super) struct Broker {
     pub(super) password_file: String,
 }
 
-/// A Modbus TCP device.
+/// A Modbus device.
 #[derive(Clone, Debug)]
 pub(super) struct Device {
     pub(super) name: String,
@@ -34,10 +34,26 @@ pub(super) struct Device {
     pub(super) rack: String,
     pub(super) feed: String,
     pub(super) profile: String,
+    /// `host:port`, `rtu:host:port` (RTU over TCP), or the path of a serial port.
     pub(super) address: String,
     pub(super) unit: String,
     /// What the profile needs to be told, by name.
     pub(super) parameters: Vec<(String, String)>,
+    pub(super) serial: Serial,
+}
+
+/// The settings of the serial port; those of its first device count.
+#[derive(Clone, Debug)]
+pub(super) struct Serial {
+    pub(super) baud: String,
+    pub(super) parity: String,
+    pub(super) stop_bits: String,
+}
+
+impl Default for Serial {
+    fn default() -> Self {
+        Self { baud: "19200".into(), parity: "even".into(), stop_bits: "1".into() }
+    }
 }
 
 impl Default for Draft {
@@ -76,6 +92,7 @@ impl Default for Device {
             address: "127.0.0.1:502".into(),
             unit: "1".into(),
             parameters: Vec::new(),
+            serial: Serial::default(),
         }
     }
 }
@@ -114,15 +131,47 @@ impl Draft {
         } else {
             writeln!(out, "[sensors]\nurl = {}", text(&self.sensors))
         };
-        out.push_str("\n# Devices that are asked.\n");
         let stand_in = [Device::default()];
         let devices = if self.devices.is_empty() { &stand_in[..] } else { &self.devices };
+        let lines = lines(devices);
+        for (first, number) in lines.iter().zip(1..) {
+            first.render_line(number, &mut out);
+        }
+        out.push_str("\n# Devices that are asked.\n");
         for device in devices {
-            device.render(&mut out);
+            let line = lines.iter().position(|first| first.address == device.address);
+            device.render(line.map(|at| at + 1), &mut out);
         }
         out.push_str(EXAMPLES);
         out
     }
+}
+
+impl Draft {
+    /// A unit id that no device has, for one that has not been told yet.
+    pub(super) fn free_unit(&self) -> String {
+        let is_free = |unit: &String| self.devices.iter().all(|device| device.unit != *unit);
+        (1..=247).map(|unit: u8| unit.to_string()).find(is_free).unwrap_or_default()
+    }
+
+    /// Whether the last device is the first on its serial port, so that its settings are asked.
+    pub(super) fn opens_port(&self) -> bool {
+        self.devices.split_last().is_some_and(|(last, before)| {
+            last.address.starts_with('/')
+                && before.iter().all(|device| device.address != last.address)
+        })
+    }
+}
+
+/// The first device of each line that is described once for all of its devices.
+fn lines(devices: &[Device]) -> Vec<&Device> {
+    let mut lines: Vec<&Device> = Vec::new();
+    for device in devices.iter().filter(|device| device.has_line()) {
+        if lines.iter().all(|first| first.address != device.address) {
+            lines.push(device);
+        }
+    }
+    lines
 }
 
 impl Broker {
@@ -146,18 +195,44 @@ impl Broker {
 }
 
 impl Device {
-    fn render(&self, out: &mut String) {
+    fn has_line(&self) -> bool {
+        self.address.starts_with('/') || self.address.starts_with(RTU)
+    }
+
+    /// The line that it is the first device of.
+    fn render_line(&self, number: usize, out: &mut String) {
+        let _ = writeln!(
+            out,
+            "\n# A line that several units share.\n[[line]]\nname = \"line-{number}\""
+        );
+        let _ = match self.address.strip_prefix(RTU) {
+            Some(address) => writeln!(out, "rtu_over_tcp = {{ address = {} }}", text(address)),
+            None => writeln!(
+                out,
+                "serial = {{ port = {}, baud = {}, parity = {}, stop_bits = {} }}",
+                text(&self.address),
+                number_or_text(&self.serial.baud),
+                text(&self.serial.parity),
+                number_or_text(&self.serial.stop_bits),
+            ),
+        };
+    }
+
+    fn render(&self, line: Option<usize>, out: &mut String) {
         let _ = writeln!(out, "\n[[device]]\nname = {}", text(&self.name));
         for (key, value) in [("room", &self.room), ("rack", &self.rack), ("feed", &self.feed)] {
             if !value.is_empty() {
                 let _ = writeln!(out, "{key} = {}", text(value));
             }
         }
-        let unit = number(&self.unit);
+        let on = match line {
+            Some(number) => format!("modbus = {{ line = \"line-{number}\""),
+            None => format!("modbus_tcp = {{ address = {}", text(&self.address)),
+        };
         let mut parameters = String::new();
         for (name, value) in &self.parameters {
             let before = if parameters.is_empty() { ", parameters = { " } else { ", " };
-            let _ = write!(parameters, "{before}{name} = {}", number(value));
+            let _ = write!(parameters, "{before}{name} = {}", number_or_text(value));
         }
         if !parameters.is_empty() {
             parameters.push_str(" }");
@@ -165,15 +240,29 @@ impl Device {
         let _ = writeln!(
             out,
             "# How often it is read: interval = \"1s\"\n\
-             modbus_tcp = {{ address = {}, unit = {unit}, profile = {}{parameters} }}",
-            text(&self.address),
+             {on}, unit = {}, profile = {}{parameters} }}",
+            number_or_text(&self.unit),
             text(&self.profile),
         );
     }
 }
 
+/// A number is written as one; anything else as a text, to be refused with its place.
+fn number_or_text(value: &str) -> String {
+    value.parse::<i64>().map_or_else(|_| text(value), |number| number.to_string())
+}
+
+/// Before the address of a converter.
+const RTU: &str = "rtu:";
+
 /// What is not asked for.
 const EXAMPLES: &str = r#"
+# Modbus TCP within TLS (a device: modbus = { line = "secure", unit = 1, profile = "…" }):
+#
+# [[line]]
+# name = "secure"
+# tls = { address = "192.0.2.20:802", ca = "/etc/hallwatch/modbus-ca.pem", certificate = "/etc/hallwatch/modbus.pem", key = "/etc/hallwatch/modbus.key" }
+
 # A sensor that speaks by itself, over MQTT:
 #
 # [[device]]
@@ -194,14 +283,6 @@ const EXAMPLES: &str = r#"
 "#;
 
 /// A text in TOML.
-/// A number is written as one; anything else as a text, to be refused with its place.
-fn number(value: &str) -> String {
-    match value.parse::<f64>() {
-        Ok(number) if number.is_finite() => number.to_string(),
-        _ => text(value),
-    }
-}
-
 fn text(value: &str) -> String {
     let mut out = String::from('"');
     for c in value.chars() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hallwatch_modbus::framing::{DataBits, Parity as LineParity, StopBits};
+use hallwatch_modbus::framing::{DataBits, StopBits};
 use hallwatch_modbus::{AnyClient, Line, Options, SerialEndpoint, Tcp, TcpEndpoint};
 
 use super::Parity;
@@ -28,6 +28,14 @@ impl Bus {
             Self::Serial { path, line } => {
                 AnyClient::over_serial(SerialEndpoint::new(path, *line), false, options)
             }
+        }
+    }
+
+    /// The address or port alone.
+    pub(super) fn place(&self) -> &str {
+        match self {
+            Self::Tcp { address, .. } => address,
+            Self::Serial { path, .. } => path,
         }
     }
 
@@ -64,11 +72,7 @@ impl fmt::Display for Bus {
 pub(super) fn line(baud: u32, parity: Parity, stop_bits: u8) -> Line {
     Line {
         baud,
-        parity: match parity {
-            Parity::None => LineParity::None,
-            Parity::Even => LineParity::Even,
-            Parity::Odd => LineParity::Odd,
-        },
+        parity: parity.of_line(),
         data_bits: DataBits::Eight,
         stop_bits: if stop_bits == 2 { StopBits::Two } else { StopBits::One },
     }

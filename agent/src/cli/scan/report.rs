@@ -1,5 +1,9 @@
 //! What was found, for people and for programs.
 
+use std::sync::Arc;
+
+use hallwatch_agent::profile::Profile;
+use hallwatch_modbus::framing::{Parity, StopBits};
 use serde_json::{Value as Json, json};
 
 use super::bus::Bus;
@@ -48,12 +52,15 @@ pub(super) fn text(scan: &Scan, paint: Paint) -> String {
         }
     }
     let mut text = format!("{}\n\n{}", lines.join("\n"), table.render(paint));
-    if found.iter().any(|one| one.profiles.is_empty()) {
-        let hint = "hint: no profile is known by what such a device shows; try one of its maker: \
-                    hallwatch-agent read HOST:PORT/UNIT --profile NAME";
-        text.push_str(&format!("\n{}\n", wrap(hint, 80).join("\n")));
+    if let Some(one) = found.iter().find(|one| one.profiles.is_empty()) {
+        let hint = format!(
+            "hint: no profile is known by what such a device shows; try one of its maker: \
+             hallwatch-agent read {} --profile NAME",
+            target(one)
+        );
+        text.push_str(&format!("\n{}\n", wrap(&hint, 80).join("\n")));
     }
-    let snippets: Vec<String> = found.iter().filter_map(snippet).collect();
+    let snippets = snippets(found);
     if !snippets.is_empty() {
         text.push_str("\nFor the configuration, with names of your own:\n\n");
         text.push_str(&snippets.join("\n"));
@@ -110,17 +117,81 @@ fn notes(found: &Found) -> Vec<String> {
     notes
 }
 
-/// The device as a configuration has it.
-fn snippet(found: &Found) -> Option<String> {
-    let profile = found.profiles.first()?;
-    let Bus::Tcp { address, rtu: false } = &found.bus else { return None };
-    let (kind, unit) = (profile.kind.replace('_', "-"), found.unit);
-    Some(format!(
-        "[[device]]\nname = \"{kind}-{unit}\"\nmodbus_tcp = {{ address = \"{}\", unit = {unit}, \
-         profile = \"{}\" }}\n",
-        clean(address),
-        profile.name
-    ))
+/// What was found, as a configuration has it: lines that several units share once, then the
+/// devices.
+fn snippets(found: &[Found]) -> Vec<String> {
+    let known: Vec<(&Found, &Arc<Profile>)> =
+        found.iter().filter_map(|one| Some((one, one.profiles.first()?))).collect();
+    let mut lines: Vec<&Bus> = Vec::new();
+    let mut snippets = Vec::new();
+    for (one, _) in &known {
+        if !lines.contains(&&one.bus)
+            && let Some(endpoint) = endpoint(&one.bus)
+        {
+            lines.push(&one.bus);
+            let number = lines.len();
+            snippets.push(format!("[[line]]\nname = \"line-{number}\"\n{endpoint}\n"));
+        }
+    }
+    let mut names: Vec<String> = Vec::new();
+    for (one, profile) in known {
+        let (unit, profile, kind) = (one.unit, &profile.name, profile.kind.replace('_', "-"));
+        let place = match lines.iter().position(|line| **line == one.bus) {
+            Some(at) => format!("modbus = {{ line = \"line-{}\"", at + 1),
+            None => {
+                let address = clean(one.bus.place());
+                format!("modbus_tcp = {{ address = \"{address}\"")
+            }
+        };
+        // Units of several buses may have the same number.
+        let name = format!("{kind}-{unit}");
+        let alike = names.iter().filter(|known| **known == name).count();
+        let shown = if alike == 0 { name.clone() } else { format!("{name}-{}", alike + 1) };
+        names.push(name);
+        snippets.push(format!(
+            "[[device]]\nname = \"{shown}\"\n{place}, unit = {unit}, profile = \"{profile}\" }}\n"
+        ));
+    }
+    snippets
+}
+
+/// Where a line is, as a configuration has it; none for Modbus TCP, which devices write themselves.
+fn endpoint(bus: &Bus) -> Option<String> {
+    let place = clean(bus.place());
+    match bus {
+        Bus::Tcp { rtu: false, .. } => None,
+        Bus::Tcp { rtu: true, .. } => Some(format!("rtu_over_tcp = {{ address = \"{place}\" }}")),
+        Bus::Serial { line, .. } => {
+            let parity = parity(line.parity);
+            let stop_bits = if line.stop_bits == StopBits::Two { 2 } else { 1 };
+            Some(format!(
+                "serial = {{ port = \"{place}\", baud = {}, parity = \"{parity}\", \
+                 stop_bits = {stop_bits} }}",
+                line.baud
+            ))
+        }
+    }
+}
+
+const fn parity(parity: Parity) -> &'static str {
+    match parity {
+        Parity::None => "none",
+        Parity::Even => "even",
+        Parity::Odd => "odd",
+    }
+}
+
+/// How `read` is told the device.
+fn target(found: &Found) -> String {
+    let unit = found.unit;
+    match &found.bus {
+        Bus::Tcp { address, rtu: false } => format!("{address}/{unit}"),
+        Bus::Tcp { address, rtu: true } => format!("{address}/{unit} --rtu"),
+        Bus::Serial { path, line } => {
+            let parity = parity(line.parity);
+            format!("{path}/{unit} --baud {} --parity {parity}", line.baud)
+        }
+    }
 }
 
 pub(super) fn json(scan: &Scan, is_whole: bool) -> Json {
@@ -140,6 +211,7 @@ pub(super) fn json(scan: &Scan, is_whole: bool) -> Json {
         "asked": scan.asked,
         "answered": answered,
         "found": found,
+        "configuration": snippets(scan.found()).join("\n"),
         "closed": closed,
     })
 }

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::Error;
 
-/// TLS 1.2 or 1.3 towards a broker whose certificate must be signed by a given authority and be
+/// TLS 1.2 or 1.3 towards a server whose certificate must be signed by a given authority and be
 /// for the host that we connect to.
 #[derive(Clone)]
 pub struct Tls {
@@ -18,7 +18,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the authority's certificates from `ca` and, when the broker wants to know us, our own
+    /// Reads the authority's certificates from `ca` and, when the server wants to know us, our own
     /// certificate chain and key from `identity`. All files are PEM.
     ///
     /// # Errors
@@ -55,6 +55,12 @@ impl Tls {
             }
         };
         Ok(Self { config: Arc::new(config) })
+    }
+
+    /// The same for a connection that is not to a broker: there is one way to load certificates.
+    #[must_use]
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
     }
 }
 
