@@ -249,7 +249,10 @@ impl Device {
 
 /// A number is written as one; anything else as a text, to be refused with its place.
 fn number_or_text(value: &str) -> String {
-    value.parse::<i64>().map_or_else(|_| text(value), |number| number.to_string())
+    match value.parse::<f64>() {
+        Ok(number) if number.is_finite() => number.to_string(),
+        _ => text(value),
+    }
 }
 
 /// Before the address of a converter.
