@@ -2,7 +2,7 @@
 //!
 //! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
 //! (the envelope), `query`, `series`, `rules`, `status`, `admin` (the Prometheus API), `gaps`,
-//! `health`, `events`, `listen`.
+//! `pair`, `health`, `events`, `listen`.
 
 mod admin;
 mod answer;
@@ -11,6 +11,7 @@ mod gaps;
 mod health;
 mod listen;
 mod number;
+mod pair;
 mod params;
 mod query;
 mod reply;
@@ -40,6 +41,7 @@ pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
 pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
 
 use crate::gaps::Gaps;
+use crate::notify::Pair;
 use crate::page::{self, Health};
 use crate::telemetry::Telemetry;
 use reply::{Refusal, RefusalKind};
@@ -110,6 +112,8 @@ pub struct Api {
     pub clock: fn() -> Timestamp,
     /// The gap ledger.
     pub gaps: Option<Gaps>,
+    /// The pair that this collector is one of.
+    pub pair: Option<Pair>,
     queries: Arc<Semaphore>,
 }
 
@@ -124,13 +128,19 @@ impl Api {
         clock: fn() -> Timestamp,
     ) -> Self {
         let queries = Arc::new(Semaphore::new(MAX_QUERIES));
-        Self { archive, rules, health, picture, telemetry, clock, gaps: None, queries }
+        Self { archive, rules, health, picture, telemetry, clock, gaps: None, pair: None, queries }
     }
 
     /// With a gap ledger to show.
     #[must_use]
     pub fn with_gaps(self, gaps: Gaps) -> Self {
         Self { gaps: Some(gaps), ..self }
+    }
+
+    /// As one of a pair.
+    #[must_use]
+    pub fn with_pair(self, pair: Option<Pair>) -> Self {
+        Self { pair, ..self }
     }
 
     /// All routes, for `axum::serve` over [`Guarded`].
@@ -160,6 +170,7 @@ impl Api {
             .route("/alerts", get(rules::alerts))
             .route("/gaps", get(gaps::gaps))
             .route("/completeness", get(gaps::completeness))
+            .route("/pair/heartbeat", get(pair::heartbeat))
             .route("/status/buildinfo", get(health::buildinfo))
             .route("/{*rest}", any(unknown))
             .method_not_allowed_fallback(wrong_method);
