@@ -55,6 +55,8 @@ use writer::{Done, Job};
 const GRACE: Duration = Duration::from_secs(10);
 /// Room in the store's queue that is not for batches, so that its own samples find a place.
 const RESERVED_JOBS: usize = 16;
+/// Parts that are to be filled in that may wait; each has some megabytes.
+const MAX_FILLS: usize = 2;
 /// Reports of notifications that may wait.
 const MAX_REPORTS: usize = 256;
 
@@ -83,7 +85,7 @@ struct Collector {
     done: mpsc::Receiver<Done>,
     writer: JoinHandle<()>,
     tally: JoinHandle<()>,
-    heartbeat: Option<JoinHandle<()>>,
+    peer: JoinSet<()>,
     commands: mpsc::Sender<Command>,
     evaluated: mpsc::Receiver<Evaluated>,
     alerting: JoinHandle<Result<(), state::Error>>,
@@ -172,6 +174,16 @@ impl Collector {
         let alerting =
             tokio::task::spawn_blocking(move || alerting.work(command_receiver, &evaluated_sender));
 
+        let mut peer = JoinSet::new();
+        let (fills, mut to_fill) = mpsc::channel(MAX_FILLS);
+        let to_store = jobs.clone();
+        peer.spawn(async move {
+            while let Some(fill) = to_fill.recv().await {
+                if to_store.send(Job::Fill(fill)).await.is_err() {
+                    break;
+                }
+            }
+        });
         let rules = watch::Sender::new(Arc::default());
         let pictures = watch::Sender::new("".into());
         let api = Api::new(
@@ -183,7 +195,7 @@ impl Collector {
             clock::now,
         )
         .with_gaps(gaps.clone())
-        .with_pair(pair.clone());
+        .with_pair(pair.clone(), fills);
         let (stop_server, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(Guarded::new(listener), api.router())
             .with_graceful_shutdown(async { drop(stopped.await) });
@@ -206,20 +218,17 @@ impl Collector {
             exports.spawn(export.run());
         }
 
-        let heartbeat = match (pair, config.peer) {
-            (Some(pair), Some(peer)) => {
-                let heartbeat = Heartbeat {
-                    client: setup::peer(&peer)?,
-                    pair,
-                    peer,
-                    board: board.clone(),
-                    telemetry: telemetry.clone(),
-                    jobs: jobs.clone(),
-                };
-                Some(tokio::spawn(heartbeat.run()))
-            }
-            _ => None,
-        };
+        if let (Some(pair), Some(other)) = (pair, config.peer) {
+            let heartbeat = Heartbeat {
+                client: setup::peer(&other)?,
+                pair,
+                peer: other,
+                board: board.clone(),
+                telemetry: telemetry.clone(),
+                jobs: jobs.clone(),
+            };
+            peer.spawn(heartbeat.run());
+        }
 
         let (publisher, events) = link::open(broker);
         let painter = Painter {
@@ -238,7 +247,7 @@ impl Collector {
             done,
             writer,
             tally,
-            heartbeat,
+            peer,
             commands,
             evaluated,
             alerting,
@@ -374,10 +383,7 @@ impl Collector {
         // It holds a way to the store, and counts from where it was at the next start.
         self.tally.abort();
         let _ = (&mut self.tally).await;
-        if let Some(heartbeat) = self.heartbeat.take() {
-            heartbeat.abort();
-            let _ = heartbeat.await;
-        }
+        self.peer.shutdown().await;
         let Self { core, telemetry, publisher, jobs, commands, sender, painter, .. } = self;
         let mut core = core;
         // Without jobs, commands and pictures, threads and streams come to their ends.

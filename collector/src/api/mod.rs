@@ -37,6 +37,7 @@ use tower_http::compression::CompressionLayer;
 
 pub use gaps::GapForm;
 pub use listen::{Guarded, MAX_CONNECTIONS, Peer};
+pub use pair::{Fill, Fills};
 pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
 pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
 
@@ -114,6 +115,8 @@ pub struct Api {
     pub gaps: Option<Gaps>,
     /// The pair that this collector is one of.
     pub pair: Option<Pair>,
+    /// Where samples go that fill what is missing.
+    pub fills: Option<Fills>,
     queries: Arc<Semaphore>,
 }
 
@@ -128,7 +131,18 @@ impl Api {
         clock: fn() -> Timestamp,
     ) -> Self {
         let queries = Arc::new(Semaphore::new(MAX_QUERIES));
-        Self { archive, rules, health, picture, telemetry, clock, gaps: None, pair: None, queries }
+        Self {
+            archive,
+            rules,
+            health,
+            picture,
+            telemetry,
+            clock,
+            gaps: None,
+            pair: None,
+            fills: None,
+            queries,
+        }
     }
 
     /// With a gap ledger to show.
@@ -137,10 +151,10 @@ impl Api {
         Self { gaps: Some(gaps), ..self }
     }
 
-    /// As one of a pair.
+    /// As one of a pair, whose store may be filled.
     #[must_use]
-    pub fn with_pair(self, pair: Option<Pair>) -> Self {
-        Self { pair, ..self }
+    pub fn with_pair(self, pair: Option<Pair>, fills: Fills) -> Self {
+        Self { pair, fills: Some(fills), ..self }
     }
 
     /// All routes, for `axum::serve` over [`Guarded`].
@@ -171,6 +185,18 @@ impl Api {
             .route("/gaps", get(gaps::gaps))
             .route("/completeness", get(gaps::completeness))
             .route("/pair/heartbeat", get(pair::heartbeat))
+            .route("/pair/windows", get(pair::windows))
+            .route("/pair/window/{number}", get(pair::window))
+            .route(
+                "/pair/fill",
+                post(pair::fill).layer(DefaultBodyLimit::max(pair::MAX_FILL_BYTES)),
+            )
+            .route(
+                "/pair/gaps",
+                get(pair::known_gaps)
+                    .post(pair::learn_gaps)
+                    .layer(DefaultBodyLimit::max(pair::MAX_FILL_BYTES)),
+            )
             .route("/status/buildinfo", get(health::buildinfo))
             .route("/{*rest}", any(unknown))
             .method_not_allowed_fallback(wrong_method);

@@ -12,7 +12,9 @@
 //! `tally` (readings present by readings expected), `file` (what of that is on disk), `shared`.
 
 mod file;
+
 mod ranges;
+mod report;
 mod row;
 mod runs;
 mod shared;
@@ -26,6 +28,7 @@ use std::time::Duration;
 use hallwatch_model::{Ack, AgentPath, Gap, Timestamp};
 
 pub use file::Error;
+pub use report::Report;
 pub use row::{Row, State, cause};
 pub use shared::Gaps;
 pub use tally::{Day, Ratio, Tally};
@@ -469,6 +472,44 @@ impl Ledger {
             };
             self.put(row);
         }
+    }
+
+    /// Entries of a run have come by another way than the agent's: from another collector. Rows
+    /// that began before `start` stay as they are. Gives how many rows changed.
+    pub(in crate::gaps) fn filled(
+        &mut self,
+        agent: &AgentPath,
+        boot: u64,
+        present: &Ranges,
+        start: Timestamp,
+    ) -> usize {
+        let concerned = |row: &&Row| row.boot == boot && row.start >= start;
+        let rows: Vec<Row> = self.of(agent).filter(concerned).cloned().collect();
+        let mut changed = 0;
+        for mut row in rows {
+            let left = row.missing.without(present);
+            if left == row.missing {
+                continue;
+            }
+            row.missing = left;
+            // A hole that is open is closed by the agent, who owes it still.
+            if row.missing.is_empty() && row.state == State::Lost {
+                row.state = State::Filled;
+            }
+            changed += 1;
+            self.put(row);
+        }
+        self.count_missing(agent);
+        changed
+    }
+
+    /// Another collector knows of a gap. Whether that is news.
+    pub(in crate::gaps) fn learn(&mut self, row: Row) -> bool {
+        let news = !self.rows.contains_key(&(row.agent.clone(), row.key.clone()));
+        if news {
+            self.put(row);
+        }
+        news
     }
 
     /// The store has lost what it had: nothing that is here says anything about it any more.

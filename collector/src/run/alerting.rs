@@ -107,7 +107,8 @@ impl Alerting {
             };
             let Some(last) = entries.last() else { break };
             self.position = last.position;
-            for entry in &entries {
+            // What fills the past alerts nobody.
+            for entry in entries.iter().filter(|entry| !entry.filled) {
                 let received =
                     Received { samples: &entry.samples, watermark: None, backfill: false };
                 all.append(self.engine.receive(received, now, &self.reader));
