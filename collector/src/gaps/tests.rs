@@ -1,6 +1,8 @@
 //! The ledger, told of everything in any order.
 
-use hallwatch_model::Id;
+use std::time::Duration;
+
+use hallwatch_model::{Ack, Gap, Id};
 use proptest::prelude::*;
 
 use super::*;
