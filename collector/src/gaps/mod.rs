@@ -28,7 +28,7 @@ mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hallwatch_model::{AgentPath, Timestamp};
+use hallwatch_model::{AgentPath, Id, Timestamp};
 
 pub use file::Error;
 pub use report::Report;
@@ -134,6 +134,24 @@ impl Ledger {
     fn missing(&self, agent: &AgentPath, boot: u64) -> Ranges {
         let rows = self.of(agent).filter(|row| row.boot == boot && row.state == State::Lost);
         Ranges::of(rows.flat_map(|row| row.missing.iter().collect::<Vec<_>>()))
+    }
+
+    /// Forgets the rows of a tenant that touch the time from `start` to `end`. Gives how many.
+    pub(in crate::gaps) fn delete_tenant(
+        &mut self,
+        tenant: &Id,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> usize {
+        let touched =
+            |(_, row): &(&Key, &Row)| row.agent.tenant == *tenant && row.touches(start, end);
+        let keys: Vec<Key> = self.rows.iter().filter(touched).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.remove(key));
+        if start == Timestamp::MIN && end == Timestamp::MAX {
+            self.seconds.retain(|(agent, ..), _| agent.tenant != *tenant);
+            self.causes.retain(|(agent, _)| agent.tenant != *tenant);
+        }
+        keys.len()
     }
 
     /// Another collector knows of a gap. Whether that is news.

@@ -1,7 +1,5 @@
 //! The ledger, told of everything in any order.
 
-use std::time::Duration;
-
 use hallwatch_model::{Ack, Gap, Id};
 use proptest::prelude::*;
 
