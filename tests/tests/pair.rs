@@ -144,7 +144,7 @@ impl Pair {
     async fn both_ready(&self) {
         for (api, peer) in [(self.site.api.clone(), "c-2"), (self.second_api(), "c-1")] {
             let expr = format!(
-                "peer_up{{peer=\"{peer}\"}} == 1 and on() device_up{{device=\"ups-a\"}} == 1"
+                "collector:peer_up{{peer=\"{peer}\"}} == 1 and on() device_up{{device=\"ups-a\"}} == 1"
             );
             wait_for(&format!("{api}: {expr}"), PATIENCE, async || {
                 try_query(&api, &expr).await.ok().filter(|series| !series.is_empty())

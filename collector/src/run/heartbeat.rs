@@ -19,6 +19,8 @@ use crate::telemetry::Telemetry;
 
 /// An answer takes no longer; the peer is on the same network.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The collector's own series, for rules; named as recording rules are.
+const PEER_UP: &str = "collector:peer_up";
 /// An answer is no longer: it has some ten thousand alerts at most.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -50,7 +52,7 @@ impl Heartbeat {
             let names = [("collector", self.pair.own()), ("peer", self.pair.peer())];
             let (now, value) = (clock::now(), f64::from(u8::from(up)));
             let sample = Sample { time: now, value: Ok(value) };
-            let samples = vec![(Labels::metric("peer_up", names), sample)];
+            let samples = vec![(Labels::metric(PEER_UP, names), sample)];
             if let Err(mpsc::error::TrySendError::Full(_)) =
                 self.jobs.try_send(Job::Record(samples, now))
             {

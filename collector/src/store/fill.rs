@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use hallwatch_model::{Ack, AgentPath, Id, Timestamp};
 use hallwatch_promql::Matchers;
-use rusqlite::params;
 
 use super::bytes::{key, unseal};
 use super::commit::{FILLED, Row};
@@ -112,14 +111,10 @@ impl Reader {
     }
 }
 
-/// A tenant's samples that were deleted: from, to.
-type Deleted = (String, i64, i64);
-
 impl Store {
     /// Takes what another collector has and this one lacks; it is on disk when this returns. Of
     /// the collector's own series only what is older than what it has of a window: two collectors
-    /// that look at one agent do so at different moments. Samples beyond retention, and those of a
-    /// tenant that were deleted, stay away. Gives how many samples were new.
+    /// that look at one agent do so at different moments. Samples beyond retention stay away. Gives how many samples were new.
     ///
     /// With `mend`, chunks of these series that are damaged are given up for what came.
     ///
@@ -132,27 +127,26 @@ impl Store {
         let oldest = age.map_or(i64::MIN, |age| (now - age).as_millis());
         let oldest = oldest.max(self.shared.floor.load(Ordering::Relaxed));
         let latest = (now + self.options.most_ahead).as_millis();
-        let deleted = self.deleted()?;
         let mut created = Created::after(self);
         let mut points = Vec::new();
         let mut windows = BTreeSet::new();
         let mut mended = Vec::new();
         for frame in frames {
             let Some(window) = frame.window() else { continue };
-            let tenant = frame.labels.get("tenant").unwrap_or_default();
-            let is_deleted = |time: i64| {
-                deleted.iter().any(|(one, from, to)| one == tenant && (*from..=*to).contains(&time))
-            };
             let known = reading(&self.shared.index).id(&frame.labels);
             let here = match known.and_then(|id| self.by_id(id).cloned()) {
                 Some(series) => {
-                    let (start, end) = (window_start(window), window_end(window));
+                    // With the window before: was the collector there when this one began?
+                    let start = window_start(window - i64::from(frame.own));
+                    let end = window_end(window);
                     let columns = self.reader.columns(&[series], start, end)?;
                     columns.into_iter().next().map(|(times, _)| times).unwrap_or_default()
                 }
                 None => Vec::new(),
             };
-            let own_end = match here.first() {
+            let begun = here.partition_point(|time| *time < window_start(window));
+            let own_end = match here.get(begun) {
+                Some(_) if frame.own && begun > 0 => i64::MIN,
                 Some(first) if frame.own => *first,
                 _ => i64::MAX,
             };
@@ -161,15 +155,15 @@ impl Store {
             for (time, value) in frame.times.iter().zip(&frame.values) {
                 let wanted = (oldest..=latest).contains(time)
                     && *time < own_end
-                    && here.binary_search(time).is_err()
-                    && !is_deleted(*time);
+                    && here.binary_search(time).is_err();
                 if wanted {
                     let series =
                         *series.get_or_insert_with(|| created.id(self, frame.labels.clone()));
                     points.push(Point { series, time: *time, value: *value });
                 }
             }
-            if points.len() > before && window_end(window) < self.now {
+            // What is damaged is mended at once, even where the window still grows.
+            if points.len() > before && (mend || window_end(window) < self.now) {
                 windows.insert(window);
             }
             if let (true, Some(series)) = (mend, series) {
@@ -191,18 +185,5 @@ impl Store {
         };
         self.write_rows(vec![row], created)?;
         Ok(count)
-    }
-
-    /// What was deleted of tenants.
-    fn deleted(&self) -> Result<Vec<Deleted>, Error> {
-        let read = || {
-            let mut select = self.connection.prepare_cached(
-                "SELECT tenant, start, min(end, requested) FROM deletion WHERE tenant IS NOT NULL",
-            )?;
-            let rows =
-                select.query_map(params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            rows.collect::<Result<Vec<_>, _>>()
-        };
-        read().map_err(Error::read("read the deletions"))
     }
 }
