@@ -5,7 +5,7 @@
 //! while the store has no room for more, nothing is read from the broker.
 //!
 //! Reading order: `core` (what is decided), `agents`, `writer`, `alerting`, `painter`, `export`,
-//! `setup`, `tally`, `health`, `forms`, `archive`.
+//! `heartbeat` (of the peer), `setup`, `tally`, `health`, `forms`, `archive`.
 
 mod agents;
 mod alerting;

@@ -174,7 +174,6 @@ impl Store {
         if points.is_empty() {
             return Ok(0);
         }
-        self.flush.hurry(windows, mended);
         let row = Row {
             agent: FILLED,
             received: self.now,
@@ -184,6 +183,8 @@ impl Store {
             outcome: usize::MAX,
         };
         self.write_rows(vec![row], created)?;
+        // Not before: a pass that ends with this very write would take it for done.
+        self.flush.hurry(windows, mended);
         Ok(count)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hallwatch_model::{Timestamp, Uptime};
 use serde::{Deserialize, Serialize};
 
-use super::{Active, Beliefs, Decision, GroupKey, LOST, Link, Queued, Told, View, decide};
+use super::{Active, Beliefs, Decision, LOST, Link, Queued, Told, View, decide};
 
 /// Rules that were not evaluated for so long, or three intervals, are not evaluated any more.
 const STALLED: Duration = Duration::from_secs(10);
@@ -273,26 +273,8 @@ impl Pair {
         lost
     }
 
-    /// What the receivers were told, as far as it is known here.
-    #[must_use]
-    pub fn beliefs(&self) -> Beliefs {
-        self.known().beliefs.clone()
-    }
-
     /// Forgets what was seen of a message.
     pub fn forget(&self, id: i64) {
         self.known().seen.remove(&id);
-    }
-
-    /// What is known of the group's receiver at the peer: for tests and tables.
-    #[must_use]
-    pub fn link(&self) -> Link {
-        self.known().link.clone()
-    }
-
-    /// Whether the receiver of `group` is one that the two take turns for.
-    #[must_use]
-    pub fn shares(&self, (receiver, _): &GroupKey) -> bool {
-        self.known().receivers.contains(receiver)
     }
 }
