@@ -137,7 +137,7 @@ impl Pair {
     }
 
     fn restart_second(&mut self) {
-        self.second = start_second(&self.directory().to_owned());
+        self.second = start_second(self.directory());
     }
 
     /// Both hear the agent, and each other.
