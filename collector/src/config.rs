@@ -2,6 +2,7 @@
 
 mod broker;
 mod files;
+mod peer;
 mod site;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::rules::{self, RuleSet};
 
 pub use broker::{Broker, Login, TlsFiles};
 pub use files::{Disk, Files};
+pub use peer::Peer;
 pub use site::Site;
 
 /// The default of `listen`: nobody but this machine, until told otherwise.
@@ -41,6 +43,8 @@ pub struct Config {
     pub notify: Notify,
     /// Who is notified.
     pub receivers: Vec<Receiver>,
+    /// The other collector of a pair.
+    pub peer: Option<Peer>,
     /// Which databases get a copy.
     pub sinks: Vec<Sink>,
     /// How much is kept.
@@ -196,12 +200,18 @@ fn check(
     *named = rule_files(root.section("rules"), disk);
     let notify = notify(root.section("notify"));
     let receivers = receivers(root);
+    let own = identity.as_ref().and_then(|identity| identity.as_ref()).map(|(id, ..)| id.clone());
+    let has_peer = root.has("peer");
+    let peer = root.section("peer").and_then(|peer| peer::peer(peer, own.as_ref(), disk));
     let sinks = sinks(root, disk);
     let retention = retention(root.section("retention"));
     let (id, data, listen) = identity??;
     let data = disk.base.join(data);
     let broker = broker??;
     let sites = sites?;
+    if has_peer && peer.is_none() {
+        return None;
+    }
     Some(move |rules| Config {
         id,
         data,
@@ -211,6 +221,7 @@ fn check(
         rules,
         notify,
         receivers,
+        peer,
         sinks,
         retention,
     })

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`config`] (what is asked of it), [`ingest`] and [`store`] (what it takes and
 //! keeps), [`gaps`] (what is missing), [`rules`], [`notify`] and [`state`] (what is wrong, who is told, what of that survives),
-//! [`sink`] (who gets a copy), [`api`] and [`page`] (what it shows), [`telemetry`] (what it tells
+//! [`peer`] (the other collector of a pair), [`sink`] (who gets a copy), [`api`] and [`page`] (what it shows), [`telemetry`] (what it tells
 //! about itself), [`run()`] (how it all moves).
 
 pub mod config;
@@ -13,6 +13,7 @@ pub mod store;
 pub mod gaps;
 
 pub mod notify;
+pub mod peer;
 pub mod rules;
 pub mod state;
 

@@ -73,11 +73,23 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Fill a collector that lost its disk from its peer, while both run: what is here already
+    /// stays as it is, and no alert fires for the past.
+    Backfill {
+        /// Where the peer serves, when it is not where the configuration says.
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+        /// How far back, such as `30d`; everything that the peer has and this one would keep.
+        #[arg(long, value_name = "DURATION", value_parser = hallwatch_config::parse_duration)]
+        since: Option<std::time::Duration>,
+        /// The configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Read everything that is kept, and tell what of it is damaged; 1 when anything is.
     Verify {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        verify: cli::Verify,
         /// The configuration, TOML.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
@@ -129,8 +141,12 @@ fn main() -> ExitCode {
         Command::Restore { dir, config } => {
             return on_data(&config, |config| cli::restore(config, &dir).map(|()| true));
         }
-        Command::Verify { json, config } => {
-            return on_data(&config, |config| cli::verify(config, json));
+        Command::Verify { verify, config } => {
+            return on_data(&config, |config| cli::verify(config, &verify));
+        }
+        Command::Backfill { from, since, config } => {
+            let from = from.as_deref();
+            return on_data(&config, |config| cli::backfill(config, from, since).map(|()| true));
         }
     };
     let mut config = match config::load(&path) {

@@ -5,7 +5,7 @@
 //! while the store has no room for more, nothing is read from the broker.
 //!
 //! Reading order: `core` (what is decided), `agents`, `writer`, `alerting`, `painter`, `export`,
-//! `setup`, `tally`, `health`, `forms`, `archive`.
+//! `heartbeat` (of the peer), `setup`, `tally`, `health`, `forms`, `archive`.
 
 mod agents;
 mod alerting;
@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod forms;
 mod health;
+mod heartbeat;
 mod painter;
 mod setup;
 mod tally;
@@ -34,7 +35,7 @@ use tokio::time::MissedTickBehavior;
 use crate::api::{Api, Guarded, RulesForm};
 use crate::clock;
 use crate::config::{self, Config};
-use crate::notify::io::{Report, Sender};
+use crate::notify::io::{Report, Sender, Turns};
 use crate::notify::{self, Receiver, Router};
 use crate::rules::{self, PushEngine};
 use crate::sink::influx::Writer;
@@ -46,6 +47,7 @@ use core::{Action, Core, Evaluated, Event};
 pub use error::Error;
 use export::Export;
 use health::Board;
+use heartbeat::Heartbeat;
 use painter::Painter;
 use writer::{Done, Job};
 
@@ -53,6 +55,8 @@ use writer::{Done, Job};
 const GRACE: Duration = Duration::from_secs(10);
 /// Room in the store's queue that is not for batches, so that its own samples find a place.
 const RESERVED_JOBS: usize = 16;
+/// Parts that are to be filled in that may wait; each has some megabytes.
+const MAX_FILLS: usize = 2;
 /// Reports of notifications that may wait.
 const MAX_REPORTS: usize = 256;
 
@@ -81,6 +85,7 @@ struct Collector {
     done: mpsc::Receiver<Done>,
     writer: JoinHandle<()>,
     tally: JoinHandle<()>,
+    peer: JoinSet<()>,
     commands: mpsc::Sender<Command>,
     evaluated: mpsc::Receiver<Evaluated>,
     alerting: JoinHandle<Result<(), state::Error>>,
@@ -142,18 +147,43 @@ impl Collector {
             config.notify;
         let options =
             notify::Options { group_by, group_wait, group_interval, repeat_interval, external_url };
+        let pair = setup::pair(
+            &config.id,
+            config.peer.as_ref(),
+            &receivers,
+            &state,
+            config.rules.interval,
+        )?;
         let router = Router::new(options, &receivers, state.told().map_err(Error::State)?);
         let state = Arc::new(Mutex::new(state));
         let (report_sender, reports) = mpsc::channel(MAX_REPORTS);
         let backoff = notify::delivery::Backoff::default();
-        let sender = Sender::start(receivers, Arc::clone(&state), backoff, report_sender)
+        let turns = pair.clone().map(|pair| Turns { pair, telemetry: telemetry.clone() });
+        let sender = Sender::start(receivers, Arc::clone(&state), backoff, report_sender, turns)
             .map_err(Error::Sender)?;
         let (commands, command_receiver) = mpsc::channel(16);
         let (evaluated_sender, evaluated) = mpsc::channel(1);
-        let alerting = Alerting { engine, router, state, reader: reader.clone(), position: 0 };
+        let alerting = Alerting {
+            engine,
+            router,
+            state,
+            reader: reader.clone(),
+            position: 0,
+            pair: pair.clone(),
+        };
         let alerting =
             tokio::task::spawn_blocking(move || alerting.work(command_receiver, &evaluated_sender));
 
+        let mut peer = JoinSet::new();
+        let (fills, mut to_fill) = mpsc::channel(MAX_FILLS);
+        let to_store = jobs.clone();
+        peer.spawn(async move {
+            while let Some(fill) = to_fill.recv().await {
+                if to_store.send(Job::Fill(fill)).await.is_err() {
+                    break;
+                }
+            }
+        });
         let rules = watch::Sender::new(Arc::default());
         let pictures = watch::Sender::new("".into());
         let api = Api::new(
@@ -164,7 +194,8 @@ impl Collector {
             telemetry.clone(),
             clock::now,
         )
-        .with_gaps(gaps.clone());
+        .with_gaps(gaps.clone())
+        .with_pair(pair.clone(), fills);
         let (stop_server, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(Guarded::new(listener), api.router())
             .with_graceful_shutdown(async { drop(stopped.await) });
@@ -187,6 +218,18 @@ impl Collector {
             exports.spawn(export.run());
         }
 
+        if let (Some(pair), Some(other)) = (pair, config.peer) {
+            let heartbeat = Heartbeat {
+                client: setup::peer(&other)?,
+                pair,
+                peer: other,
+                board: board.clone(),
+                telemetry: telemetry.clone(),
+                jobs: jobs.clone(),
+            };
+            peer.spawn(heartbeat.run());
+        }
+
         let (publisher, events) = link::open(broker);
         let painter = Painter {
             reader: reader.clone(),
@@ -204,6 +247,7 @@ impl Collector {
             done,
             writer,
             tally,
+            peer,
             commands,
             evaluated,
             alerting,
@@ -339,6 +383,7 @@ impl Collector {
         // It holds a way to the store, and counts from where it was at the next start.
         self.tally.abort();
         let _ = (&mut self.tally).await;
+        self.peer.shutdown().await;
         let Self { core, telemetry, publisher, jobs, commands, sender, painter, .. } = self;
         let mut core = core;
         // Without jobs, commands and pictures, threads and streams come to their ends.

@@ -14,6 +14,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, params};
 use thiserror::Error;
 
+use crate::notify::pair::Facts;
+use crate::notify::pair::facts::FactsRow;
 use crate::notify::{Notification, Router, SavedGroup, webhook};
 use crate::rules::{Evaluation, SavedAlert};
 pub use outbox::{Failure, Message};
@@ -22,7 +24,7 @@ use rows::{AlertRow, GroupRow};
 /// The file's name within the collector's data directory.
 const FILE: &str = "state.sqlite";
 /// The version of the tables, in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long another process (a backup) may keep the file locked.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -42,7 +44,17 @@ const TABLES: &str = "
         error TEXT, given_up INTEGER
     );
     CREATE INDEX outbox_pending ON outbox (receiver, id) WHERE given_up IS NULL;
-    PRAGMA user_version = 1;
+";
+
+/// What version 2 adds: what a message says in short, and what was delivered, for the peer.
+const SECOND: &str = "
+    ALTER TABLE outbox ADD COLUMN facts TEXT;
+    CREATE TABLE delivered (
+        receiver TEXT NOT NULL, labels TEXT NOT NULL, fingerprint INTEGER NOT NULL,
+        firing INTEGER NOT NULL, since INTEGER NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (receiver, labels, fingerprint, firing)
+    ) WITHOUT ROWID;
+    PRAGMA user_version = 2;
 ";
 
 /// The file.
@@ -185,7 +197,8 @@ impl State {
         let told = told.transpose()?;
         let messages = notifications.iter().map(|notification| {
             let body = webhook::body(notification).map_err(Error::Encode)?;
-            Ok((notification, encode(&rows::pairs(&notification.group_labels))?, body))
+            let facts = encode(&FactsRow::from(&Facts::from(notification)))?;
+            Ok((notification, encode(&rows::pairs(&notification.group_labels))?, body, facts))
         });
         let messages: Vec<_> = messages.collect::<Result<_, Error>>()?;
 
@@ -207,8 +220,8 @@ impl State {
                     transaction.prepare_cached(sql)?.execute(params![receiver, labels, data])?;
                 }
             }
-            for (notification, labels, body) in &messages {
-                outbox::put(&transaction, notification, labels, body)?;
+            for (notification, labels, body, facts) in &messages {
+                outbox::put(&transaction, notification, (labels, body, facts))?;
             }
             transaction.commit()
         };
@@ -240,17 +253,19 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     let failed = |source| Error::Open { path: path.to_owned(), source };
     let mut connection = Connection::open(path).map_err(failed)?;
     let version = prepare(&connection).map_err(failed)?;
-    match version {
-        0 => {
-            let create = |connection: &mut Connection| {
-                let transaction = connection.transaction()?;
-                transaction.execute_batch(TABLES)?;
-                transaction.commit()
-            };
-            create(&mut connection).map_err(failed)?;
-        }
-        VERSION => {}
+    let missing: &[&str] = match version {
+        0 => &[TABLES, SECOND],
+        1 => &[SECOND],
+        VERSION => &[],
         found => return Err(Error::Newer { path: path.to_owned(), found }),
+    };
+    let add = |connection: &mut Connection| {
+        let transaction = connection.transaction()?;
+        missing.iter().try_for_each(|tables| transaction.execute_batch(tables))?;
+        transaction.commit()
+    };
+    if !missing.is_empty() {
+        add(&mut connection).map_err(failed)?;
     }
     Ok(connection)
 }

@@ -36,6 +36,12 @@ pub struct Telemetry {
     pub rule_evaluations_missed: IntCounter,
     /// Attempts to notify, by `receiver` and `result` (`delivered`, `retried`, `given_up`).
     pub notifications: IntCounterVec,
+    /// 1 while the peer of a pair answers.
+    pub peer_up: IntGaugeVec,
+    /// Notifications sent in the peer's place, by `receiver`.
+    pub takeovers: IntCounterVec,
+    /// Notifications left out because the receiver was told by the peer, by `receiver`.
+    pub notifications_suppressed: IntCounterVec,
     /// What waits in each `queue`.
     pub queue_depth: IntGaugeVec,
     /// How much each `queue` can hold.
@@ -124,6 +130,17 @@ impl Telemetry {
                 "notifications_total",
                 "Attempts to notify a receiver.",
                 &["receiver", "result"],
+            )?,
+            peer_up: make.gauges("peer_up", "1 while the peer of a pair answers.", &["peer"])?,
+            takeovers: make.counters(
+                "takeovers_total",
+                "Notifications sent in the peer's place.",
+                &["receiver"],
+            )?,
+            notifications_suppressed: make.counters(
+                "notifications_suppressed_total",
+                "Notifications left out because the receiver was told by the peer.",
+                &["receiver"],
             )?,
             queue_depth: make.gauges("queue_depth", "Entries waiting in a queue.", &["queue"])?,
             queue_capacity: make.gauges(

@@ -8,10 +8,11 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hallwatch_collector::gaps::Gaps;
 use hallwatch_collector::store::backup::{backup, restore};
 use hallwatch_collector::store::verify::verify;
 use hallwatch_collector::store::{Error, Options, Store};
-use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_model::{Ack, AgentPath, Id, Labels, Sample, Timestamp};
 use hallwatch_promql::{Matchers, Select, Source as _};
 use rusqlite::Connection;
 
@@ -191,4 +192,43 @@ fn the_commands_work_on_a_collector_that_does_not_run() {
     assert_eq!(text.trim_end(), "{}  20");
     let (code, text) = run(&["restore", &copy.display().to_string()]);
     assert!(code == Some(70) && text.contains("not empty"), "{text}");
+}
+
+#[test]
+fn the_gap_ledger_is_part_of_a_backup_and_goes_with_its_tenant() {
+    let (dir, copy, other) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut store = Store::open(dir.path(), &Options::default()).unwrap();
+    minute(&mut store, 0);
+    let agent = |tenant: &str| {
+        let id = |text: &str| Id::new(text).unwrap();
+        AgentPath { tenant: id(tenant), site: id("fra-1"), agent: id("gw-secretly-named") }
+    };
+    let now = Timestamp::from_millis(START);
+    let gaps = Gaps::open(dir.path(), |_, _| Ack::default()).unwrap();
+    for tenant in ["acme", "globex"] {
+        gaps.change(|ledger| ledger.heard(&agent(tenant), Some(false), now)).unwrap();
+    }
+    let rows = gaps.rows(|_| true);
+    assert_eq!(rows.len(), 2);
+    backup(dir.path(), copy.path(), PATIENCE).unwrap();
+    restore(copy.path(), other.path()).unwrap();
+    let restored = Gaps::open(other.path(), |_, _| Ack::default()).unwrap();
+    assert_eq!(restored.rows(|_| true), rows);
+
+    let tenant = Id::new("acme").unwrap();
+    let earlier = now - Duration::from_secs(60);
+    assert_eq!(restored.delete_tenant(&tenant, Timestamp::MIN, earlier).unwrap(), 0);
+    assert_eq!(restored.delete_tenant(&tenant, Timestamp::MIN, Timestamp::MAX).unwrap(), 1);
+    drop(restored);
+    for file in std::fs::read_dir(other.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_string_lossy().contains("gaps.sqlite") {
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(10).any(|window| window == b"acme/fra-1");
+            assert!(!found, "{}", path.display());
+        }
+    }
+    let left = Gaps::open(other.path(), |_, _| Ack::default()).unwrap().rows(|_| true);
+    assert_eq!(left.iter().map(|row| row.agent.clone()).collect::<Vec<_>>(), [agent("globex")]);
 }

@@ -14,6 +14,7 @@ impl Files for Shelf {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match path.to_str() {
             Some("/etc/hallwatch/secret") => Ok(b"hunter2\n".to_vec()),
+            Some("/etc/hallwatch/pair") => Ok(b"hunter2 and sixteen more\n".to_vec()),
             Some("/etc/hallwatch/empty") => Ok(b"\n".to_vec()),
             Some("/etc/hallwatch/ca.pem") => Ok(b"-----BEGIN CERTIFICATE-----\n".to_vec()),
             Some("/etc/hallwatch/latin1.yaml") => Ok(b"na\xefve".to_vec()),
@@ -58,6 +59,9 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(config.receivers[0].webhook.timeout, Duration::from_secs(5));
     assert_eq!(config.sinks[0].influx.token.as_deref(), Some("hunter2"));
     assert_eq!(config.retention.size.0, 100 << 30);
+    let peer = config.peer.unwrap();
+    assert_eq!((peer.id.as_str(), peer.url.port()), ("c-2", 8600));
+    assert!(peer.tls.unwrap().client.is_some());
 }
 
 #[test]
@@ -92,6 +96,7 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
         ("sites", include_str!("bad/sites.bad.toml")),
         ("rules-and-people", include_str!("bad/rules-and-people.bad.toml")),
         ("sinks", include_str!("bad/sinks.bad.toml")),
+        ("peer", include_str!("bad/peer.bad.toml")),
         ("rule-file", include_str!("bad/rule-file.bad.toml")),
     ];
     let mut mistakes = 0;

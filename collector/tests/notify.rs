@@ -310,7 +310,7 @@ async fn what_may_pass_is_sent_again_until_it_arrives() {
     let noc = receiver("noc", &url, Duration::from_millis(500));
     let state = state_with(dir.path(), std::slice::from_ref(&noc));
     let (reports, mut reported) = mpsc::channel::<Report>(100);
-    let sender = Sender::start(vec![noc], state.clone(), backoff(), reports).unwrap();
+    let sender = Sender::start(vec![noc], state.clone(), backoff(), reports, None).unwrap();
     let mut errors = Vec::new();
     loop {
         let report = next(&mut reported).await;
@@ -352,7 +352,7 @@ async fn what_cannot_pass_is_given_up_and_seen_and_redirects_are_not_followed() 
     let noc = receiver("noc", &url, PATIENCE);
     let state = state_with(dir.path(), &[noc.clone(), noc.clone()]);
     let (reports, mut reported) = mpsc::channel::<Report>(100);
-    let sender = Sender::start(vec![noc], state.clone(), backoff(), reports).unwrap();
+    let sender = Sender::start(vec![noc], state.clone(), backoff(), reports, None).unwrap();
     for status in ["307", "400"] {
         let report = next(&mut reported).await;
         let Verdict::GivenUp { error } = report.verdict else { panic!("{report:?}") };
@@ -373,7 +373,7 @@ async fn one_that_hangs_delays_no_other() {
         vec![receiver("dead", &dead, 10 * PATIENCE), receiver("alive", &alive, PATIENCE)];
     let state = state_with(dir.path(), &[]);
     let (reports, mut reported) = mpsc::channel::<Report>(100);
-    let sender = Sender::start(receivers.clone(), state.clone(), backoff(), reports).unwrap();
+    let sender = Sender::start(receivers.clone(), state.clone(), backoff(), reports, None).unwrap();
     put(&mut state.lock().unwrap(), &receivers[0], "a", now());
     sender.wake();
     next(&mut dead_bodies).await;

@@ -75,8 +75,15 @@ pub(super) async fn delete(
     if end < start {
         return Err(Refusal::bad_data("end timestamp must not be before start time"));
     }
-    let deletion = Deletion { selectors, tenant, start, end };
+    let deletion = Deletion { selectors, tenant: tenant.clone(), start, end };
     let receipt = with_store(&api, move |store| store.delete(deletion)).await?;
+    if let (Some(tenant), Some(gaps)) = (tenant, api.gaps.clone()) {
+        let work = move || gaps.delete_tenant(&tenant, start, end);
+        let deleted = tokio::task::spawn_blocking(work).await;
+        let deleted = deleted.map_err(|error| Refusal::internal(&error))?;
+        let gaps = deleted.map_err(|error| Refusal::internal(&error))?;
+        tracing::info!(id = receipt.id, gaps, "gaps are deleted with their tenant");
+    }
     tracing::info!(id = receipt.id, series = receipt.series, "samples are deleted on request");
     Ok((StatusCode::NO_CONTENT, [(NUMBER, receipt.id.to_string())]).into_response())
 }

@@ -57,7 +57,7 @@ impl From<&Row> for GapForm {
     }
 }
 
-fn ledger(api: &Api) -> Result<&Gaps, Refusal> {
+pub(super) fn ledger(api: &Api) -> Result<&Gaps, Refusal> {
     api.gaps.as_ref().ok_or_else(|| Refusal::bad_data("this collector keeps no gap ledger"))
 }
 

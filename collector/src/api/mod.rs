@@ -2,7 +2,7 @@
 //!
 //! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
 //! (the envelope), `query`, `series`, `rules`, `status`, `admin` (the Prometheus API), `gaps`,
-//! `health`, `events`, `listen`.
+//! `pair`, `health`, `events`, `listen`.
 
 mod admin;
 mod answer;
@@ -11,6 +11,7 @@ mod gaps;
 mod health;
 mod listen;
 mod number;
+mod pair;
 mod params;
 mod query;
 mod reply;
@@ -36,10 +37,12 @@ use tower_http::compression::CompressionLayer;
 
 pub use gaps::GapForm;
 pub use listen::{Guarded, MAX_CONNECTIONS, Peer};
+pub use pair::{Fill, Fills};
 pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
 pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
 
 use crate::gaps::Gaps;
+use crate::notify::Pair;
 use crate::page::{self, Health};
 use crate::telemetry::Telemetry;
 use reply::{Refusal, RefusalKind};
@@ -110,6 +113,10 @@ pub struct Api {
     pub clock: fn() -> Timestamp,
     /// The gap ledger.
     pub gaps: Option<Gaps>,
+    /// The pair that this collector is one of.
+    pub pair: Option<Pair>,
+    /// Where samples go that fill what is missing.
+    pub fills: Option<Fills>,
     queries: Arc<Semaphore>,
 }
 
@@ -124,13 +131,30 @@ impl Api {
         clock: fn() -> Timestamp,
     ) -> Self {
         let queries = Arc::new(Semaphore::new(MAX_QUERIES));
-        Self { archive, rules, health, picture, telemetry, clock, gaps: None, queries }
+        Self {
+            archive,
+            rules,
+            health,
+            picture,
+            telemetry,
+            clock,
+            gaps: None,
+            pair: None,
+            fills: None,
+            queries,
+        }
     }
 
     /// With a gap ledger to show.
     #[must_use]
     pub fn with_gaps(self, gaps: Gaps) -> Self {
         Self { gaps: Some(gaps), ..self }
+    }
+
+    /// As one of a pair, whose store may be filled.
+    #[must_use]
+    pub fn with_pair(self, pair: Option<Pair>, fills: Fills) -> Self {
+        Self { pair, fills: Some(fills), ..self }
     }
 
     /// All routes, for `axum::serve` over [`Guarded`].
@@ -160,6 +184,19 @@ impl Api {
             .route("/alerts", get(rules::alerts))
             .route("/gaps", get(gaps::gaps))
             .route("/completeness", get(gaps::completeness))
+            .route("/pair/heartbeat", get(pair::heartbeat))
+            .route("/pair/windows", get(pair::windows))
+            .route("/pair/window/{number}", get(pair::window))
+            .route(
+                "/pair/fill",
+                post(pair::fill).layer(DefaultBodyLimit::max(pair::MAX_FILL_BYTES)),
+            )
+            .route(
+                "/pair/gaps",
+                get(pair::known_gaps)
+                    .post(pair::learn_gaps)
+                    .layer(DefaultBodyLimit::max(pair::MAX_FILL_BYTES)),
+            )
             .route("/status/buildinfo", get(health::buildinfo))
             .route("/{*rest}", any(unknown))
             .method_not_allowed_fallback(wrong_method);

@@ -77,6 +77,11 @@ impl Client {
         Ok(Self { address, _stand_in: Some(StandIn { _runtime: runtime, _store: store }) })
     }
 
+    /// Where it is asked.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Gets `path`.
     pub(super) fn get(&self, path: &str) -> Result<serde_json::Value, String> {
         self.send(&format!("GET {path} HTTP/1.0\r\n"), "").map(|(_, body)| body)
@@ -123,7 +128,7 @@ impl Client {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {

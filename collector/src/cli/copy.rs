@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
 use hallwatch_collector::Config;
 use hallwatch_collector::store::backup::{self as copies, Copied};
 use hallwatch_collector::store::verify::{Verification, verify as read_all};
@@ -30,10 +31,29 @@ fn tell(copied: &Copied) {
     print(&summary(&copied.content));
 }
 
+/// What `verify` is asked.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Verify {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// Fetch damaged chunks again from the peer.
+    #[arg(long, conflicts_with = "json")]
+    repair: bool,
+    /// Where the peer serves, when it is not where the configuration says.
+    #[arg(long, value_name = "URL", requires = "repair")]
+    from: Option<String>,
+}
+
 /// Reads everything; whether it is sound.
-pub(crate) fn verify(config: &Config, as_json: bool) -> Result<bool, String> {
-    let found = read_all(&config.data).map_err(|error| chain(&error))?;
-    if as_json {
+pub(crate) fn verify(config: &Config, asked: &Verify) -> Result<bool, String> {
+    let mut found = read_all(&config.data).map_err(|error| chain(&error))?;
+    if asked.repair && found.damaged > 0 {
+        super::backfill::repair(config, asked.from.as_deref(), &found.damages)?;
+        found = read_all(&config.data).map_err(|error| chain(&error))?;
+    }
+    if asked.json {
         let damages = found.damages.iter().map(|one| {
             let times = one.times.map(|(from, to)| [from.to_string(), to.to_string()]);
             json!({"part": one.part, "which": one.which, "times": times})

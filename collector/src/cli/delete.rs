@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use hallwatch_collector::gaps::Gaps;
 use hallwatch_collector::store::{self, Deletion, Options, Store};
 use hallwatch_collector::{Config, clock};
 use hallwatch_model::{Id, Timestamp};
@@ -95,9 +96,13 @@ fn alone(config: &Config, delete: &Delete) -> Result<(), String> {
         start: delete.start.map_or(Timestamp::MIN, Timestamp::from_seconds),
         end: delete.end.map_or(Timestamp::MAX, Timestamp::from_seconds),
     };
-    let work = || -> Result<(), store::Error> {
+    let work = || -> Result<(), Box<dyn std::error::Error>> {
         let mut store = Store::open(&config.data, &Options::default())?;
         let number = store.delete(&deletion, clock::now())?.id;
+        if let Some(tenant) = &deletion.tenant {
+            let gaps = Gaps::open(&config.data, |agent, boot| store.ack(agent, boot))?;
+            gaps.delete_tenant(tenant, deletion.start, deletion.end)?;
+        }
         print(&format!("deletion {number}: hidden"));
         loop {
             store.maintain(clock::now())?;
@@ -113,5 +118,5 @@ fn alone(config: &Config, delete: &Delete) -> Result<(), String> {
             }
         }
     };
-    work().map_err(|error| chain(&error))
+    work().map_err(|error| chain(&*error))
 }

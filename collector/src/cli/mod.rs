@@ -1,15 +1,17 @@
 //! What an operator asks of a collector's data on the command line, whether it runs or not.
 //!
 //! Reading order: `client` (whom to ask), `query` and `table` (samples), `delete`, `copy` (backup,
-//! restore, verify).
+//! restore, verify), `backfill` (from the peer).
 
+mod backfill;
 mod client;
 mod copy;
 mod delete;
 mod query;
 mod table;
 
-pub(crate) use copy::{backup, restore, verify};
+pub(crate) use backfill::backfill;
+pub(crate) use copy::{Verify, backup, restore, verify};
 pub(crate) use delete::{Delete, delete};
 pub(crate) use query::{Query, query};
 

@@ -248,6 +248,32 @@ impl File {
         })
     }
 
+    /// Forgets a tenant's days from the first to the last, and with `all` its intervals; then
+    /// what was deleted leaves the file's journal, too.
+    pub(super) fn delete_tenant(
+        &mut self,
+        tenant: &str,
+        (first, last): (i64, i64),
+        all: bool,
+    ) -> Result<(), Error> {
+        self.write(|connection| {
+            connection.execute(
+                "DELETE FROM day WHERE tenant = ? AND day BETWEEN ? AND ?",
+                params![tenant, first, last],
+            )?;
+            if all {
+                let agents = format!("{tenant}/");
+                connection.execute(
+                    "DELETE FROM interval WHERE substr(agent, 1, length(?1)) = ?1",
+                    [agents],
+                )?;
+            }
+            Ok(())
+        })?;
+        let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        emptied.map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
+
     /// The store is another one: a new number for it, and nothing is known of runs and days.
     pub(super) fn forget(&mut self) -> Result<u64, Error> {
         self.write(|connection| {
@@ -273,6 +299,8 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is deleted on request is gone.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if sound != "ok" {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hallwatch_model::{Ack, AgentPath, Describe, Labels, Sample, Timestamp};
+use hallwatch_model::{Ack, AgentPath, Describe, Id, Labels, Sample, Timestamp};
 
 use super::Ledger;
 use super::file::{Content, Error, File};
@@ -106,6 +106,28 @@ impl Gaps {
         }
         drop(ledger);
         if changed.is_empty() { Ok(()) } else { file.save_runs(&changed) }
+    }
+
+    /// Forgets what is known of a tenant's gaps that touch the time from `start` to `end`, and how
+    /// complete its devices were on days that lie in it. The bytes are gone from the file when
+    /// this returns. Gives how many gaps there were.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn delete_tenant(
+        &self,
+        tenant: &Id,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<usize, Error> {
+        let count = self.change(|ledger| ledger.delete_tenant(tenant, start, end))?;
+        let mut file = lock(&self.0.file);
+        let mut tally = lock(&self.0.tally);
+        let all = start == Timestamp::MIN && end == Timestamp::MAX;
+        let days = (day_of(start), day_of(end));
+        tally.delete_tenant(tenant.as_str(), days, all);
+        file.delete_tenant(tenant.as_str(), days, all)?;
+        Ok(count)
     }
 
     /// Rows that match, the latest first.

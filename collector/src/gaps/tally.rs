@@ -118,6 +118,16 @@ impl Tally {
         }
     }
 
+    /// Forgets the days from the first to the last of a tenant's devices; and, with `all`, their
+    /// intervals.
+    pub(super) fn delete_tenant(&mut self, tenant: &str, (first, last): (i64, i64), all: bool) {
+        self.days.retain(|(day, (of, ..)), _| of != tenant || !(first..=last).contains(day));
+        if all {
+            self.parts.retain(|(agent, _), _| agent.tenant.as_str() != tenant);
+            self.index();
+        }
+    }
+
     /// A device that is silent all day is expected all the same; old days go.
     pub fn turn(&mut self, now: Timestamp) {
         let today = day_of(now);

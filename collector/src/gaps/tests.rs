@@ -1,6 +1,6 @@
 //! The ledger, told of everything in any order.
 
-use hallwatch_model::Id;
+use hallwatch_model::{Ack, Gap, Id};
 use proptest::prelude::*;
 
 use super::*;

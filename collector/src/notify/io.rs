@@ -3,14 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hallwatch_model::{Labels, Timestamp};
+use hallwatch_model::Labels;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::delivery::{Backoff, Error, Verdict};
+use super::pair::{Because, Next, Pair, Queued, choose};
 use super::{Channel, Receiver};
+use crate::clock;
 use crate::state::{Message, State};
+use crate::telemetry::Telemetry;
 
 /// How much of an answer is read.
 const MAX_ANSWER_BYTES: usize = 4096;
@@ -20,6 +23,8 @@ const EXCERPT_CHARS: usize = 200;
 const STATE_RETRY: Duration = Duration::from_secs(5);
 /// How often a task looks without being woken.
 const IDLE: Duration = Duration::from_secs(30);
+/// How often it looks while the peer is to send something: the news of that wakes nobody.
+const HELD: Duration = Duration::from_millis(250);
 
 /// What became of an attempt; for logs, counters and [`super::Router::failed`].
 #[derive(Clone, Debug)]
@@ -43,7 +48,7 @@ pub struct Sender {
 
 impl Sender {
     /// Starts a task per receiver, on the current Tokio runtime. Reports are dropped when nobody
-    /// takes them.
+    /// takes them. Of two collectors that take `turns` one sends each message.
     ///
     /// # Errors
     /// When no HTTP client can be built.
@@ -52,6 +57,7 @@ impl Sender {
         state: Arc<Mutex<State>>,
         backoff: Backoff,
         reports: mpsc::Sender<Report>,
+        turns: Option<Turns>,
     ) -> Result<Self, Error> {
         // Fails when the process has a provider already, which then serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -70,6 +76,7 @@ impl Sender {
                 backoff: backoff.clone(),
                 reports: reports.clone(),
                 woken: woken.clone(),
+                turns: turns.clone(),
             };
             tasks.spawn(task.run());
         }
@@ -91,6 +98,24 @@ impl Sender {
     }
 }
 
+/// Two collectors take turns, and count it.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    /// The pair.
+    pub pair: Pair,
+    /// Where it is counted.
+    pub telemetry: Telemetry,
+}
+
+/// What a task is to do.
+enum Work {
+    Deliver(Message, Option<Queued>),
+    /// So long, and nothing else.
+    Wait(Duration),
+    /// The receiver knew; on with the next.
+    Again,
+}
+
 struct Task {
     receiver: Receiver,
     client: reqwest::Client,
@@ -98,21 +123,23 @@ struct Task {
     backoff: Backoff,
     reports: mpsc::Sender<Report>,
     woken: watch::Receiver<u64>,
+    turns: Option<Turns>,
 }
 
 impl Task {
     async fn run(mut self) {
-        let latest = self.backoff.longest;
         loop {
             self.woken.borrow_and_update();
-            let now = clock();
-            let wait = match self.next().await {
-                // A message cannot be due later than that, unless the clock was set back.
-                Ok(Some(message)) if message.due <= now || message.due > now + latest => {
-                    self.deliver(&message).await.err().map(|()| STATE_RETRY)
+            let work = match &self.turns {
+                Some(turns) if !self.receiver.channel.tells_once() => self.turn(turns).await,
+                _ => self.next().await,
+            };
+            let wait = match work {
+                Ok(Work::Deliver(message, queued)) => {
+                    self.deliver(&message, queued).await.err().map(|()| STATE_RETRY)
                 }
-                Ok(Some(message)) => Some(message.due.since(now).min(IDLE)),
-                Ok(None) => Some(IDLE),
+                Ok(Work::Wait(wait)) => Some(wait),
+                Ok(Work::Again) => None,
                 Err(()) => Some(STATE_RETRY),
             };
             let changed = match wait {
@@ -128,9 +155,55 @@ impl Task {
         }
     }
 
-    async fn next(&self) -> Result<Option<Message>, ()> {
+    async fn next(&self) -> Result<Work, ()> {
         let receiver = self.receiver.name.clone();
-        self.with_state(move |state| state.next_message(&receiver)).await
+        let now = clock::now();
+        let next = self.with_state(move |state| state.next_message(&receiver)).await?;
+        let Some(message) = next else { return Ok(Work::Wait(IDLE)) };
+        // A message cannot be due later than that, unless the clock was set back.
+        if message.due <= now || message.due > now + self.backoff.longest {
+            return Ok(Work::Deliver(message, None));
+        }
+        Ok(Work::Wait(message.due.since(now).min(IDLE)))
+    }
+
+    /// As [`next`](Self::next), where two take turns.
+    async fn turn(&self, turns: &Turns) -> Result<Work, ()> {
+        let receiver = self.receiver.name.clone();
+        let queued = self.with_state(move |state| state.queued(&receiver)).await?;
+        let (now, uptime) = (clock::now(), clock::uptime());
+        let decide = |one: &Queued| turns.pair.decide(one, now, uptime);
+        match choose(&queued, now, self.backoff.longest, decide) {
+            Next::Idle => Ok(Work::Wait(IDLE)),
+            Next::Wait(wait) => Ok(Work::Wait(wait.min(HELD))),
+            Next::Drop(id) => {
+                self.with_state(move |state| state.known(id)).await?;
+                turns.pair.forget(id);
+                let receiver = &self.receiver.name;
+                turns.telemetry.notifications_suppressed.with_label_values(&[receiver]).inc();
+                tracing::info!(
+                    receiver,
+                    "a notification is left out: the receiver knows by the peer"
+                );
+                Ok(Work::Again)
+            }
+            Next::Send(id, because) => {
+                let Some(message) = self.with_state(move |state| state.message(id)).await? else {
+                    return Ok(Work::Again);
+                };
+                if because.is_takeover() && message.attempts == 0 {
+                    self.took_over(turns, because);
+                }
+                let queued = queued.into_iter().find(|one| one.id == id);
+                Ok(Work::Deliver(message, queued))
+            }
+        }
+    }
+
+    fn took_over(&self, turns: &Turns, because: Because) {
+        let receiver = &self.receiver.name;
+        turns.telemetry.takeovers.with_label_values(&[receiver]).inc();
+        tracing::warn!(receiver, because = because.word(), "notifying in the peer's place");
     }
 
     /// Runs `work` where it may wait for the disk.
@@ -154,14 +227,15 @@ impl Task {
         }
     }
 
-    async fn deliver(&self, message: &Message) -> Result<(), ()> {
+    async fn deliver(&self, message: &Message, queued: Option<Queued>) -> Result<(), ()> {
         let result = match &self.receiver.channel {
             Channel::Webhook { url, timeout } => {
                 send(&self.client, url, *timeout, message.body.clone()).await
             }
         };
         let attempt = message.attempts.saturating_add(1);
-        let verdict = self.backoff.judge(&result, attempt, message.at, clock());
+        let now = clock::now();
+        let verdict = self.backoff.judge(&result, attempt, message.at, now);
         let receiver = &self.receiver.name;
         match &verdict {
             Verdict::Delivered => tracing::debug!(receiver, attempt, "notification delivered"),
@@ -173,7 +247,11 @@ impl Task {
             }
         }
         let (id, noted) = (message.id, verdict.clone());
-        let written = self.with_state(move |state| state.attempted(id, &noted, clock())).await;
+        let written = self.with_state(move |state| state.attempted(id, &noted, now)).await;
+        if let (Some(turns), Some(queued)) = (&self.turns, queued) {
+            let delivered = (verdict == Verdict::Delivered).then_some(now);
+            turns.pair.attempted(&queued, delivered);
+        }
         // Nobody may listen, or slowly: the state has it all.
         let _ = self.reports.try_send(Report {
             receiver: self.receiver.name.clone(),
@@ -231,10 +309,4 @@ fn server(url: &str) -> String {
         Ok(url) if url.has_host() => url.origin().ascii_serialization(),
         _ => "the receiver".to_owned(),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell reads the clock for the outbox")]
-fn clock() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp::from_millis(0) + since.unwrap_or_default()
 }

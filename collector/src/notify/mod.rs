@@ -2,11 +2,11 @@
 //!
 //! A [`Router`] groups alerts per receiver as Alertmanager does and says when to tell whom of what,
 //! and why. [`webhook`] writes a notification as Alertmanager's webhook JSON. The outbox
-//! ([`crate::state`]) keeps it until it was delivered; [`delivery`] decides what an attempt's result
-//! means; [`io`] sends.
+//! ([`crate::state`]) keeps it until it was delivered; [`pair`] decides which of two collectors
+//! sends it; [`delivery`] decides what an attempt's result means; [`io`] sends.
 //!
 //! Reading order: [`alert`], [`mod@fingerprint`], `group`, `dedup`, [`route`], [`webhook`],
-//! [`delivery`], [`io`].
+//! [`pair`], [`delivery`], [`io`].
 
 pub mod alert;
 mod dedup;
@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod fingerprint;
 mod group;
 pub mod io;
+pub mod pair;
 pub mod route;
 pub mod webhook;
 
@@ -21,6 +22,7 @@ pub use alert::NotifiedAlert;
 pub use dedup::{Quiet, Why};
 pub use fingerprint::fingerprint;
 pub use group::Ledger;
+pub use pair::Pair;
 pub use route::{Decision, Notification, Options, Router, SavedGroup};
 
 use std::fmt;
@@ -48,6 +50,17 @@ pub enum Channel {
         /// How long an attempt may take, from connecting to the end of the answer.
         timeout: Duration,
     },
+}
+
+impl Channel {
+    /// Whether what two collectors send is told once by whoever is behind it (as Alertmanager
+    /// does): then both send.
+    #[must_use]
+    pub fn tells_once(&self) -> bool {
+        match self {
+            Self::Webhook { .. } => false,
+        }
+    }
 }
 
 /// Without the address, which is often a secret.

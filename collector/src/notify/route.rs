@@ -9,6 +9,7 @@ use super::alert::NotifiedAlert;
 use super::dedup::{Quiet, Why};
 use super::fingerprint::fingerprint;
 use super::group::{Group, Ledger};
+use super::pair::Active;
 use crate::rules::Transition;
 
 /// How alerts are told of, in Alertmanager's terms.
@@ -196,6 +197,17 @@ impl Router {
             group.told = None;
             self.changed = true;
         }
+    }
+
+    /// The alerts that fire, by receiver and group, as the peer of a pair is told of them.
+    #[must_use]
+    pub fn active(&self) -> Active {
+        let active = self.groups.iter().map(|((receiver, labels), group)| {
+            let firing = group.alerts.iter().filter(|(_, alert)| alert.ends_at.is_none());
+            let firing = firing.map(|(fingerprint, alert)| (*fingerprint, alert.starts_at));
+            ((receiver.clone(), labels.to_string()), firing.collect())
+        });
+        active.collect()
     }
 
     /// Whether there is anything to save since [`saved`](Self::saved).

@@ -41,6 +41,7 @@ pub const PAGES: &[(&str, &str)] = pages! {
     "collector-down"
     "collector-messages-refused"
     "collector-notifier-failing"
+    "collector-peer-down"
     "collector-queue-filling"
     "collector-restarting"
     "collector-rules-failing"

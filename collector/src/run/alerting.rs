@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::core::{Evaluated, Shown};
 use super::forms;
 use crate::clock;
-use crate::notify::Router;
+use crate::notify::{Pair, Router};
 use crate::rules::{AlertState, Evaluation, PushEngine, Received, Transition};
 use crate::state::{self, State};
 use crate::store::Reader;
@@ -34,6 +34,8 @@ pub(super) struct Alerting {
     pub(super) reader: Reader,
     /// Up to where the log was read.
     pub(super) position: u64,
+    /// The pair that is told what fires.
+    pub(super) pair: Option<Pair>,
 }
 
 /// Log entries that are read at once.
@@ -78,6 +80,9 @@ impl Alerting {
 
     /// What the rules read of the past, from the store.
     fn begin(&mut self) {
+        if let Some(pair) = &self.pair {
+            pair.evaluated(Some(self.router.active()), clock::uptime());
+        }
         // First where the log ends: what is read twice does no harm.
         while let Ok(entries) = self.reader.log(self.position, MANY)
             && let Some(last) = entries.last()
@@ -102,7 +107,8 @@ impl Alerting {
             };
             let Some(last) = entries.last() else { break };
             self.position = last.position;
-            for entry in &entries {
+            // What fills the past alerts nobody.
+            for entry in entries.iter().filter(|entry| !entry.filled) {
                 let received =
                     Received { samples: &entry.samples, watermark: None, backfill: false };
                 all.append(self.engine.receive(received, now, &self.reader));
@@ -140,6 +146,10 @@ impl Alerting {
         (interval, shows): (bool, bool),
     ) -> Result<Evaluated, state::Error> {
         let notifications = self.router.handle(&evaluation.transitions, now);
+        if let Some(pair) = &self.pair {
+            let active = self.router.is_changed().then(|| self.router.active());
+            pair.evaluated(active, clock::uptime());
+        }
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.commit(&evaluation, &mut self.router, &notifications)?;

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::core::chain;
-use crate::{gaps, notify, state, store};
+use crate::{gaps, notify, peer, state, store};
 
 /// Why a collector could not start, or had to end.
 #[derive(Debug, Error)]
@@ -26,6 +26,9 @@ pub enum Error {
     /// No HTTP client can be made.
     #[error("cannot prepare HTTP requests")]
     Client(#[source] reqwest::Error),
+    /// The peer cannot be asked.
+    #[error("cannot prepare the connection to the peer")]
+    Peer(#[source] peer::Error),
     /// A sink's URL or token cannot be sent.
     #[error("the sink {name} has a URL or token that cannot be sent")]
     Sink {

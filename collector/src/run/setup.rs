@@ -1,14 +1,17 @@
 //! From the configuration to what the loop works with.
 
+use std::time::Duration;
+
 use hallwatch_link as link;
-use hallwatch_model::{AgentPath, Topic};
+use hallwatch_model::{AgentPath, Id, Topic};
 
 use super::Error;
 use crate::config::{self, Config};
 use crate::gaps::Gaps;
-use crate::notify::{Channel, Receiver};
+use crate::notify::{Channel, Pair, Receiver};
 use crate::state::State;
 use crate::store::{self, Store};
+use crate::{clock, peer};
 
 /// Who the collector is to databases and people that it writes to.
 const USER_AGENT: &str = concat!("hallwatch-collector/", env!("CARGO_PKG_VERSION"));
@@ -67,6 +70,28 @@ pub(super) fn receiver(receiver: &config::Receiver) -> Receiver {
         send_resolved: true,
         channel: Channel::Webhook { url: url.to_string(), timeout: *timeout },
     }
+}
+
+/// The pair, when there is a peer.
+pub(super) fn pair(
+    own: &Id,
+    peer: Option<&config::Peer>,
+    receivers: &[Receiver],
+    state: &State,
+    interval: Duration,
+) -> Result<Option<Pair>, Error> {
+    let Some(config::Peer { id, token, .. }) = peer else { return Ok(None) };
+    let shared = receivers.iter().filter(|receiver| !receiver.channel.tells_once());
+    let beliefs = state.delivered().map_err(Error::State)?;
+    let names = (own.as_str(), id.as_str(), token.as_str());
+    let receivers = shared.map(|receiver| receiver.name.clone());
+    Ok(Some(Pair::new(names, receivers, interval, beliefs, clock::now())))
+}
+
+/// The way to the peer.
+pub(super) fn peer(peer: &config::Peer) -> Result<peer::Client, Error> {
+    let config::Peer { url, token, tls, .. } = peer;
+    peer::Client::new(url.as_str(), token, tls.as_ref()).map_err(Error::Peer)
 }
 
 /// What speaks to databases.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hallwatch_model::{Ack, AgentPath, Describe, Labels, Sample, Timestamp, Uptime};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::api::Fill;
 use crate::clock;
 use crate::gaps::{Arrived, Gaps};
 use crate::store::{Error, Incoming, Outcome, Store};
@@ -34,6 +35,8 @@ pub(super) enum Job {
     Greet(AgentPath, u64),
     /// Which agents are heard, for the gap ledger.
     Heard(Vec<(AgentPath, Option<bool>)>, Timestamp),
+    /// Fill in samples of another collector.
+    Fill(Fill),
     /// Retire what is old, write chunks.
     Maintain(Timestamp),
     /// How far is this exporter? One that is not known starts here.
@@ -131,6 +134,13 @@ pub(super) fn work(
                 Ok(None)
             }
             Job::Record(samples, now) => store.record(&samples, now).map(|()| None),
+            Job::Fill(Fill { frames, mend, reply }) => {
+                let filled = store.fill(&frames, mend, clock::now());
+                let fatal = filled.as_ref().is_err_and(Error::is_fatal);
+                // Whoever asked may have gone.
+                let _ = reply.send(filled);
+                if fatal { Err(Error::Broken) } else { Ok(None) }
+            }
             Job::Maintain(now) => maintain(&mut store, now).map(|()| None),
             Job::Cursor(exporter, reply) => cursor(&mut store, &exporter).map(|position| {
                 // Whoever asked may have gone.

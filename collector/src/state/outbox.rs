@@ -6,11 +6,16 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::{Error, State, rows, understood};
 use crate::notify::Notification;
 use crate::notify::delivery::Verdict;
+use crate::notify::pair::facts::FactsRow;
+use crate::notify::pair::{Beliefs, Facts, Queued, Told};
 
 /// The most messages that wait for one receiver; of more, the oldest are given up.
 const MAX_PENDING: i64 = 1000;
 /// The most messages that are kept after they were given up.
 const MAX_FAILURES: i64 = 1000;
+
+/// Tellings that are remembered; of more, the oldest go.
+const MAX_DELIVERED: i64 = 20_000;
 
 /// A message that is to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,13 +54,12 @@ pub struct Failure {
 pub(super) fn put(
     transaction: &Transaction<'_>,
     notification: &Notification,
-    labels: &str,
-    body: &str,
+    (labels, body, facts): (&str, &str, &str),
 ) -> rusqlite::Result<()> {
     let (receiver, at) = (&notification.receiver, notification.at.as_millis());
-    let sql = "INSERT INTO outbox (receiver, labels, body, at, attempts, due)
-               VALUES (?1, ?2, ?3, ?4, 0, ?4)";
-    transaction.prepare_cached(sql)?.execute(params![receiver, labels, body, at])?;
+    let sql = "INSERT INTO outbox (receiver, labels, body, at, attempts, due, facts)
+               VALUES (?1, ?2, ?3, ?4, 0, ?4, ?5)";
+    transaction.prepare_cached(sql)?.execute(params![receiver, labels, body, at, facts])?;
     let sql = "UPDATE outbox SET given_up = ?2, error = coalesce(error, 'too many messages wait')
                WHERE given_up IS NULL AND receiver = ?1 AND id NOT IN (
                    SELECT id FROM outbox WHERE given_up IS NULL AND receiver = ?1
@@ -73,22 +77,80 @@ impl State {
     pub fn next_message(&self, receiver: &str) -> Result<Option<Message>, Error> {
         let sql = "SELECT id, labels, body, at, attempts, due FROM outbox
                    WHERE receiver = ? AND given_up IS NULL ORDER BY id LIMIT 1";
-        let read = |row: &Row<'_>| {
-            let labels: String = row.get(1)?;
-            Ok(Message {
-                id: row.get(0)?,
-                group_labels: group_labels(&labels),
-                body: row.get(2)?,
-                at: Timestamp::from_millis(row.get(3)?),
-                attempts: row.get(4)?,
-                due: Timestamp::from_millis(row.get(5)?),
-            })
-        };
         let found = self
             .connection
             .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row([receiver], read).optional());
+            .and_then(|mut statement| statement.query_row([receiver], message).optional());
         found.map_err(|source| self.unread(source))
+    }
+
+    /// The message `id`, when it was neither delivered nor given up.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn message(&self, id: i64) -> Result<Option<Message>, Error> {
+        let sql = "SELECT id, labels, body, at, attempts, due FROM outbox
+                   WHERE id = ? AND given_up IS NULL";
+        let found = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([id], message).optional());
+        found.map_err(|source| self.unread(source))
+    }
+
+    /// All messages for `receiver` that were neither delivered nor given up, in short, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn queued(&self, receiver: &str) -> Result<Vec<Queued>, Error> {
+        let sql = "SELECT id, labels, facts, at, due FROM outbox
+                   WHERE receiver = ? AND given_up IS NULL ORDER BY id";
+        let read = |row: &Row<'_>| {
+            let labels: String = row.get(1)?;
+            let facts: Option<String> = row.get(2)?;
+            Ok(Queued {
+                id: row.get(0)?,
+                group: (receiver.to_owned(), group_labels(&labels).to_string()),
+                facts: facts.as_deref().and_then(read_facts).unwrap_or_else(unknown_facts),
+                at: Timestamp::from_millis(row.get(3)?),
+                due: Timestamp::from_millis(row.get(4)?),
+            })
+        };
+        let found = self.connection.prepare_cached(sql).and_then(|mut statement| {
+            statement.query_map([receiver], read)?.collect::<Result<Vec<_>, _>>()
+        });
+        found.map_err(|source| self.unread(source))
+    }
+
+    /// The message `id` is not to be sent: its receiver knows what it says.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn known(&mut self, id: i64) -> Result<(), Error> {
+        let done = self.connection.execute("DELETE FROM outbox WHERE id = ?", [id]);
+        done.map(|_| ()).map_err(|source| self.unwritten(source))
+    }
+
+    /// What this collector has told receivers, each alert's latest.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn delivered(&self) -> Result<Beliefs, Error> {
+        let read = || {
+            let sql = "SELECT receiver, labels, fingerprint, firing, since, at FROM delivered";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            let mut beliefs = Beliefs::default();
+            while let Some(row) = rows.next()? {
+                let time = |at: usize| row.get(at).map(Timestamp::from_millis);
+                let told = Told { firing: row.get(3)?, since: time(4)?, at: time(5)? };
+                let fingerprint = row.get::<_, i64>(2)?.cast_unsigned();
+                beliefs.put(&(row.get(0)?, row.get(1)?), fingerprint, told);
+            }
+            Ok(beliefs)
+        };
+        read().map_err(|source| self.unread(source))
     }
 
     /// Notes what became of an attempt at the message `id`.
@@ -96,9 +158,12 @@ impl State {
     /// # Errors
     /// When it cannot be written; the message will be tried again then.
     pub fn attempted(&mut self, id: i64, verdict: &Verdict, now: Timestamp) -> Result<(), Error> {
-        let write = || match verdict {
+        let mut write = || match verdict {
             Verdict::Delivered => {
-                self.connection.execute("DELETE FROM outbox WHERE id = ?", [id]).map(|_| ())
+                let transaction = self.connection.transaction()?;
+                note_delivery(&transaction, id, now)?;
+                transaction.execute("DELETE FROM outbox WHERE id = ?", [id])?;
+                transaction.commit()
             }
             Verdict::Retry { at, error } => {
                 let sql = "UPDATE outbox SET attempts = attempts + 1, due = ?, error = ?
@@ -115,7 +180,8 @@ impl State {
                 self.connection.execute(sql, [MAX_FAILURES]).map(|_| ())
             }
         };
-        write().map_err(|source| self.unwritten(source))
+        let written = write();
+        written.map_err(|source| self.unwritten(source))
     }
 
     /// The messages that were given up, the newest first; at most 1,000.
@@ -155,6 +221,57 @@ impl State {
         });
         found.map_err(|source| self.unread(source))
     }
+}
+
+fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let labels: String = row.get(1)?;
+    Ok(Message {
+        id: row.get(0)?,
+        group_labels: group_labels(&labels),
+        body: row.get(2)?,
+        at: Timestamp::from_millis(row.get(3)?),
+        attempts: row.get(4)?,
+        due: Timestamp::from_millis(row.get(5)?),
+    })
+}
+
+/// Remembers what the message `id` told its receiver.
+fn note_delivery(transaction: &Transaction<'_>, id: i64, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "SELECT receiver, labels, facts FROM outbox WHERE id = ?";
+    let found: Option<(String, String, Option<String>)> = transaction
+        .prepare_cached(sql)?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((receiver, labels, facts)) = found else { return Ok(()) };
+    let Some(facts) = facts.as_deref().and_then(read_facts) else { return Ok(()) };
+    let group = group_labels(&labels).to_string();
+    let firing = facts.firing.iter().map(|(fingerprint, since)| (fingerprint, true, since));
+    let resolved = facts.resolved.iter().map(|(fingerprint, since)| (fingerprint, false, since));
+    for (fingerprint, firing, since) in firing.chain(resolved) {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO delivered VALUES (?, ?, ?, ?, ?, ?)")?
+            .execute(params![
+            receiver,
+            group,
+            fingerprint.cast_signed(),
+            firing,
+            since.as_millis(),
+            now.as_millis()
+        ])?;
+    }
+    let sql = "DELETE FROM delivered WHERE at < (
+                   SELECT at FROM delivered ORDER BY at DESC LIMIT 1 OFFSET ?)";
+    transaction.prepare_cached(sql)?.execute([MAX_DELIVERED])?;
+    Ok(())
+}
+
+fn read_facts(data: &str) -> Option<Facts> {
+    understood::<FactsRow>("message", "outbox", data).map(Facts::from)
+}
+
+/// Of a message of which it is not known what it says nobody can have told the receiver.
+fn unknown_facts() -> Facts {
+    Facts { firing: [(0, Timestamp::MAX)].into(), ..Facts::default() }
 }
 
 fn group_labels(data: &str) -> Labels {

@@ -10,7 +10,7 @@ use super::{Error, schema};
 use crate::clock;
 
 /// The files of a collector; the first must be there.
-const FILES: [&str; 2] = [schema::FILE, "state.sqlite"];
+const FILES: [&str; 3] = [schema::FILE, "state.sqlite", "gaps.sqlite"];
 /// Says that the copy is whole; it is written last.
 const NOTE: &str = "backup.whole";
 

@@ -17,6 +17,8 @@ use super::{Error, Ignored, Incoming, Outcome, Store, head};
 
 /// The number of the collector itself, where others have an agent's.
 const OWN: i64 = 0;
+/// The number of another collector, whose samples fill what is missing here.
+pub(super) const FILLED: i64 = -1;
 
 /// What one transaction writes.
 #[derive(Debug, Default)]
@@ -35,14 +37,14 @@ struct Touched {
 
 /// One log row to be.
 #[derive(Debug)]
-struct Row {
-    agent: i64,
-    received: i64,
-    points: Vec<Point>,
-    data: Vec<u8>,
-    events: Vec<Event>,
+pub(super) struct Row {
+    pub(super) agent: i64,
+    pub(super) received: i64,
+    pub(super) points: Vec<Point>,
+    pub(super) data: Vec<u8>,
+    pub(super) events: Vec<Event>,
     /// Which outcome hears of it.
-    outcome: usize,
+    pub(super) outcome: usize,
 }
 
 impl Store {
@@ -93,7 +95,12 @@ impl Store {
             events: Vec::new(),
             outcome: usize::MAX,
         };
-        let staged = Staged { rows: vec![row], ..Staged::default() };
+        self.write_rows(vec![row], created)
+    }
+
+    /// Writes rows of series that may be new.
+    pub(super) fn write_rows(&mut self, rows: Vec<Row>, created: Created) -> Result<(), Error> {
+        let staged = Staged { rows, ..Staged::default() };
         self.write(staged, Some(created), &mut [])
     }
 

@@ -4,6 +4,7 @@ use hallwatch_model::sample::from_float;
 use hallwatch_model::{AgentPath, Event, Id, Sample, Timestamp};
 use rusqlite::params;
 
+use super::commit::FILLED;
 use super::record::read_points;
 use super::shared::{count, reading};
 use super::{Error, Logged, Reader};
@@ -18,7 +19,7 @@ impl Reader {
         let hidden = self.hidden();
         self.with_connection("read the log", |connection| {
             let mut select = connection.prepare_cached(
-                "SELECT id, received, data FROM log WHERE id > ?1 ORDER BY id LIMIT ?2",
+                "SELECT id, received, data, agent FROM log WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut rows = select.query(params![after.cast_signed(), limit])?;
@@ -44,6 +45,7 @@ impl Reader {
                 entries.push(Logged {
                     position: id.cast_unsigned(),
                     received: Timestamp::from_millis(received),
+                    filled: row.get::<_, i64>(3)? == FILLED,
                     samples: samples.collect(),
                 });
             }

@@ -1,6 +1,6 @@
 //! From the head to chunks, a few series with every commit, so that no commit takes long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -35,6 +35,10 @@ pub(super) struct Flush {
     pub(super) removal: Option<Removal>,
     /// There are more log rows that nobody needs any more.
     trimming: bool,
+    /// Windows that are written as soon as they have samples: those of the past that are filled.
+    hurried: BTreeSet<i64>,
+    /// Windows and series whose damaged chunks are given up for what came in their place.
+    mended: BTreeSet<(i64, u32)>,
     /// Bytes of log ever appended, as seen by this process.
     pub(super) appended: u64,
 }
@@ -93,6 +97,16 @@ impl Flush {
         }
     }
 
+    /// Has windows written as soon as they have samples, and damaged chunks given up.
+    pub(super) fn hurry(
+        &mut self,
+        windows: impl IntoIterator<Item = i64>,
+        mended: impl IntoIterator<Item = (i64, u32)>,
+    ) {
+        self.hurried.extend(windows);
+        self.mended.extend(mended);
+    }
+
     /// Whether the window is on its way to disk.
     pub(super) fn passes(&self, window: i64) -> bool {
         self.pass.as_ref().is_some_and(|pass| pass.window == window)
@@ -123,7 +137,8 @@ impl Flush {
             now.saturating_sub(end.max(filling.touched)) >= SETTLE_MILLIS
                 || now.saturating_sub(end.max(filling.opened)) >= PATIENCE_MILLIS
         };
-        self.filling.iter().find(due).map(|(window, _)| *window)
+        let hurried = self.filling.keys().find(|window| self.hurried.contains(window));
+        hurried.copied().or_else(|| self.filling.iter().find(due).map(|(window, _)| *window))
     }
 }
 
@@ -229,11 +244,17 @@ impl Store {
             let mut place = 0;
             // Chunks of a new window can only be there when this pass was cut off by a crash.
             for (number, old) in self.parts(connection, window, *id)? {
-                let Some((old_times, old_values)) = old.content else {
-                    place = place.max(number + 1);
-                    continue;
+                let old_samples = match &old.content {
+                    Some((old_times, old_values)) => {
+                        (times, values) = merge((old_times, old_values), (&times, &values));
+                        old_times.len() as u64
+                    }
+                    None if self.flush.mended.contains(&(window, *id)) => 0,
+                    None => {
+                        place = place.max(number + 1);
+                        continue;
+                    }
                 };
-                (times, values) = merge((&old_times, &old_values), (&times, &values));
                 connection
                     .prepare_cached(
                         "DELETE FROM chunk WHERE window = ?1 AND series = ?2 AND part = ?3",
@@ -241,7 +262,7 @@ impl Store {
                     .execute(params![window, id, number])?;
                 release_times(connection, window, old.times_at)?;
                 filled.bytes = filled.bytes.saturating_sub(old.bytes);
-                filled.samples = filled.samples.saturating_sub(old_times.len() as u64);
+                filled.samples = filled.samples.saturating_sub(old_samples);
             }
             let data = common.compress(connection, window, *id, &times, &values)?;
             let data = seal(data, key(window, i64::from(*id)));
@@ -384,7 +405,15 @@ impl Store {
                 }
             }
             pass.next += step.done;
-            if !step.ended {
+            if step.ended {
+                let flush = &mut self.flush;
+                flush.mended.retain(|(window, series)| {
+                    *window != step.window || pass.series.binary_search(series).is_err()
+                });
+                if !flush.filling.contains_key(&step.window) {
+                    flush.hurried.remove(&step.window);
+                }
+            } else {
                 self.flush.pass = Some(pass);
             }
         }

@@ -110,6 +110,11 @@ impl Head {
         self.windows.get(from).is_some_and(|window| window_start(window.number) <= end)
     }
 
+    /// The windows that have samples here.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = i64> {
+        self.windows.iter().map(|window| window.number)
+    }
+
     /// Forgets a window, because its samples are in a chunk or beyond retention.
     pub(super) fn drop_window(&mut self, number: i64) {
         self.windows.retain(|window| window.number != number);

@@ -94,6 +94,8 @@ pub struct Logged {
     pub position: u64,
     /// When it was received.
     pub received: Timestamp,
+    /// It came from another collector, to fill what was missing: it is nothing that happens now.
+    pub filled: bool,
     /// Its samples, those that turned out to be known already among them.
     pub samples: Vec<(Labels, Sample)>,
 }

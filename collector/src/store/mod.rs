@@ -13,7 +13,8 @@
 //! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
 //! `times` (what points of a device share),
 //! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `deletion` and
-//! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out), [`verify`] and [`backup`].
+//! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out), `frame` and `fill`
+//! (from one collector to another), [`verify`] and [`backup`].
 
 pub mod backup;
 mod bytes;
@@ -25,7 +26,9 @@ mod describe;
 mod dictionary;
 mod entries;
 mod error;
+mod fill;
 mod flush;
+mod frame;
 mod head;
 mod index;
 pub mod intake;
@@ -53,6 +56,7 @@ use rusqlite::{Connection, params};
 
 pub use deletion::{Deletion, Receipt};
 pub use error::Error;
+pub use frame::{Frame, MAX_FRAME_BYTES, NoFrame, take_frame};
 pub use intake::{Damage, Ignored, Incoming, Logged, Options, Outcome, Stats};
 pub use reader::Reader;
 

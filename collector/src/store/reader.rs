@@ -221,7 +221,12 @@ impl Reader {
     }
 
     /// The samples of each of the series, sorted by number, from `start` to `end`.
-    fn columns(&self, series: &[Arc<Series>], start: i64, end: i64) -> Result<Vec<Columns>, Error> {
+    pub(super) fn columns(
+        &self,
+        series: &[Arc<Series>],
+        start: i64,
+        end: i64,
+    ) -> Result<Vec<Columns>, Error> {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
         // Before anything is read: what is hidden now may be gone, or not, when it is read.
         let hidden = self.hidden();

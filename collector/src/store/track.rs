@@ -134,6 +134,22 @@ impl Track {
         Ack { boot, upto: self.upto, beyond: self.beyond.0.clone(), describe, ..Ack::default() }
     }
 
+    /// The numbers that are here.
+    pub(super) fn present(&self) -> Vec<(u64, u64)> {
+        let (mut present, mut next) = (Vec::new(), 1);
+        for (first, last) in &self.lost.0 {
+            if *first > next {
+                present.push((next, first - 1));
+            }
+            next = next.max(last.saturating_add(1));
+        }
+        if next <= self.upto {
+            present.push((next, self.upto));
+        }
+        present.extend(&self.beyond.0);
+        present
+    }
+
     pub(super) fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, self.upto);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use hallwatch_model::Timestamp;
+use hallwatch_model::{Labels, Timestamp};
 use rusqlite::Connection;
 
 use super::bytes::{key, unseal};
@@ -43,6 +43,8 @@ pub struct Damaged {
     pub which: String,
     /// From when to when samples are gone, where that is known.
     pub times: Option<(Timestamp, Timestamp)>,
+    /// Of a chunk: the series.
+    pub series: Option<Labels>,
 }
 
 /// Reads all of the store in the folder `dir`, while a collector runs on it or not. Changes
@@ -75,7 +77,7 @@ impl Verification {
     ) {
         self.damaged += 1;
         if self.damages.len() < MOST_TOLD {
-            self.damages.push(Damaged { part, which: which.into(), times });
+            self.damages.push(Damaged { part, which: which.into(), times, series: None });
         }
     }
 
@@ -131,15 +133,15 @@ fn log(connection: &Connection, found: &mut Verification) -> rusqlite::Result<()
 }
 
 /// What series are called, as far as that can be read.
-fn names(connection: &Connection) -> HashMap<u32, String> {
+fn names(connection: &Connection) -> HashMap<u32, Labels> {
     let mut names = HashMap::new();
-    let read = |names: &mut HashMap<u32, String>| -> rusqlite::Result<()> {
+    let read = |names: &mut HashMap<u32, Labels>| -> rusqlite::Result<()> {
         let mut select = connection.prepare("SELECT id, labels FROM series")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let id: u32 = row.get(0)?;
             if let Some(pairs) = read_labels(id, row.get_ref(1)?.as_bytes().unwrap_or_default()) {
-                names.insert(id, hallwatch_model::Labels::from_pairs(pairs).to_string());
+                names.insert(id, Labels::from_pairs(pairs));
             }
         }
         Ok(())
@@ -151,7 +153,7 @@ fn names(connection: &Connection) -> HashMap<u32, String> {
 
 fn chunks(
     connection: &Connection,
-    names: &HashMap<u32, String>,
+    names: &HashMap<u32, Labels>,
     found: &mut Verification,
 ) -> rusqlite::Result<()> {
     let mut windows = connection.prepare("SELECT window, series FROM window")?;
@@ -185,8 +187,12 @@ fn chunks(
         if read.is_some() {
             found.chunk_samples += times.len() as u64;
         } else {
-            let name = names.get(&id).cloned().unwrap_or_else(|| format!("series number {id}"));
-            found.tell("chunk", name, of(window));
+            let series = names.get(&id).cloned();
+            let number = || format!("series number {id}");
+            found.tell("chunk", series.as_ref().map_or_else(number, Labels::to_string), of(window));
+            if let Some(last) = found.damages.last_mut().filter(|last| last.part == "chunk") {
+                last.series = last.series.take().or(series);
+            }
         }
     }
     Ok(())

@@ -557,6 +557,8 @@ pub static METRICS: &[Metric] = &[
         "The device's own clock, since the epoch."),
     metric("agent_up", Unit::State, Kind::State,
         "1 while an agent is connected and sends; told by the collector."),
+    metric("collector_peer_up", Unit::State, Kind::State,
+        "1 while the other collector of a pair answers this one."),
     metric("agent_clock_offset_seconds", Unit::Seconds, Kind::Gauge,
         "The agent's clock less the collector's."),
     metric("agent_journal_backlog", Unit::Count, Kind::Gauge,

@@ -1,0 +1,203 @@
+//! `/api/v1/pair/…`: what the other collector of a pair asks. Only for who has the pair's secret.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRef, FromRequestParts, Path, RawQuery, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use hallwatch_model::Timestamp;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::admin::Local;
+use super::params::Params;
+use super::reply::{Refusal, RefusalKind, success};
+use super::{Api, Archive};
+use crate::clock;
+use crate::gaps::Report;
+use crate::notify::Pair;
+use crate::store::{self, Frame, Reader, take_frame};
+
+/// Series that are read at once for an export: with a sample a second 4 MB.
+const MANY: usize = 32;
+/// Pieces of an export that wait for the network.
+const PIECES: usize = 4;
+/// The longest body of what is to be filled in.
+pub(super) const MAX_FILL_BYTES: usize = store::MAX_FRAME_BYTES + (4 << 20);
+
+/// Proof that the request comes from who has the secret of the pair.
+pub(super) struct Paired(pub(super) Pair);
+
+impl<S: Send + Sync> FromRequestParts<S> for Paired
+where
+    Api: FromRef<S>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Some(pair) = Api::from_ref(state).pair else {
+            let error = "this collector has no peer".into();
+            return Err(Refusal { kind: RefusalKind::NotFound, error });
+        };
+        let given = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = given.and_then(|value| value.strip_prefix("Bearer "));
+        match token.is_some_and(|token| pair.admits(token)) {
+            true => Ok(Self(pair)),
+            false => Err(Refusal {
+                kind: RefusalKind::Forbidden,
+                error: "this needs the secret of the pair".into(),
+            }),
+        }
+    }
+}
+
+/// How this collector is, and what its receivers were told, unless that is what `known` says.
+pub(super) async fn heartbeat(Paired(pair): Paired, params: Params) -> Result<Response, Refusal> {
+    let known = params.get("known").map(str::parse).transpose();
+    let known = known.map_err(|error| Refusal::parameter("known", error))?;
+    Ok(success(&pair.answer(known, clock::uptime())))
+}
+
+/// Samples that are to be filled in, for the one who writes the store.
+#[derive(Debug)]
+pub struct Fill {
+    /// The samples.
+    pub frames: Vec<Frame>,
+    /// Whether damaged chunks of them are given up.
+    pub mend: bool,
+    /// Where the number of new samples is told.
+    pub reply: oneshot::Sender<Result<u64, store::Error>>,
+}
+
+/// What an operator fills in takes this way to the one who writes.
+pub type Fills = mpsc::Sender<Fill>;
+
+fn reader(archive: &dyn Archive) -> Result<&Reader, Refusal> {
+    archive.store().ok_or_else(|| Refusal {
+        kind: RefusalKind::NotFound,
+        error: "there is no store to read from".into(),
+    })
+}
+
+/// The windows that have samples from `start` on, by number, the oldest first.
+pub(super) async fn windows(
+    _paired: Paired,
+    State(api): State<Api>,
+    params: Params,
+) -> Result<Response, Refusal> {
+    let start = params.time_or("start", Timestamp::MIN)?;
+    let archive: Arc<dyn Archive> = Arc::clone(&api.archive);
+    let found = tokio::task::spawn_blocking(move || {
+        reader(&*archive).map(|reader| reader.filled_windows(start))
+    });
+    let windows = found.await.map_err(|error| Refusal::internal(&error))??;
+    Ok(success(&windows))
+}
+
+/// The samples of a window, of all series or those that match, as frames. What fails on the way
+/// breaks the connection, so that half an answer is not taken for a whole.
+pub(super) async fn window(
+    _paired: Paired,
+    State(api): State<Api>,
+    Path(window): Path<i64>,
+    params: Params,
+) -> Result<Response, Refusal> {
+    reader(&*api.archive)?;
+    let sets = params.matchers()?;
+    let (pieces, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(PIECES);
+    let archive: Arc<dyn Archive> = Arc::clone(&api.archive);
+    // It ends by itself when nobody reads any more.
+    tokio::task::spawn_blocking(move || {
+        let Some(reader) = archive.store() else { return };
+        let read = reader.frames(window, &sets, MANY, |frames| {
+            let mut piece = Vec::new();
+            frames.iter().for_each(|frame| frame.write(&mut piece));
+            piece.is_empty() || pieces.blocking_send(Ok(piece.into())).is_ok()
+        });
+        if let Err(error) = read {
+            tracing::error!(%error, window, "a window cannot be read for the peer");
+            drop(pieces.blocking_send(Err(std::io::Error::other("the store cannot be read"))));
+        }
+    });
+    let stream = futures_util::stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    });
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], Body::from_stream(stream)).into_response())
+}
+
+/// Fills in frames; says how many samples were new.
+pub(super) async fn fill(
+    _local: Local,
+    _paired: Paired,
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let mend = query.is_some_and(|query| query == "mend=true");
+    let mut frames = Vec::new();
+    let mut buffer = body.to_vec();
+    while let Some(frame) =
+        take_frame(&mut buffer).map_err(|error| Refusal::bad_data(error.to_string()))?
+    {
+        frames.push(frame);
+    }
+    if !buffer.is_empty() {
+        return Err(Refusal::bad_data("the last frame is cut off"));
+    }
+    let unwritable =
+        || Refusal { kind: RefusalKind::Internal, error: "the store cannot be written".into() };
+    let fills = api.fills.as_ref().ok_or_else(unwritable)?;
+    let (reply, filled) = oneshot::channel();
+    fills.send(Fill { frames, mend, reply }).await.map_err(|_| unwritable())?;
+    match filled.await {
+        Ok(Ok(samples)) => Ok(success(&Filled { samples })),
+        Ok(Err(error)) => Err(Refusal::internal(&error)),
+        Err(_) => Err(unwritable()),
+    }
+}
+
+#[derive(Serialize)]
+struct Filled {
+    samples: u64,
+}
+
+/// What this collector knows of gaps that are closed, and which journal entries it has.
+pub(super) async fn known_gaps(
+    _paired: Paired,
+    State(api): State<Api>,
+    params: Params,
+) -> Result<Response, Refusal> {
+    let start = params.time_or("start", Timestamp::MIN)?;
+    let archive: Arc<dyn Archive> = Arc::clone(&api.archive);
+    let received = tokio::task::spawn_blocking(move || match archive.store() {
+        Some(reader) => reader.received(),
+        None => Ok(Vec::new()),
+    });
+    let received = received.await.map_err(|error| Refusal::internal(&error))?;
+    let received = received.map_err(|error| Refusal::internal(&error))?;
+    let gaps = super::gaps::ledger(&api)?;
+    Ok(success(&Report::new(gaps, received, start)))
+}
+
+/// Takes what the peer knows of gaps, once its samples are here.
+pub(super) async fn learn_gaps(
+    _local: Local,
+    _paired: Paired,
+    State(api): State<Api>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let known: Report = serde_json::from_slice(&body)
+        .map_err(|_| Refusal::bad_data("the body is not what a collector knows of gaps"))?;
+    let gaps = super::gaps::ledger(&api)?.clone();
+    let learnt = tokio::task::spawn_blocking(move || known.teach(&gaps));
+    let learnt = learnt.await.map_err(|error| Refusal::internal(&error))?;
+    let rows = learnt.map_err(|error| Refusal::internal(&error))?;
+    Ok(success(&Learnt { rows }))
+}
+
+#[derive(Serialize)]
+struct Learnt {
+    rows: usize,
+}
