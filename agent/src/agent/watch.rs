@@ -10,7 +10,7 @@ use super::Now;
 use super::pending::Pending;
 use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
-use crate::poll::{Health, PollState, Polled, REASONS, Tell};
+use crate::poll::{Health, Lag, Missed, PollState, Polled, REASONS, Tell};
 use crate::sensor::badge::RESULTS;
 use crate::sensor::{Heard, SensorState};
 use crate::uplink::Measured;
@@ -44,6 +44,8 @@ struct Watched {
     answered: Option<Timestamp>,
     /// It is silent since then, and that was told.
     silent: Option<Timestamp>,
+    /// Turns that were missed.
+    lag: Lag,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,7 @@ impl Watch {
                 errors: 0,
                 answered: None,
                 silent: None,
+                lag: Lag::default(),
             }
         });
         let devices = watched.collect();
@@ -135,9 +138,11 @@ impl Watch {
         for (index, watched) in self.devices.iter_mut().enumerate() {
             match &mut watched.state {
                 State::Polled(state) => {
+                    let turn = now.time - now.uptime.since(state.turn());
                     if state.due(now.uptime) {
                         due.push(index);
                     }
+                    watched.lag.look(state.missed, turn);
                     if state.repeat(now.uptime) {
                         watched.repeat_polled(now.time, &mut out);
                     }
@@ -256,6 +261,22 @@ impl Watched {
         out.pending.gap(gap, out.uptime);
     }
 
+    /// Turns that were missed are a gap.
+    fn tell_lag(&mut self, missed: Option<Missed>, points: usize, out: &mut Out<'_>) {
+        let Some(Missed { first, last, turns, open }) = missed else { return };
+        let points = u64::try_from(points).unwrap_or(u64::MAX);
+        let gap = Gap {
+            first,
+            last,
+            cause: "missed_turns".to_owned(),
+            device: self.device.name.to_string(),
+            readings: turns.saturating_mul(points),
+            open,
+            ..Gap::default()
+        };
+        out.pending.gap(gap, out.uptime);
+    }
+
     fn tell_own(
         &mut self,
         name: &str,
@@ -285,6 +306,11 @@ impl Watched {
         } else {
             self.tell_silence(!up, polled.time, out);
         }
+        let missed = match tell {
+            Tell::Answers => self.lag.polled(polled.time),
+            Tell::Offline | Tell::Nothing => self.lag.in_time(),
+        };
+        self.tell_lag(missed, profile.series().len(), out);
         match tell {
             Tell::Answers => {
                 for (series, value) in profile.samples(&polled.answers) {

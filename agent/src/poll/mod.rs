@@ -1,6 +1,7 @@
 //! Polled devices: when to ask, and what an answer or its absence says. Pure.
 
 mod health;
+mod lag;
 mod slot;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use hallwatch_modbus::Data;
 use hallwatch_model::{Missing, Timestamp, Uptime};
 
 pub use health::Health;
+pub use lag::{Lag, Missed};
 pub use slot::Slots;
 
 /// What is told of a device that is offline, and what counts, is told again after this.
@@ -85,6 +87,12 @@ impl PollState {
     #[must_use]
     pub fn deadline(&self) -> Uptime {
         self.next
+    }
+
+    /// The last turn that was taken or skipped.
+    #[must_use]
+    pub fn turn(&self) -> Uptime {
+        self.turn
     }
 
     /// How the device is.
