@@ -147,6 +147,9 @@ impl Ledger {
         if before != entry.sender {
             self.new_sender(agent, entry.sender);
         }
+        if entry.boot != entry.sender {
+            self.run_went_on(agent, entry.boot);
+        }
         if known_missing(self.agents.get(agent)) {
             let one = Ranges::of([(entry.seq, entry.seq)]);
             let rows: Vec<Row> = self
@@ -167,13 +170,31 @@ impl Ledger {
 
     /// Another run speaks: what an earlier one said of devices that are silent has ended with it.
     fn new_sender(&mut self, agent: &AgentPath, sender: u64) {
-        for mut row in self.kind(agent, "told:") {
+        for row in self.kind(agent, "told:") {
             if row.state == State::Open && row.boot != sender {
-                let ended = self.agents.get(agent).and_then(|known| known.runs.get(&row.boot));
-                row.end = Some(ended.map_or(row.start, |run| run.end).max(row.start));
-                row.state = State::Lost;
+                let row = self.to_run_end(row);
                 self.put(row);
             }
+        }
+    }
+
+    /// The row of a gap that lasted when its run ended.
+    fn to_run_end(&self, row: Row) -> Row {
+        let run = self.agents.get(&row.agent).and_then(|known| known.runs.get(&row.boot));
+        let end = Some(run.map_or(row.start, |run| run.end).max(row.start));
+        Row { end, state: State::Lost, to_run_end: true, ..row }
+    }
+
+    /// An entry of a run that is over came: it ended later than was known.
+    fn run_went_on(&mut self, agent: &AgentPath, boot: u64) {
+        let from = (agent.clone(), "told:".to_owned());
+        let told = self.rows.range(from..).map(|(_, row)| row);
+        let told = told.take_while(|row| row.agent == *agent && row.key.starts_with("told:"));
+        let rows: Vec<Row> =
+            told.filter(|row| row.to_run_end && row.boot == boot).cloned().collect();
+        for row in rows {
+            let row = self.to_run_end(row);
+            self.put(row);
         }
     }
 
@@ -245,6 +266,7 @@ impl Ledger {
                 state: State::Lost,
                 boot,
                 missing: range,
+                to_run_end: false,
             });
         }
         self.count_missing(agent);
@@ -271,6 +293,7 @@ impl Ledger {
             state: if gap.open { State::Open } else { State::Lost },
             boot,
             missing: Ranges::default(),
+            to_run_end: false,
         };
         if gap.ranges.is_empty() {
             let before = self.rows.get(&(agent.clone(), key));
@@ -278,11 +301,18 @@ impl Ledger {
             let newer = before.is_none_or(|before| match (before.end, row.end) {
                 (None, _) => true,
                 (Some(_), None) => false,
+                // When it was over is better known to its run than by the end of it.
+                (Some(_), Some(_)) if before.to_run_end => true,
                 (Some(before), Some(end)) => end >= before,
             });
             if newer {
                 let start = before.map_or(row.start, |before| before.start);
-                self.put(Row { start, ..row });
+                let row = Row { start, ..row };
+                // The run may be over by the time its words come.
+                let sender = self.agents.get(agent).map_or(0, |known| known.sender);
+                let over = gap.open && sender != 0 && sender != boot;
+                let row = if over { self.to_run_end(row) } else { row };
+                self.put(row);
             }
             return;
         }
@@ -359,6 +389,7 @@ impl Ledger {
             state: State::Lost,
             boot,
             missing: Ranges::default(),
+            to_run_end: false,
         };
         self.put(row);
     }
@@ -386,6 +417,7 @@ impl Ledger {
                     state: State::Open,
                     boot: sender,
                     missing: Ranges::default(),
+                    to_run_end: false,
                 });
             }
             // Silent again before the backlog was here.
@@ -441,6 +473,7 @@ impl Ledger {
                     state: State::Open,
                     boot: *boot,
                     missing: Ranges::of([(*first, *last)]),
+                    to_run_end: false,
                 });
             }
         }
@@ -466,6 +499,7 @@ impl Ledger {
                 state: if start < end { State::Lost } else { State::Filled },
                 boot,
                 missing: Ranges::default(),
+                to_run_end: false,
             };
             self.put(row);
         }

@@ -176,6 +176,42 @@ fn a_silent_device_is_open_until_it_answers_or_its_agent_is_another_run() {
     assert_eq!((row.state, row.end), (State::Lost, Some(at(1_030))));
 }
 
+#[test]
+fn a_silent_device_of_a_run_that_is_over_is_silent_to_its_end_however_late_its_words_come() {
+    let silent = |device: &str, open, last| Gap {
+        first: at(1_010),
+        last: at(last),
+        cause: "device_silent".into(),
+        device: device.into(),
+        open,
+        ..Gap::default()
+    };
+    let mut world = World::default();
+    let tell = |world: &mut World, gap: &Gap| {
+        world.ledger.told(&agent(), 1, gap, |boot| Ack { boot, ..Ack::default() });
+    };
+    let row = |world: &World, device: &str| {
+        let row = world.ledger.rows().find(|row| row.device == device).cloned().unwrap();
+        (row.state, row.end)
+    };
+    world.take(entry(1, 20, 1), 20, at(1_020));
+    tell(&mut world, &silent("ups-a", true, 1_020));
+    assert_eq!(row(&world, "ups-a"), (State::Open, None));
+    // The next run speaks first, and delivers afterwards what the one before had journalled.
+    world.take(entry(2, 1, 2), 1, at(2_001));
+    assert_eq!(row(&world, "ups-a"), (State::Lost, Some(at(1_020))));
+    tell(&mut world, &silent("ups-b", true, 1_025));
+    assert_eq!(row(&world, "ups-b"), (State::Lost, Some(at(1_020))));
+    world.take(entry(1, 30, 2), 20, at(2_002));
+    assert_eq!(row(&world, "ups-a"), (State::Lost, Some(at(1_030))));
+    assert_eq!(row(&world, "ups-b"), (State::Lost, Some(at(1_030))));
+    // It had answered in time.
+    tell(&mut world, &silent("ups-b", false, 1_027));
+    world.take(entry(1, 40, 2), 20, at(2_003));
+    assert_eq!(row(&world, "ups-a"), (State::Lost, Some(at(1_040))));
+    assert_eq!(row(&world, "ups-b"), (State::Lost, Some(at(1_027))));
+}
+
 proptest! {
     #[test]
     fn once_everything_is_here_nothing_is_missing_whatever_the_order(
