@@ -69,7 +69,8 @@ impl Process {
     /// Sends a signal, such as `TERM`; nothing happens to a process that has ended.
     pub fn signal(&self, name: &str) {
         let id = self.id().to_string();
-        let _ = Command::new("kill").args([&format!("-{name}"), &id]).stderr(Stdio::null()).status();
+        let _ =
+            Command::new("kill").args([&format!("-{name}"), &id]).stderr(Stdio::null()).status();
     }
 
     /// Whether it still runs.

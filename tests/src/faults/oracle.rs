@@ -216,7 +216,12 @@ fn covered(gaps: &[Gap], device: &str, from: i64, to: i64) -> bool {
     at >= to
 }
 
-fn answered(evidence: &Evidence, collector: &Collector, present: &Present, findings: &mut Findings) {
+fn answered(
+    evidence: &Evidence,
+    collector: &Collector,
+    present: &Present,
+    findings: &mut Findings,
+) {
     // Missing values say of their time that nothing was to be had.
     let mut missing: BTreeSet<(u32, u32, i64)> = BTreeSet::new();
     for (labels, readings) in &collector.stored {
@@ -252,7 +257,9 @@ fn turns(evidence: &Evidence, collector: &Collector, findings: &mut Findings) {
     for (labels, readings) in &collector.stored {
         // What the agent tells of a device is no reading of it.
         let own = labels.name().is_some_and(|name| {
-            ["device_", "ALERTS", "completeness", "gap", "agent_"].iter().any(|p| name.starts_with(p))
+            ["device_", "ALERTS", "completeness", "gap", "agent_"]
+                .iter()
+                .any(|p| name.starts_with(p))
         });
         if let Some((device, _)) = evidence
             .intervals
@@ -274,7 +281,8 @@ fn turns(evidence: &Evidence, collector: &Collector, findings: &mut Findings) {
             if time - before >= 2 * interval + SLACK
                 && !covered(&collector.gaps, device, hole.0.min(hole.1), hole.1)
             {
-                let text = format!("{device}: nothing from {before} to {time}, {} ms", time - before);
+                let text =
+                    format!("{device}: nothing from {before} to {time}, {} ms", time - before);
                 findings.wrong(SLOTS, collector, text);
             }
             before = time;
@@ -414,9 +422,11 @@ mod tests {
         evidence.journalled.clear();
         let collector = &mut evidence.collectors[1];
         for point in 0..witness::POINTS {
-            collector.stored.get_mut(&labels(2, point)).unwrap().retain(|time, _| {
-                !(at(40)..=at(60)).contains(time)
-            });
+            collector
+                .stored
+                .get_mut(&labels(2, point))
+                .unwrap()
+                .retain(|time, _| !(at(40)..=at(60)).contains(time));
         }
         assert_eq!(rules(&evidence), &only(ANSWERED) | &only(SLOTS));
         let with = |gaps: Vec<Gap>| {

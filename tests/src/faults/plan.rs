@@ -255,8 +255,12 @@ mod tests {
         for seed in 0..300 {
             for length in [MINUTE, MINUTE * 10] {
                 let plan = Plan::new(seed, length);
-                let kinds: BTreeSet<_> =
-                    plan.steps.iter().map(|step| std::mem::discriminant(&step.fault)).map(|d| format!("{d:?}")).collect();
+                let kinds: BTreeSet<_> = plan
+                    .steps
+                    .iter()
+                    .map(|step| std::mem::discriminant(&step.fault))
+                    .map(|d| format!("{d:?}"))
+                    .collect();
                 assert!(kinds.len() >= 10, "seed {seed}: {kinds:?}");
                 assert!(plan.steps.iter().all(|step| step.end() <= length && step.at >= CALM));
                 assert!(plan.steps.is_sorted_by_key(|step| step.at));

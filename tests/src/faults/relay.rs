@@ -165,13 +165,8 @@ mod tests {
     fn packets_are_lost_late_twice_and_early_as_often_as_told() {
         let mut shaper = Shaper::new(1);
         assert!((0..100).all(|_| shaper.next() == [Duration::ZERO]));
-        shaper.shape = Shape {
-            delay: millis(500),
-            jitter: millis(100),
-            loss: 30,
-            duplicate: 10,
-            overtake: 5,
-        };
+        shaper.shape =
+            Shape { delay: millis(500), jitter: millis(100), loss: 30, duplicate: 10, overtake: 5 };
         let all: Vec<Vec<Duration>> = (0..10_000).map(|_| shaper.next()).collect();
         let count = |test: &dyn Fn(&Vec<Duration>) -> bool| all.iter().filter(|c| test(c)).count();
         assert!((2_800..3_200).contains(&count(&Vec::is_empty)));

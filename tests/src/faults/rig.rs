@@ -83,6 +83,13 @@ fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
+fn set_clock(directory: &Path, seconds: i64) {
+    // At once: half a number would be another step.
+    let (file, new) = (directory.join("clock"), directory.join("clock.new"));
+    write(&new, &format!("{seconds:+}"));
+    std::fs::rename(new, file).expect("the clock");
+}
+
 fn run(name: &str, package: &str, arguments: &[&str]) {
     let output = Command::new(program(name, package)).args(arguments).output().expect(name);
     let error = String::from_utf8_lossy(&output.stderr);
@@ -121,7 +128,8 @@ fn mosquitto(directory: &Path, name: &str, listener: &str, more: &str) -> Comman
 fn again(command: &Command) -> impl Fn() -> Command + Send + use<> {
     let program = command.get_program().to_owned();
     let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let pairs = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let pairs =
+        command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     let pairs: Vec<_> = pairs.collect();
     move || {
         let mut command = Command::new(&program);
@@ -251,12 +259,17 @@ impl Rig {
 
         let [agent, collectors @ ..] = configure(directory, &devices, keeps);
         let clock = directory.join("clock");
-        write(&clock, "+0");
         let mut command = there(&agent_command(&agent));
         command.env("LD_PRELOAD", faketime());
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_NO_CACHE", "1");
         command.env("FAKETIME_TIMESTAMP_FILE", &clock);
         let mut agent = Managed::new("agent", &command);
+        let (make, place) = (agent.command, directory.to_owned());
+        // The time is known before an agent starts; what it does without is tested by itself.
+        agent.command = Box::new(move || {
+            set_clock(&place, 0);
+            make()
+        });
         let [one, two] = collectors.map(|path| {
             let mut command = Command::new(binary("hallwatch-collector"));
             command.args(["run", "--config"]).arg(path);
@@ -407,10 +420,7 @@ impl Rig {
     }
 
     fn set_clock(&self, seconds: i64) {
-        // At once: half a number would be another step.
-        let (file, new) = (self.directory.join("clock"), self.directory.join("clock.new"));
-        write(&new, &format!("{seconds:+}"));
-        std::fs::rename(new, file).expect("the clock");
+        set_clock(&self.directory, seconds);
     }
 
     fn at_site(&self, name: &str, package: &str, arguments: &[&str]) -> String {
@@ -503,11 +513,6 @@ impl Rig {
         let mut ended = std::mem::take(&mut self.ended);
         match fault {
             Fault::Kill(who) => {
-                if who == Who::Agent {
-                    // The time is known before an agent starts; what it does without is tested by
-                    // itself.
-                    self.set_clock(0);
-                }
                 self.managed(who).release(&directory, &mut ended);
             }
             Fault::Restart { persistent } => {

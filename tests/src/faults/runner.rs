@@ -132,8 +132,9 @@ async fn settle(mut rig: Rig, plan: &Plan, from: i64, say: &mut dyn FnMut(&str))
     }
     say("reading what is there");
     let journal = Journal::open(&rig.journal());
-    if journal.owed(last) > 0 {
-        let found = format!("{} entries are still owed", journal.owed(last));
+    let owed = journal.owed_before(to);
+    if owed > 0 {
+        let found = format!("{owed} entries are still owed");
         wrong.push(Violation { rule: DRAINED, collector: "agent".into(), found });
     }
     let journalled = match plan.keeps {

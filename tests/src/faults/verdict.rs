@@ -45,11 +45,14 @@ fn by_rule(outcome: &Outcome) -> BTreeMap<&'static str, Vec<String>> {
 pub fn table(outcome: &Outcome) -> String {
     let findings = &outcome.findings;
     let mut text = String::new();
-    let numbers = |numbers: &[usize]| {
-        numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
-    };
+    let numbers =
+        |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let times = |times: &[std::time::Duration]| {
-        times.iter().map(|time| format!("{:.1} s", time.as_secs_f64())).collect::<Vec<_>>().join(", ")
+        times
+            .iter()
+            .map(|time| format!("{:.1} s", time.as_secs_f64()))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     for (name, value) in [
         ("answers of the witnesses", outcome.served.to_string()),
@@ -68,7 +71,8 @@ pub fn table(outcome: &Outcome) -> String {
     let _ = writeln!(text);
     for rule in RULES {
         let found = wrong.get(rule).map(Vec::as_slice).unwrap_or_default();
-        let verdict = if found.is_empty() { "holds".into() } else { format!("BROKEN {}", found.len()) };
+        let verdict =
+            if found.is_empty() { "holds".into() } else { format!("BROKEN {}", found.len()) };
         let _ = writeln!(text, "{rule:<50}{verdict}");
         for one in found.iter().take(SHOWN) {
             let _ = writeln!(text, "    {one}");

@@ -193,10 +193,8 @@ fn answer(request: &[u8], device: u32, record: &Record) -> io::Result<Vec<u8>> {
         Number { device, number: *number }
     };
     let words = (0..POINTS).flat_map(|point| number.value(point).to_be_bytes());
-    let bytes: Vec<u8> = words
-        .skip(2 * usize::from(first - REGISTER))
-        .take(2 * usize::from(count))
-        .collect();
+    let bytes: Vec<u8> =
+        words.skip(2 * usize::from(first - REGISTER)).take(2 * usize::from(count)).collect();
     let mut answer = vec![READ, u8::try_from(bytes.len()).unwrap_or(u8::MAX)];
     answer.extend(bytes);
     Ok(answer)
