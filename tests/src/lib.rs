@@ -6,6 +6,7 @@ pub mod journal;
 pub mod namespace;
 pub mod pager;
 pub mod peers;
+pub mod powercut;
 pub mod process;
 pub mod prometheus;
 pub mod site;

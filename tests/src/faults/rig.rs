@@ -33,6 +33,8 @@ const SITE_ADDRESS: &str = "10.78.0.2";
 const RESTART: Duration = Duration::from_secs(1);
 /// So long after a fault of its disk a process may still end because of it.
 const EXCUSE: Duration = Duration::from_secs(60);
+/// An agent that has run for so long has looked at its clock.
+const KNOWS: Duration = Duration::from_secs(3);
 /// How long a process may take to end when it is asked to.
 const GOODBYE: Duration = Duration::from_secs(20);
 /// Collectors.
@@ -49,6 +51,7 @@ struct Managed {
     held: u32,
     restart_at: Option<Instant>,
     excused_until: Option<Instant>,
+    started: Option<Instant>,
 }
 
 /// Everything that runs.
@@ -66,6 +69,8 @@ pub struct Rig {
     /// The plant's devices.
     devices: Vec<Device>,
     half_open: Option<Barrier>,
+    /// By how many seconds the agent's clock shall be wrong.
+    clock: i64,
     /// When the agent was stopped: from, to, in milliseconds.
     pub frozen: Vec<(i64, i64)>,
     /// When the agent's disk took no writes: from, to, in milliseconds.
@@ -86,7 +91,11 @@ fn write(path: &Path, text: &str) {
 fn set_clock(directory: &Path, seconds: i64) {
     // At once: half a number would be another step.
     let (file, new) = (directory.join("clock"), directory.join("clock.new"));
-    write(&new, &format!("{seconds:+}"));
+    let text = format!("{seconds:+}");
+    if std::fs::read_to_string(&file).is_ok_and(|before| before == text) {
+        return;
+    }
+    write(&new, &text);
     std::fs::rename(new, file).expect("the clock");
 }
 
@@ -141,11 +150,20 @@ fn again(command: &Command) -> impl Fn() -> Command + Send + use<> {
 impl Managed {
     fn new(name: &'static str, command: &Command) -> Self {
         let command = Box::new(again(command));
-        Self { name, command, process: None, held: 0, restart_at: None, excused_until: None }
+        Self {
+            name,
+            command,
+            process: None,
+            held: 0,
+            restart_at: None,
+            excused_until: None,
+            started: None,
+        }
     }
 
     fn start(&mut self, directory: &Path) {
         self.restart_at = None;
+        self.started = Some(present());
         let started = Process::start(self.name, directory, (self.command)());
         self.process = Some(started.unwrap_or_else(|error| panic!("{}: {error}", self.name)));
     }
@@ -293,6 +311,7 @@ impl Rig {
             site,
             devices,
             half_open: None,
+            clock: 0,
             frozen: Vec::new(),
             undurable: Vec::new(),
             ended: Vec::new(),
@@ -364,6 +383,11 @@ impl Rig {
             managed.supervise(&self.directory, &mut ended);
         }
         self.ended = ended;
+        // An agent starts with the right time, and its clock is set while it runs.
+        let runs = self.agent.started.is_some_and(|at| present() - at >= KNOWS);
+        if runs && self.clock != 0 {
+            self.set_clock(self.clock);
+        }
     }
 
     /// Waits until a collector answers `expr` with something; panics when it does not.
@@ -490,7 +514,7 @@ impl Rig {
                     managed.start(&directory);
                 }
             }
-            Fault::Clock(seconds) => self.set_clock(seconds),
+            Fault::Clock(seconds) => self.clock = seconds,
             Fault::Freeze(who) => {
                 if who == Who::Agent {
                     self.frozen.push((now().as_millis(), i64::MAX));
@@ -540,7 +564,10 @@ impl Rig {
                 self.remount(who, "rw");
                 self.healed(who);
             }
-            Fault::Clock(_) => self.set_clock(0),
+            Fault::Clock(_) => {
+                self.clock = 0;
+                self.set_clock(0);
+            }
             Fault::Freeze(who) => {
                 self.managed(who).signal("CONT");
                 if let Some((_, to)) = self.frozen.last_mut().filter(|_| who == Who::Agent) {
