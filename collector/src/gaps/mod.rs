@@ -396,7 +396,7 @@ impl Ledger {
 
     /// A second has passed: whether the agent is heard (`None`: nobody can know yet).
     pub fn heard(&mut self, agent: &AgentPath, up: Option<bool>, now: Timestamp) {
-        self.holes(agent, now);
+        self.holes(agent, |_, since| since > now || now.since(since) >= GRACE);
         self.restarts(agent);
         let known = self.agents.entry(agent.clone()).or_default();
         let (latest, sender) = (known.latest(), known.sender);
@@ -449,15 +449,46 @@ impl Ledger {
         }
     }
 
-    /// Holes that lasted become rows.
-    fn holes(&mut self, agent: &AgentPath, now: Timestamp) {
+    /// The run `sender` of an agent has nothing in its journal that is not acknowledged: what is
+    /// missing of others went with a journal that was in memory, set aside or on another disk.
+    pub fn settled(&mut self, agent: &AgentPath, sender: u64) {
+        self.holes(agent, |boot, _| boot != sender);
+        for mut row in self.kind(agent, "hole:") {
+            let Some((first, last)) = row.missing.iter().next().filter(|_| row.boot != sender)
+            else {
+                continue;
+            };
+            if row.state != State::Open {
+                continue;
+            }
+            if first == 1 {
+                // It began at an unknown time after the run before.
+                let end = row.end.unwrap_or(row.start);
+                let (boot, seq) = (row.boot, last.saturating_add(1));
+                let next = Arrived { boot, seq, start: end, watermark: end, sender };
+                let known = self.agents.entry(agent.clone()).or_default();
+                row.start = row.start.min(known.around(boot, first, last, next).0);
+            }
+            cause::GIVEN_UP.clone_into(&mut row.cause);
+            row.state = State::Lost;
+            self.put(row);
+        }
+        if let Some(known) = self.agents.get_mut(agent) {
+            let others = known.runs.iter_mut().filter(|(boot, _)| **boot != sender);
+            others.for_each(|(_, run)| run.holes.clear());
+        }
+        self.count_missing(agent);
+    }
+
+    /// Holes that are `old` enough, by their run and since when they are known, become rows.
+    fn holes(&mut self, agent: &AgentPath, old: impl Fn(u64, Timestamp) -> bool) {
         let Some(known) = self.agents.get(agent) else { return };
         let mut found = Vec::new();
         for (boot, run) in &known.runs {
             for ((first, last), since) in &run.holes {
                 let key = hole_key(*boot, *last);
                 let noticed = self.rows.contains_key(&(agent.clone(), key.clone()));
-                if noticed || (*since <= now && now.since(*since) < GRACE) {
+                if noticed || !old(*boot, *since) {
                     continue;
                 }
                 let (start, end) = run.around(*first, *last);

@@ -137,6 +137,32 @@ fn what_an_agent_gave_up_is_lost_gets_its_cause_and_may_come_after_all() {
 }
 
 #[test]
+fn holes_of_a_run_that_no_journal_has_any_more_are_lost() {
+    let mut world = World::default();
+    for seq in 1..=10 {
+        world.take(entry(1, seq, 1), 1, at(1_000 + seq));
+    }
+    // Of the second run, whose journal was in memory, two entries came, and of the third all.
+    world.take(entry(2, 5, 2), 1, at(2_005));
+    world.take(entry(2, 20, 2), 1, at(2_020));
+    world.take(entry(3, 2, 3), 1, at(3_002));
+    world.ledger.settled(&agent(), 3);
+    let lost = |start, end, missing| {
+        (cause::GIVEN_UP.to_owned(), State::Lost, at(start), Some(at(end)), missing)
+    };
+    assert_eq!(world.shown(), [lost(1_010, 2_004, 4), lost(2_005, 2_019, 14)]);
+    // What the present run owes is still to come, and does.
+    world.ledger.heard(&agent(), Some(true), at(3_010));
+    let open =
+        |state, missing| (cause::LINK.to_owned(), state, at(3_001), Some(at(3_001)), missing);
+    let shown = world.shown();
+    assert!(shown.contains(&open(State::Open, 1)), "{shown:?}");
+    world.take(entry(3, 1, 3), 1, at(3_011));
+    assert!(world.ledger.rows().all(|row| row.state != State::Open), "{:?}", world.shown());
+    assert!(world.shown().contains(&lost(2_005, 2_019, 14)));
+}
+
+#[test]
 fn a_collector_that_has_everything_has_no_gap() {
     let mut world = World::default();
     for seq in 1..=20 {
