@@ -2,6 +2,9 @@
 //! that was not synced. Needs root, for it mounts one. `HALLWATCH_POWER_CUTS=100` for more rounds of
 //! the store, which is what the figures of the collector's README are of.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![expect(clippy::print_stdout, reason = "the process that is cut off says how far it is")]
+
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

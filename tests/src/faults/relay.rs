@@ -52,7 +52,7 @@ impl Shaper {
     }
 
     /// How late each copy of the next packet is: none when it is lost.
-    pub fn next(&mut self) -> Vec<Duration> {
+    pub fn decide(&mut self) -> Vec<Duration> {
         let Shape { delay, jitter, loss, duplicate, overtake } = self.shape;
         if self.dice.hits(loss) {
             return Vec::new();
@@ -135,7 +135,7 @@ async fn copy(sockets: [UnixDatagram; 2], ends: [PathBuf; 2], shaper: Arc<Mutex<
         };
         let now = Instant::now();
         if let Some((to, packet)) = arrived {
-            let copies = shaper.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let copies = shaper.lock().unwrap_or_else(PoisonError::into_inner).decide();
             for late in copies {
                 if queue.len() < QUEUE {
                     number += 1;
@@ -164,10 +164,10 @@ mod tests {
     #[test]
     fn packets_are_lost_late_twice_and_early_as_often_as_told() {
         let mut shaper = Shaper::new(1);
-        assert!((0..100).all(|_| shaper.next() == [Duration::ZERO]));
+        assert!((0..100).all(|_| shaper.decide() == [Duration::ZERO]));
         shaper.shape =
             Shape { delay: millis(500), jitter: millis(100), loss: 30, duplicate: 10, overtake: 5 };
-        let all: Vec<Vec<Duration>> = (0..10_000).map(|_| shaper.next()).collect();
+        let all: Vec<Vec<Duration>> = (0..10_000).map(|_| shaper.decide()).collect();
         let count = |test: &dyn Fn(&Vec<Duration>) -> bool| all.iter().filter(|c| test(c)).count();
         assert!((2_800..3_200).contains(&count(&Vec::is_empty)));
         assert!((600..800).contains(&count(&|copies| copies.len() == 2)));
@@ -177,9 +177,9 @@ mod tests {
         let in_range = |late: &&Duration| (millis(400)..=millis(600)).contains(*late);
         assert_eq!(late.iter().filter(in_range).count() + early, late.len());
         let mut again = Shaper { dice: Dice::new(1), shape: Shape::default() };
-        (0..100).for_each(|_| drop(again.next()));
+        (0..100).for_each(|_| drop(again.decide()));
         again.shape = shaper.shape;
-        assert_eq!(all, (0..10_000).map(|_| again.next()).collect::<Vec<_>>());
+        assert_eq!(all, (0..10_000).map(|_| again.decide()).collect::<Vec<_>>());
     }
 
     #[tokio::test]

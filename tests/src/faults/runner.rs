@@ -126,8 +126,8 @@ async fn settle(mut rig: Rig, plan: &Plan, from: i64, say: &mut dyn FnMut(&str))
             rig.ended.push(format!("c-{} did not end well", number + 1));
         }
         let name = format!("c-{}", number + 1);
-        let (path, limit) = (rig.store(number), tokio::task::spawn_blocking);
-        let stored = limit(move || stored(&path)).await.expect("the store");
+        let path = rig.store(number);
+        let stored = tokio::task::spawn_blocking(move || stored(&path)).await.expect("the store");
         collectors.push(Collector { name, stored, gaps });
     }
     say("reading what is there");
