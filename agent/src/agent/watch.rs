@@ -142,8 +142,10 @@ impl Watch {
                     if state.due(now.uptime) {
                         due.push(index);
                     }
-                    watched.lag.look(state.missed, turn);
-                    if state.repeat(now.uptime) {
+                    let (count, offline) = (state.missed, state.health().is_offline());
+                    let repeat = state.repeat(now.uptime);
+                    watched.tick_lag(count, offline, (turn, now.time), &mut out);
+                    if repeat {
                         watched.repeat_polled(now.time, &mut out);
                     }
                 }
@@ -261,10 +263,27 @@ impl Watched {
         out.pending.gap(gap, out.uptime);
     }
 
+    /// Before an entry is closed that says that everything up to now has been read.
+    fn tick_lag(
+        &mut self,
+        count: u64,
+        offline: bool,
+        (turn, now): (Timestamp, Timestamp),
+        out: &mut Out<'_>,
+    ) {
+        if offline {
+            self.lag.leave(count);
+            return;
+        }
+        let missed = self.lag.look(count, turn, now);
+        self.tell_lag(missed, out);
+    }
+
     /// Turns that were missed are a gap.
-    fn tell_lag(&mut self, missed: Option<Missed>, points: usize, out: &mut Out<'_>) {
+    fn tell_lag(&mut self, missed: Option<Missed>, out: &mut Out<'_>) {
         let Some(Missed { first, last, turns, open }) = missed else { return };
-        let points = u64::try_from(points).unwrap_or(u64::MAX);
+        let DeviceSource::ModbusTcp(modbus) = &self.device.source else { return };
+        let points = u64::try_from(modbus.profile.series().len()).unwrap_or(u64::MAX);
         let gap = Gap {
             first,
             last,
@@ -310,7 +329,7 @@ impl Watched {
             Tell::Answers => self.lag.polled(polled.time),
             Tell::Offline | Tell::Nothing => self.lag.in_time(),
         };
-        self.tell_lag(missed, profile.series().len(), out);
+        self.tell_lag(missed, out);
         match tell {
             Tell::Answers => {
                 for (series, value) in profile.samples(&polled.answers) {

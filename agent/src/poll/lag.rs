@@ -15,49 +15,57 @@ pub struct Missed {
     pub open: bool,
 }
 
-/// The turns that a device has missed. One gap is told at once and closed; what goes on after it is
-/// one more gap, that lasts until a poll is in time, however many polls that takes.
+/// The turns that a device has missed. One gap is told as soon as it shows, and closed; what goes on
+/// after it is one more gap, that lasts until a poll is in time, however many polls that takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lag {
     /// Turns missed in all, as last looked at.
     counted: u64,
-    /// Turns missed since the last poll that was told of, and the turn before them.
-    missed: Option<(Timestamp, u64)>,
-    /// The poll before was late, too.
+    /// Turns were missed since the last poll that was told of.
+    late: bool,
+    /// Up to when turns are known to have been missed, as long as no poll was in time.
     last: Option<Timestamp>,
     /// What lasts: its beginning and turns.
     open: Option<(Timestamp, u64)>,
 }
 
 impl Lag {
-    /// So many turns were missed in all; the last one that was not is at `turn`.
-    pub fn look(&mut self, count: u64, turn: Timestamp) {
-        let more = count.saturating_sub(self.counted);
-        if more > 0 {
-            let (_, turns) = self.missed.get_or_insert((turn, 0));
-            *turns = turns.saturating_add(more);
-            self.counted = count;
+    /// So many turns were missed in all by `now`; the last one that was not is at `turn`.
+    pub fn look(&mut self, count: u64, turn: Timestamp, now: Timestamp) -> Option<Missed> {
+        let turns = count.saturating_sub(self.counted);
+        if turns == 0 {
+            return None;
         }
-    }
-
-    /// A poll is over at `time`, and its readings are told.
-    pub fn polled(&mut self, time: Timestamp) -> Option<Missed> {
-        let Some((first, turns)) = self.missed.take() else { return self.in_time() };
-        let before = self.last.replace(time);
+        (self.counted, self.late) = (count, true);
+        let before = self.last.replace(now);
         if let Some((_, all)) = &mut self.open {
             *all = all.saturating_add(turns);
             return None;
         }
-        let first = before.map_or(first, |before| before.min(first)).min(time);
+        let first = before.map_or(turn, |before| before.min(turn)).min(now);
         if before.is_some() {
             self.open = Some((first, turns));
         }
-        Some(Missed { first, last: time, turns, open: before.is_some() })
+        Some(Missed { first, last: now, turns, open: before.is_some() })
+    }
+
+    /// As [`Self::look`], of a device that is told to be silent: that says it all.
+    pub fn leave(&mut self, count: u64) {
+        self.counted = count;
+    }
+
+    /// A poll is over at `time`, and its readings are told.
+    pub fn polled(&mut self, time: Timestamp) -> Option<Missed> {
+        if std::mem::take(&mut self.late) {
+            self.last = self.last.max(Some(time));
+            return None;
+        }
+        self.in_time()
     }
 
     /// A poll was in time, or the device is told to be silent, which says it all.
     pub fn in_time(&mut self) -> Option<Missed> {
-        self.missed = None;
+        self.late = false;
         let last = self.last.take();
         let (first, turns) = self.open.take()?;
         let last = last.unwrap_or(first).max(first);
@@ -78,39 +86,41 @@ mod tests {
     }
 
     #[test]
-    fn missed_turns_are_one_gap_that_is_over() {
+    fn missed_turns_are_one_gap_that_is_told_when_it_shows() {
         let mut lag = Lag::default();
         assert_eq!(lag.polled(at(1)), None);
-        lag.look(0, at(1));
-        lag.look(2, at(1));
-        lag.look(3, at(3));
-        assert_eq!(lag.polled(at(5)), missed(1, 5, 3, false));
-        lag.look(3, at(5));
+        assert_eq!(lag.look(0, at(1), at(1)), None);
+        assert_eq!(lag.look(3, at(1), at(5)), missed(1, 5, 3, false));
+        assert_eq!(lag.look(3, at(5), at(5)), None);
+        assert_eq!(lag.polled(at(5)), None);
         assert_eq!(lag.polled(at(6)), None);
-        lag.look(4, at(6));
-        assert_eq!(lag.polled(at(8)), missed(6, 8, 1, false));
+        assert_eq!(lag.look(4, at(6), at(8)), missed(6, 8, 1, false));
     }
 
     #[test]
     fn a_device_that_is_always_late_is_two_gaps_and_not_one_for_each_poll() {
         let mut lag = Lag::default();
-        lag.look(1, at(0));
-        assert_eq!(lag.polled(at(2)), missed(0, 2, 1, false));
-        lag.look(2, at(3));
-        assert_eq!(lag.polled(at(4)), missed(2, 4, 1, true));
-        for poll in 3..50 {
-            lag.look(u64::try_from(poll).unwrap(), at(2 * poll - 1));
+        assert_eq!(lag.look(1, at(0), at(1)), missed(0, 1, 1, false));
+        assert_eq!(lag.polled(at(2)), None);
+        assert_eq!(lag.look(2, at(2), at(3)), missed(2, 3, 1, true));
+        for poll in 2..50 {
             assert_eq!(lag.polled(at(2 * poll)), None);
+            let count = u64::try_from(poll).unwrap() + 1;
+            assert_eq!(lag.look(count, at(2 * poll), at(2 * poll + 1)), None);
         }
-        assert_eq!(lag.polled(at(99)), missed(2, 98, 48, false));
         assert_eq!(lag.polled(at(100)), None);
+        assert_eq!(lag.polled(at(101)), missed(2, 100, 49, false));
+        assert_eq!(lag.polled(at(102)), None);
     }
 
     #[test]
-    fn a_device_that_falls_silent_is_not_late() {
+    fn a_device_that_falls_silent_is_not_late_any_more() {
         let mut lag = Lag::default();
-        lag.look(1, at(0));
-        assert_eq!(lag.in_time(), None);
-        assert_eq!(lag.polled(at(9)), None);
+        assert_eq!(lag.look(1, at(0), at(1)), missed(0, 1, 1, false));
+        assert_eq!(lag.look(2, at(1), at(2)), missed(1, 2, 1, true));
+        assert_eq!(lag.in_time(), missed(1, 2, 1, false));
+        lag.leave(9);
+        assert_eq!(lag.look(9, at(8), at(9)), None);
+        assert_eq!(lag.look(10, at(9), at(10)), missed(9, 10, 1, false));
     }
 }
