@@ -34,6 +34,12 @@ impl Journal {
         self.number("SELECT count(*) FROM entry WHERE done = 0 AND id <= ?1", entry)
     }
 
+    /// How many entries that were closed up to this time, in milliseconds, are not acknowledged by
+    /// every collector.
+    pub fn owed_before(&self, time: i64) -> i64 {
+        self.number("SELECT count(*) FROM entry WHERE done = 0 AND time <= ?1", time)
+    }
+
     /// How many runs of the agent have journalled something.
     pub fn runs(&self) -> i64 {
         self.number("SELECT count(DISTINCT run) FROM entry WHERE id > ?1", 0)

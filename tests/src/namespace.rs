@@ -9,6 +9,31 @@ use crate::peers::program;
 use crate::process::Process;
 use crate::wait::wait_for;
 
+/// Set in a test that is isolated already.
+const ISOLATED: &str = "HALLWATCH_TEST_ISOLATED";
+
+/// Whether this process is the one that shall do what the test `name` is about: it runs alone, with
+/// mounts and processes that end with it, however it ends. For any other process the test has
+/// passed by then, or this panics.
+///
+/// Needs root: mounting does.
+#[must_use]
+pub fn is_isolated(name: &str) -> bool {
+    if std::env::var_os(ISOLATED).is_some() {
+        return true;
+    }
+    let this = std::env::current_exe().expect("this program has a path");
+    let status = Command::new(program("unshare", "util-linux"))
+        .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+        .arg(this)
+        .args(["--exact", name, "--nocapture"])
+        .env(ISOLATED, "1")
+        .status()
+        .expect("unshare");
+    assert!(status.success(), "{name}, isolated (which needs root): {status}");
+    false
+}
+
 /// Processes started in here see only this loopback, and may write to `/etc` and `/var/lib`
 /// without the machine noticing. Ends when dropped.
 pub struct Namespace {

@@ -61,6 +61,18 @@ impl Process {
         wait_for(&what, within, async || self.child.try_wait().expect("wait")).await
     }
 
+    /// How it has ended, if it has.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal, such as `TERM`; nothing happens to a process that has ended.
+    pub fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let _ =
+            Command::new("kill").args([&format!("-{name}"), &id]).stderr(Stdio::null()).status();
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

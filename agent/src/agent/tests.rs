@@ -321,6 +321,36 @@ fn a_silent_device_is_a_gap_that_lasts_until_it_answers() {
 }
 
 #[test]
+fn turns_that_passed_while_the_agent_stood_still_are_a_gap() {
+    let mut stage = Stage::new();
+    stage.connect();
+    let gaps = |actions: &[Action]| -> Vec<Gap> {
+        let batches = actions.iter().filter_map(|action| match action {
+            Action::Send { message, .. } => Some(decode_batch(&message.payload).unwrap()),
+            _ => None,
+        });
+        batches.flat_map(|batch| batch.readings.gaps).collect()
+    };
+    // In the rhythm of a second nothing is missed.
+    for _ in 0..5 {
+        stage.poll(1);
+        assert_eq!(gaps(&stage.pass(1_000)), []);
+    }
+    stage.poll(1);
+    let before = now(stage.millis).time;
+    // In the first entry that is closed afterwards: the next one may never come.
+    let told = gaps(&stage.pass(7_000));
+    let noticed = now(stage.millis).time;
+    stage.poll(1);
+    assert_eq!(gaps(&stage.pass(300)), []);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let gap = &told[0];
+    assert_eq!((gap.cause.as_str(), gap.device.as_str()), ("missed_turns", "meter-1"));
+    assert_eq!((gap.first, gap.last, gap.open), (before, noticed, false));
+    assert!(gap.readings >= 6 * 20, "{gap:?}");
+}
+
+#[test]
 fn what_is_read_before_the_time_is_known_waits_for_it() {
     let wall = |millis: u64| Now {
         wall: Timestamp::from_millis(5_000 + millis.cast_signed()),

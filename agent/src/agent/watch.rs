@@ -11,7 +11,7 @@ use super::pending::Pending;
 use super::refused::Refusals;
 use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
-use crate::poll::{Health, PollState, Polled, REASONS, Tell};
+use crate::poll::{Health, Lag, Missed, PollState, Polled, REASONS, Tell};
 use crate::sensor::badge::RESULTS;
 use crate::sensor::{Heard, SensorState};
 use crate::uplink::Measured;
@@ -46,6 +46,8 @@ struct Watched {
     answered: Option<Timestamp>,
     /// It is silent since then, and that was told.
     silent: Option<Timestamp>,
+    /// Turns that were missed.
+    lag: Lag,
 }
 
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl Watch {
                 refusals: Refusals::default(),
                 answered: None,
                 silent: None,
+                lag: Lag::default(),
             }
         });
         let devices = watched.collect();
@@ -138,10 +141,14 @@ impl Watch {
         for (index, watched) in self.devices.iter_mut().enumerate() {
             match &mut watched.state {
                 State::Polled(state) => {
+                    let turn = now.time - now.uptime.since(state.turn());
                     if state.due(now.uptime) {
                         due.push(index);
                     }
-                    if state.repeat(now.uptime) {
+                    let (count, offline) = (state.missed, state.health().is_offline());
+                    let repeat = state.repeat(now.uptime);
+                    watched.tick_lag(count, offline, (turn, now.time), &mut out);
+                    if repeat {
                         watched.repeat_polled(now.time, &mut out);
                     }
                 }
@@ -259,6 +266,39 @@ impl Watched {
         out.pending.gap(gap, out.uptime);
     }
 
+    /// Before an entry is closed that says that everything up to now has been read.
+    fn tick_lag(
+        &mut self,
+        count: u64,
+        offline: bool,
+        (turn, now): (Timestamp, Timestamp),
+        out: &mut Out<'_>,
+    ) {
+        if offline {
+            self.lag.leave(count);
+            return;
+        }
+        let missed = self.lag.look(count, turn, now);
+        self.tell_lag(missed, out);
+    }
+
+    /// Turns that were missed are a gap.
+    fn tell_lag(&mut self, missed: Option<Missed>, out: &mut Out<'_>) {
+        let Some(Missed { first, last, turns, open }) = missed else { return };
+        let DeviceSource::Modbus(modbus) = &self.device.source else { return };
+        let points = u64::try_from(modbus.profile.series().len()).unwrap_or(u64::MAX);
+        let gap = Gap {
+            first,
+            last,
+            cause: "missed_turns".to_owned(),
+            device: self.device.name.to_string(),
+            readings: turns.saturating_mul(points),
+            open,
+            ..Gap::default()
+        };
+        out.pending.gap(gap, out.uptime);
+    }
+
     fn tell_own(
         &mut self,
         name: &str,
@@ -288,6 +328,11 @@ impl Watched {
         } else {
             self.tell_silence(!up, polled.time, out);
         }
+        let missed = match tell {
+            Tell::Answers => self.lag.polled(polled.time),
+            Tell::Offline | Tell::Nothing => self.lag.in_time(),
+        };
+        self.tell_lag(missed, out);
         match tell {
             Tell::Answers => {
                 let mut any = false;

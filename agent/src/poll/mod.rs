@@ -1,6 +1,7 @@
 //! Polled devices: when to ask, and what an answer or its absence says. Pure.
 
 mod health;
+mod lag;
 mod queue;
 mod slot;
 
@@ -10,6 +11,7 @@ use hallwatch_modbus::Data;
 use hallwatch_model::{Missing, Timestamp, Uptime};
 
 pub use health::Health;
+pub use lag::{Lag, Missed};
 pub use queue::Queue;
 pub use slot::Slots;
 
@@ -87,6 +89,12 @@ impl PollState {
     #[must_use]
     pub fn deadline(&self) -> Uptime {
         self.next
+    }
+
+    /// The last turn that was taken or skipped.
+    #[must_use]
+    pub fn turn(&self) -> Uptime {
+        self.turn
     }
 
     /// How the device is.

@@ -10,7 +10,7 @@ use super::runs::Known;
 use super::{Arrived, Ledger};
 
 /// A hole is a gap when it is not filled after this: entries overtake each other on the way.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 impl Ledger {
     /// An entry is on disk, for the first time or again.
@@ -20,6 +20,9 @@ impl Ledger {
         known.arrived(entry);
         if before != entry.sender {
             self.new_sender(agent, entry.sender);
+        }
+        if entry.boot != entry.sender {
+            self.run_went_on(agent, entry.boot);
         }
         if known_missing(self.agents.get(agent)) {
             let one = Ranges::of([(entry.seq, entry.seq)]);
@@ -41,13 +44,31 @@ impl Ledger {
 
     /// Another run speaks: what an earlier one said of devices that are silent has ended with it.
     fn new_sender(&mut self, agent: &AgentPath, sender: u64) {
-        for mut row in self.kind(agent, "told:") {
+        for row in self.kind(agent, "told:") {
             if row.state == State::Open && row.boot != sender {
-                let ended = self.agents.get(agent).and_then(|known| known.runs.get(&row.boot));
-                row.end = Some(ended.map_or(row.start, |run| run.end).max(row.start));
-                row.state = State::Lost;
+                let row = self.to_run_end(row);
                 self.put(row);
             }
+        }
+    }
+
+    /// The row of a gap that lasted when its run ended.
+    pub(super) fn to_run_end(&self, row: Row) -> Row {
+        let run = self.agents.get(&row.agent).and_then(|known| known.runs.get(&row.boot));
+        let end = Some(run.map_or(row.start, |run| run.end).max(row.start));
+        Row { end, state: State::Lost, to_run_end: true, ..row }
+    }
+
+    /// An entry of a run that is over came: it ended later than was known.
+    fn run_went_on(&mut self, agent: &AgentPath, boot: u64) {
+        let from = (agent.clone(), "told:".to_owned());
+        let told = self.rows.range(from..).map(|(_, row)| row);
+        let told = told.take_while(|row| row.agent == *agent && row.key.starts_with("told:"));
+        let rows: Vec<Row> =
+            told.filter(|row| row.to_run_end && row.boot == boot).cloned().collect();
+        for row in rows {
+            let row = self.to_run_end(row);
+            self.put(row);
         }
     }
 
@@ -119,20 +140,52 @@ impl Ledger {
                 state: State::Lost,
                 boot,
                 missing: range,
+                to_run_end: false,
             });
         }
         self.count_missing(agent);
     }
 
-    /// Holes that lasted become rows.
-    pub(super) fn holes(&mut self, agent: &AgentPath, now: Timestamp) {
+    /// The run `sender` of an agent has nothing in its journal that is not acknowledged: what is
+    /// missing of others went with a journal that was in memory, set aside or on another disk.
+    pub fn settled(&mut self, agent: &AgentPath, sender: u64) {
+        self.holes(agent, |boot, _| boot != sender);
+        for mut row in self.kind(agent, "hole:") {
+            let Some((first, last)) = row.missing.iter().next().filter(|_| row.boot != sender)
+            else {
+                continue;
+            };
+            if row.state != State::Open {
+                continue;
+            }
+            if first == 1 {
+                // It began at an unknown time after the run before.
+                let end = row.end.unwrap_or(row.start);
+                let (boot, seq) = (row.boot, last.saturating_add(1));
+                let next = Arrived { boot, seq, start: end, watermark: end, sender };
+                let known = self.agents.entry(agent.clone()).or_default();
+                row.start = row.start.min(known.around(boot, first, last, next).0);
+            }
+            cause::GIVEN_UP.clone_into(&mut row.cause);
+            row.state = State::Lost;
+            self.put(row);
+        }
+        if let Some(known) = self.agents.get_mut(agent) {
+            let others = known.runs.iter_mut().filter(|(boot, _)| **boot != sender);
+            others.for_each(|(_, run)| run.holes.clear());
+        }
+        self.count_missing(agent);
+    }
+
+    /// Holes that are `old` enough, by their run and since when they are known, become rows.
+    pub(super) fn holes(&mut self, agent: &AgentPath, old: impl Fn(u64, Timestamp) -> bool) {
         let Some(known) = self.agents.get(agent) else { return };
         let mut found = Vec::new();
         for (boot, run) in &known.runs {
             for ((first, last), since) in &run.holes {
                 let key = hole_key(*boot, *last);
                 let noticed = self.rows.contains_key(&(agent.clone(), key.clone()));
-                if noticed || (*since <= now && now.since(*since) < GRACE) {
+                if noticed || !old(*boot, *since) {
                     continue;
                 }
                 let (start, end) = run.around(*first, *last);
@@ -148,6 +201,7 @@ impl Ledger {
                     state: State::Open,
                     boot: *boot,
                     missing: Ranges::of([(*first, *last)]),
+                    to_run_end: false,
                 });
             }
         }

@@ -15,6 +15,8 @@ use super::{Key, Ledger};
 
 const FILE: &str = "gaps.sqlite";
 const VERSION: i64 = 1;
+/// The state of a row that ends with its run: every program takes an unknown one for lost.
+const TO_RUN_END: &str = "lost_to_run_end";
 const BUSY: Duration = Duration::from_secs(5);
 const TABLES: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
@@ -167,7 +169,7 @@ impl File {
                         row.end.map(Timestamp::as_millis),
                         row.entries.cast_signed(),
                         row.readings.cast_signed(),
-                        row.state.word(),
+                        if row.to_run_end { TO_RUN_END } else { row.state.word() },
                         row.boot.cast_signed(),
                         row.missing.text(),
                     ])?;
@@ -343,6 +345,7 @@ fn read(connection: &Connection) -> rusqlite::Result<Content> {
             state: State::from_word(&state).unwrap_or(State::Lost),
             boot: row.get::<_, i64>(9)?.cast_unsigned(),
             missing: Ranges::parse(&row.get::<_, String>(10)?),
+            to_run_end: state == TO_RUN_END,
         };
         Ok(Some(found))
     })?;

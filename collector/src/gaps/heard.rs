@@ -3,13 +3,14 @@
 use hallwatch_model::{AgentPath, Timestamp};
 
 use super::Ledger;
+use super::entries::GRACE;
 use super::ranges::Ranges;
 use super::row::{Row, State, cause};
 
 impl Ledger {
     /// A second has passed: whether the agent is heard (`None`: nobody can know yet).
     pub fn heard(&mut self, agent: &AgentPath, up: Option<bool>, now: Timestamp) {
-        self.holes(agent, now);
+        self.holes(agent, |_, since| since > now || now.since(since) >= GRACE);
         self.restarts(agent);
         let known = self.agents.entry(agent.clone()).or_default();
         let (latest, sender) = (known.latest(), known.sender);
@@ -30,6 +31,7 @@ impl Ledger {
                     state: State::Open,
                     boot: sender,
                     missing: Ranges::default(),
+                    to_run_end: false,
                 });
             }
             // Silent again before the backlog was here.
@@ -77,6 +79,7 @@ impl Ledger {
                 state: if start < end { State::Lost } else { State::Filled },
                 boot,
                 missing: Ranges::default(),
+                to_run_end: false,
             };
             self.put(row);
         }

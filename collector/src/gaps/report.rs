@@ -104,6 +104,7 @@ impl Report {
                 state: State::from_word(&row.state).filter(|state| *state != State::Open)?,
                 boot: row.boot,
                 missing: Ranges::parse(&row.missing),
+                to_run_end: false,
             })
         });
         let rows: Vec<Row> = rows.collect();

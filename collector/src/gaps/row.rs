@@ -29,6 +29,8 @@ pub struct Row {
     pub(super) boot: u64,
     /// Entries that are still missing, by number, when they have any.
     pub(super) missing: Ranges,
+    /// It lasted when its run ended: its end is that of the run, as far as its entries have come.
+    pub(super) to_run_end: bool,
 }
 
 /// What became of a gap.
@@ -67,7 +69,7 @@ impl Row {
 }
 
 /// The causes that the collector finds by itself. Agents tell further ones: `device_silent`,
-/// `max_bytes`, `max_age`, `disk_full`, `overload`, `damaged`, `clock`.
+/// `missed_turns`, `max_bytes`, `max_age`, `disk_full`, `overload`, `damaged`, `clock`.
 pub mod cause {
     /// The agent is not heard; why is not known yet.
     pub const OFFLINE: &str = "agent_offline";

@@ -137,6 +137,32 @@ fn what_an_agent_gave_up_is_lost_gets_its_cause_and_may_come_after_all() {
 }
 
 #[test]
+fn holes_of_a_run_that_no_journal_has_any_more_are_lost() {
+    let mut world = World::default();
+    for seq in 1..=10 {
+        world.take(entry(1, seq, 1), 1, at(1_000 + seq));
+    }
+    // Of the second run, whose journal was in memory, two entries came, and of the third all.
+    world.take(entry(2, 5, 2), 1, at(2_005));
+    world.take(entry(2, 20, 2), 1, at(2_020));
+    world.take(entry(3, 2, 3), 1, at(3_002));
+    world.ledger.settled(&agent(), 3);
+    let lost = |start, end, missing| {
+        (cause::GIVEN_UP.to_owned(), State::Lost, at(start), Some(at(end)), missing)
+    };
+    assert_eq!(world.shown(), [lost(1_010, 2_004, 4), lost(2_005, 2_019, 14)]);
+    // What the present run owes is still to come, and does.
+    world.ledger.heard(&agent(), Some(true), at(3_010));
+    let open =
+        |state, missing| (cause::LINK.to_owned(), state, at(3_001), Some(at(3_001)), missing);
+    let shown = world.shown();
+    assert!(shown.contains(&open(State::Open, 1)), "{shown:?}");
+    world.take(entry(3, 1, 3), 1, at(3_011));
+    assert!(world.ledger.rows().all(|row| row.state != State::Open), "{:?}", world.shown());
+    assert!(world.shown().contains(&lost(2_005, 2_019, 14)));
+}
+
+#[test]
 fn a_collector_that_has_everything_has_no_gap() {
     let mut world = World::default();
     for seq in 1..=20 {
@@ -174,6 +200,42 @@ fn a_silent_device_is_open_until_it_answers_or_its_agent_is_another_run() {
     world.take(entry(2, 1, 2), 1, at(2_001));
     let row = world.ledger.rows().find(|row| row.device == "ups-b").unwrap();
     assert_eq!((row.state, row.end), (State::Lost, Some(at(1_030))));
+}
+
+#[test]
+fn a_silent_device_of_a_run_that_is_over_is_silent_to_its_end_however_late_its_words_come() {
+    let silent = |device: &str, open, last| Gap {
+        first: at(1_010),
+        last: at(last),
+        cause: "device_silent".into(),
+        device: device.into(),
+        open,
+        ..Gap::default()
+    };
+    let mut world = World::default();
+    let tell = |world: &mut World, gap: &Gap| {
+        world.ledger.told(&agent(), 1, gap, |boot| Ack { boot, ..Ack::default() });
+    };
+    let row = |world: &World, device: &str| {
+        let row = world.ledger.rows().find(|row| row.device == device).cloned().unwrap();
+        (row.state, row.end)
+    };
+    world.take(entry(1, 20, 1), 20, at(1_020));
+    tell(&mut world, &silent("ups-a", true, 1_020));
+    assert_eq!(row(&world, "ups-a"), (State::Open, None));
+    // The next run speaks first, and delivers afterwards what the one before had journalled.
+    world.take(entry(2, 1, 2), 1, at(2_001));
+    assert_eq!(row(&world, "ups-a"), (State::Lost, Some(at(1_020))));
+    tell(&mut world, &silent("ups-b", true, 1_025));
+    assert_eq!(row(&world, "ups-b"), (State::Lost, Some(at(1_020))));
+    world.take(entry(1, 30, 2), 20, at(2_002));
+    assert_eq!(row(&world, "ups-a"), (State::Lost, Some(at(1_030))));
+    assert_eq!(row(&world, "ups-b"), (State::Lost, Some(at(1_030))));
+    // It had answered in time.
+    tell(&mut world, &silent("ups-b", false, 1_027));
+    world.take(entry(1, 40, 2), 20, at(2_003));
+    assert_eq!(row(&world, "ups-a"), (State::Lost, Some(at(1_040))));
+    assert_eq!(row(&world, "ups-b"), (State::Lost, Some(at(1_027))));
 }
 
 proptest! {

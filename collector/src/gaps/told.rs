@@ -39,6 +39,7 @@ impl Ledger {
             state: if gap.open { State::Open } else { State::Lost },
             boot,
             missing: Ranges::default(),
+            to_run_end: false,
         };
         if gap.ranges.is_empty() {
             let before = self.rows.get(&(agent.clone(), key));
@@ -46,11 +47,18 @@ impl Ledger {
             let newer = before.is_none_or(|before| match (before.end, row.end) {
                 (None, _) => true,
                 (Some(_), None) => false,
+                // When it was over is better known to its run than by the end of it.
+                (Some(_), Some(_)) if before.to_run_end => true,
                 (Some(before), Some(end)) => end >= before,
             });
             if newer {
                 let start = before.map_or(row.start, |before| before.start);
-                self.put(Row { start, ..row });
+                let row = Row { start, ..row };
+                // The run may be over by the time its words come.
+                let sender = self.agents.get(agent).map_or(0, |known| known.sender);
+                let over = gap.open && sender != 0 && sender != boot;
+                let row = if over { self.to_run_end(row) } else { row };
+                self.put(row);
             }
             return;
         }
@@ -127,6 +135,7 @@ impl Ledger {
             state: State::Lost,
             boot,
             missing: Ranges::default(),
+            to_run_end: false,
         };
         self.put(row);
     }

@@ -181,8 +181,11 @@ impl Core {
             Decision::Status(agent, status) => {
                 // By the answer a new run learns the time, and which store it speaks to.
                 let answer = (status.online && !message.retain).then_some(status.boot);
+                // A journal in memory does not know what is on the disk.
+                let owes = status.backlog > 0 || !status.durable;
                 self.agents.status(&agent, status, message.retain, now);
-                answer.map(|boot| Action::Store(Job::Greet(agent, boot))).into_iter().collect()
+                let greet = |boot| Action::Store(Job::Greet { agent, boot, owes });
+                answer.map(greet).into_iter().collect()
             }
             Decision::Refused { reason, agent, error, log } => {
                 self.telemetry.messages_refused.with_label_values(&[reason.word()]).inc();

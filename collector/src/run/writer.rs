@@ -31,8 +31,15 @@ pub(super) enum Job {
     Batch(Incoming),
     /// Keep samples of the collector's own.
     Record(Vec<(Labels, Sample)>, Timestamp),
-    /// An agent has said how it is: tell it what is here of this run.
-    Greet(AgentPath, u64),
+    /// An agent has said how it is: tell it what is here of its run.
+    Greet {
+        /// Which.
+        agent: AgentPath,
+        /// Its run.
+        boot: u64,
+        /// Its journal may have something that was not acknowledged.
+        owes: bool,
+    },
     /// Which agents are heard, for the gap ledger.
     Heard(Vec<(AgentPath, Option<bool>)>, Timestamp),
     /// Fill in samples of another collector.
@@ -118,7 +125,10 @@ pub(super) fn work(
                 let ack = store.ack(&agent, *boot);
                 Some(Kept { acks: vec![(agent, ack)], ..Kept::default() })
             }),
-            Job::Greet(agent, boot) => {
+            Job::Greet { agent, boot, owes } => {
+                if !owes && let Err(error) = gaps.change(|ledger| ledger.settled(&agent, boot)) {
+                    unwritten(&error);
+                }
                 let ack = store.ack(&agent, boot);
                 Ok(Some(Kept { acks: vec![(agent, ack)], ..Kept::default() }))
             }

@@ -50,8 +50,8 @@ pub struct Gap {
     pub first: Timestamp,
     /// When it ended, or up to when it is known to last.
     pub last: Timestamp,
-    /// Why, in a word of `a-z` and `_`: `device_silent`, `max_bytes`, `max_age`, `disk_full`,
-    /// `overload`, `damaged`, `clock`.
+    /// Why, in a word of `a-z` and `_`: `device_silent`, `missed_turns`, `max_bytes`, `max_age`,
+    /// `disk_full`, `overload`, `damaged`, `clock`.
     pub cause: String,
     /// The device concerned; empty for all devices of the agent.
     pub device: String,

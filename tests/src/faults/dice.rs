@@ -1,0 +1,75 @@
+//! The only source of chance of a run.
+
+use std::time::Duration;
+
+/// A small seeded generator (SplitMix64): the same numbers for the same seed.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// A generator for this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`; 0 when there is none.
+    pub fn below(&mut self, end: u64) -> u64 {
+        if end == 0 { 0 } else { self.bits() % end }
+    }
+
+    /// An index below `end`; 0 when there is none.
+    pub fn index(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end).unwrap_or(u64::MAX);
+        usize::try_from(self.below(end)).unwrap_or(0)
+    }
+
+    /// A time from `least` to `most`, in milliseconds.
+    pub fn time(&mut self, least: Duration, most: Duration) -> Duration {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let span = millis(most.saturating_sub(least));
+        least + Duration::from_millis(self.below(span.saturating_add(1)))
+    }
+
+    /// True in `percent` of all cases.
+    pub fn hits(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// Puts `things` into a random order.
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
+        for at in (1..things.len()).rev() {
+            things.swap(at, self.index(at + 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_numbers_and_all_of_a_range() {
+        let draw = |seed| -> Vec<u64> {
+            let mut dice = Dice::new(seed);
+            (0..1_000).map(|_| dice.below(7)).collect()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        assert!((0..7).all(|number| draw(1).contains(&number)));
+        let mut things: Vec<u32> = (0..50).collect();
+        Dice::new(3).shuffle(&mut things);
+        assert_ne!(things, (0..50).collect::<Vec<_>>());
+        things.sort_unstable();
+        assert_eq!(things, (0..50).collect::<Vec<_>>());
+    }
+}
