@@ -2,6 +2,7 @@
 
 mod check;
 mod locate;
+pub(super) mod semantics;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -138,7 +139,8 @@ impl Desk<'_> {
                 }
                 Some(name) => fields.known.push((name, key, value)),
                 None => {
-                    let help = suggest::help(&name.text, "keys", known);
+                    let help = semantics::called_here(&name.text)
+                        .map_or_else(|| suggest::help(&name.text, "keys", known), str::to_owned);
                     let message = format!("unknown key `{}` in {what}", shown(&name.text));
                     self.wrong_with(&key.span, message, "not known here", help);
                 }

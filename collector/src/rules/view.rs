@@ -6,6 +6,7 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 
 use super::alert::Alert;
+use super::rule::{Chatter, NoData};
 
 /// All groups, and what was resolved of late.
 #[derive(Clone, Debug, Default)]
@@ -59,8 +60,27 @@ pub struct AlertingView {
     pub keep_firing: Duration,
     /// Annotations as written, templates not filled in.
     pub annotations: Vec<(Arc<str>, String)>,
+    /// What must hold before an alert is resolved.
+    pub clear: Option<String>,
+    /// What must follow the expression.
+    pub expect: Option<ExpectView>,
+    /// When an alert is called flapping; `None`: never.
+    pub flapping: Option<Chatter>,
+    /// What becomes of an alert whose inputs go away.
+    pub no_data: NoData,
     /// The active alerts, by labels.
     pub alerts: Vec<Alert>,
+}
+
+/// What must follow when an expression begins to hold.
+#[derive(Clone, Debug)]
+pub struct ExpectView {
+    /// The expression.
+    pub query: String,
+    /// How soon it must hold.
+    pub within: Duration,
+    /// The labels in which both must agree; absent: all that both have.
+    pub on: Option<Vec<Arc<str>>>,
 }
 
 /// How an evaluation went.

@@ -104,18 +104,18 @@ impl PushEngine {
         let last = self.groups[info.group].last;
         let mut runs = self.shards.iter().filter_map(|shard| shard.runs.get(&rule));
         let mut view = match runs.next() {
-            Some(run) => run.rule.view(last),
+            Some(run) => run.rule.view(last, &self.options),
             // No site has anything for it to read.
             None => {
                 let mut run = super::Run::new(info.rule.clone(), info.key.clone()).rule;
                 if last.is_some() {
                     run.health = Health::Ok;
                 }
-                run.view(last)
+                run.view(last, &self.options)
             }
         };
         for run in runs {
-            let other = run.rule.view(last);
+            let other = run.rule.view(last, &self.options);
             if matches!(other.health, Health::Err(_)) {
                 view.health = other.health;
             }

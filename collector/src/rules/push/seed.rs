@@ -19,10 +19,8 @@ impl PushEngine {
         let mut wanted: HashMap<String, (Matchers, Timestamp)> = HashMap::new();
         for info in &self.rules {
             let mut graph = Graph::new(self.options.lookback);
-            let start = match graph.add(&info.rule.query) {
-                Ok(_) => now - graph.reach(),
-                Err(_) => now - self.options.lookback,
-            };
+            let pushed = info.rule.queries().all(|query| graph.add(query).is_ok());
+            let start = if pushed { now - graph.reach() } else { now - self.options.lookback };
             for matchers in info.reads.iter() {
                 let entry = wanted.entry(matchers.to_string());
                 let (_, from) = entry.or_insert_with(|| (matchers.clone(), start));
