@@ -85,6 +85,36 @@ fn shipped_rules_load_without_a_warning_and_say_what_to_do() {
     assert!(names.len() >= 50, "{}", names.len());
 }
 
+#[test]
+fn units_and_labels_that_cannot_be_meant_are_warned_of() {
+    let text = "groups:
+- name: g
+  rules:
+  - alert: A
+    expr: meter_active_power_watts + meter_voltage_volts > 1
+    clear: environment_temperature_celsius < temperature_fahrenheit
+  - alert: B
+    expr: generator_fuel_level_ratio{tank=\"1\", devise=\"g\"} < 20
+";
+    insta::assert_snapshot!(check(text));
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_rules() {
+    let text = include_str!("../../docs/rules.md");
+    let blocks: Vec<&str> = text.split("```").skip(1).step_by(2).collect();
+    let yaml: Vec<&str> = blocks.iter().filter_map(|block| block.strip_prefix("yaml\n")).collect();
+    assert!(yaml.len() >= 2);
+    for block in yaml {
+        let rules: String = block.lines().map(|line| format!("  {line}\n")).collect();
+        assert_eq!(
+            check(&format!("groups:\n- name: g\n  rules:\n{rules}")),
+            "1 groups\n",
+            "{block}"
+        );
+    }
+}
+
 /// Every YAML file in `dir`.
 fn files(dir: &Path) -> Vec<String> {
     let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());

@@ -13,6 +13,7 @@ pub mod alert;
 mod duration;
 pub mod engine;
 mod evidence;
+pub mod export;
 mod flapping;
 mod humanize;
 mod inputs;
@@ -23,6 +24,7 @@ pub mod push;
 pub mod rule;
 mod template;
 mod tree;
+pub mod unittest;
 pub mod view;
 
 pub use alert::{Alert, AlertState, Cause, Held, Memory, Reason};

@@ -206,6 +206,7 @@ impl Desk<'_> {
             return None;
         }
         self.vocabulary(node, text, &inputs);
+        self.doubts(node, text, &query);
         Some((query, inputs))
     }
 
@@ -232,7 +233,12 @@ impl Desk<'_> {
     }
 
     /// Labels or annotations.
-    fn texts(&mut self, node: &Node, what: &str, templates: bool) -> Vec<(Arc<str>, Template)> {
+    pub(in crate::rules) fn texts(
+        &mut self,
+        node: &Node,
+        what: &str,
+        templates: bool,
+    ) -> Vec<(Arc<str>, Template)> {
         let pairs = match &node.kind {
             Kind::Map(pairs) => pairs,
             Kind::Scalar(scalar) if scalar.is_null() => return Vec::new(),
@@ -278,7 +284,7 @@ impl Desk<'_> {
         kept
     }
 
-    pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
+    pub(in crate::rules) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
         let text = self.scalar(node, what)?;
         let found = duration::parse(text);
         if found.is_none() {
