@@ -1,7 +1,7 @@
 //! One HTTP port: the Prometheus API, `/metrics`, `/healthz`, `/readyz`, and the page.
 //!
 //! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
-//! (the envelope), `query`, `series`, `rules`, `status`, `admin` (the Prometheus API), `gaps`,
+//! (the envelope), `query`, `series`, `rules`, `inside`, `status`, `admin` (the Prometheus API), `gaps`,
 //! `health`, `events`, `listen`.
 
 mod admin;
@@ -9,6 +9,7 @@ mod answer;
 mod events;
 mod gaps;
 mod health;
+mod inside;
 mod listen;
 mod number;
 mod params;
@@ -31,13 +32,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use hallwatch_model::{Labels, Timestamp};
 use hallwatch_promql::{Matchers, Source, SourceError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tower_http::compression::CompressionLayer;
 
 pub use gaps::GapForm;
+pub use inside::ReloadRequest;
 pub use listen::{Guarded, MAX_CONNECTIONS, Peer};
 pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
-pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
+pub use rules::{AdditionalForm, AlertForm, GroupForm, KnownForm, RuleForm, RulesForm};
 
 use crate::gaps::Gaps;
 use crate::page::{self, Health};
@@ -110,6 +112,8 @@ pub struct Api {
     pub clock: fn() -> Timestamp,
     /// The gap ledger.
     pub gaps: Option<Gaps>,
+    /// Whom to ask to load the rules again.
+    pub reload: Option<mpsc::Sender<ReloadRequest>>,
     queries: Arc<Semaphore>,
 }
 
@@ -124,13 +128,29 @@ impl Api {
         clock: fn() -> Timestamp,
     ) -> Self {
         let queries = Arc::new(Semaphore::new(MAX_QUERIES));
-        Self { archive, rules, health, picture, telemetry, clock, gaps: None, queries }
+        Self {
+            archive,
+            rules,
+            health,
+            picture,
+            telemetry,
+            clock,
+            gaps: None,
+            reload: None,
+            queries,
+        }
     }
 
     /// With a gap ledger to show.
     #[must_use]
     pub fn with_gaps(self, gaps: Gaps) -> Self {
         Self { gaps: Some(gaps), ..self }
+    }
+
+    /// With rules that can be loaded again.
+    #[must_use]
+    pub fn with_reload(self, reload: mpsc::Sender<ReloadRequest>) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// All routes, for `axum::serve` over [`Guarded`].
@@ -157,6 +177,9 @@ impl Api {
             .route("/admin/tsdb/clean_tombstones", post(admin::clean).put(admin::clean))
             .route("/admin/tsdb/deletions", get(admin::deletions))
             .route("/rules", get(rules::rules))
+            .route("/rules/explain", get(inside::why))
+            .route("/rules/engine", get(inside::engine))
+            .route("/rules/digest", get(inside::digest))
             .route("/alerts", get(rules::alerts))
             .route("/gaps", get(gaps::gaps))
             .route("/completeness", get(gaps::completeness))
@@ -166,6 +189,7 @@ impl Api {
         Router::new()
             .nest("/api/v1", prometheus)
             .route("/metrics", get(health::metrics))
+            .route("/-/reload", post(inside::reload).put(inside::reload))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/events", get(events::events))

@@ -4,18 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use hallwatch_collector::config::{self, LoadError};
 use hallwatch_collector::rules::export::prometheus;
 use hallwatch_collector::rules::push::Timing;
 use hallwatch_collector::rules::unittest;
 use hallwatch_collector::rules::{Options, PushEngine, RuleSet, load};
 use hallwatch_config::{Finding, Invalid};
+use serde_json::Value;
 
-use super::{print, print_error};
+use super::client::{Client, escaped};
+use super::{chain, print, print_error};
 
 /// A rule file is wrong (`EX_CONFIG`).
 const CONFIG: u8 = 78;
 /// A file cannot be read (`EX_NOINPUT`).
 const NO_INPUT: u8 = 66;
+/// The collector does not answer, or says no (`EX_SOFTWARE`).
+const SOFTWARE: u8 = 70;
 /// The largest file that is read.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -41,6 +46,17 @@ pub(crate) enum Rules {
         #[arg(long)]
         prometheus: bool,
     },
+    /// Tell why an alert is in its state: values, operators, timers. Asks the collector, which must run.
+    Explain {
+        /// The alert's name.
+        alert: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// The collector's configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Write rules for other systems, and tell what was lost.
     Export {
         /// Rule files for Prometheus; to the standard output.
@@ -53,7 +69,9 @@ pub(crate) enum Rules {
 }
 
 /// Why it came to nothing.
-enum Failed {
+pub(super) enum Failed {
+    Configuration(LoadError),
+    Refused(String),
     Invalid(Invalid),
     Unread(String),
 }
@@ -62,6 +80,7 @@ pub(crate) fn rules(command: &Rules) -> ExitCode {
     let done = match command {
         Rules::Check { files, strict } => check(files).map(|sound| sound || !strict),
         Rules::Test { files, prometheus } => test(files, *prometheus),
+        Rules::Explain { alert, json, config } => explain(alert, *json, config).map(|()| true),
         Rules::Export { files, .. } => export(files).map(|()| true),
     };
     match done {
@@ -71,6 +90,19 @@ pub(crate) fn rules(command: &Rules) -> ExitCode {
             let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
             print_error(&invalid.render(color));
             ExitCode::from(CONFIG)
+        }
+        Err(Failed::Configuration(LoadError::Invalid(invalid))) => {
+            let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            print_error(&invalid.render(color));
+            ExitCode::from(CONFIG)
+        }
+        Err(Failed::Configuration(error)) => {
+            print_error(&format!("error: {}", chain(&error)));
+            ExitCode::from(CONFIG)
+        }
+        Err(Failed::Refused(message)) => {
+            print_error(&format!("error: {message}"));
+            ExitCode::from(SOFTWARE)
         }
         Err(Failed::Unread(message)) => {
             print_error(&format!("error: {message}"));
@@ -185,6 +217,81 @@ fn rule_files(of: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Failed> {
         found.extend(names.into_iter().map(|name| parent.join(name)));
     }
     Ok(found)
+}
+
+fn explain(alert: &str, as_json: bool, path: &Path) -> Result<(), Failed> {
+    let config = config::load(path).map_err(Failed::Configuration)?;
+    let client = Client::running(&config)
+        .ok_or_else(|| Failed::Refused(format!("no collector answers on {}", config.listen)))?;
+    let path = format!("/api/v1/rules/explain?alert={}", escaped(alert));
+    let answer = client.get(&path).map_err(Failed::Refused)?;
+    if as_json {
+        print(&answer["data"].to_string());
+        return Ok(());
+    }
+    for alert in answer["data"].as_array().into_iter().flatten() {
+        told(alert);
+    }
+    Ok(())
+}
+
+/// An explanation for a terminal.
+fn told(alert: &Value) {
+    let text = |name: &str| alert[name].as_str().unwrap_or_default();
+    let labels = alert["labels"].as_str().unwrap_or("no alert");
+    print(&format!("{}  {labels}\n  {}: {}", text("rule"), text("state"), text("reason")));
+    for (key, title) in [("activeAt", "holds since"), ("firedAt", "fires since"), ("held", "held")]
+    {
+        if let Some(value) = alert[key].as_str() {
+            print(&format!("  {title}: {value}"));
+        }
+    }
+    for timer in alert["timers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        print(&format!("  timer: {timer}"));
+    }
+    for (key, title) in [("expression", "expr"), ("clear", "clear"), ("expect", "expect")] {
+        if alert[key].is_object() {
+            print(&format!("  {title}"));
+            part(&alert[key], 4);
+        }
+    }
+    for input in alert["inputs"].as_array().into_iter().flatten() {
+        let text = |name: &str| input[name].as_str();
+        let reading = match (text("value"), text("at")) {
+            (Some(value), Some(at)) => format!("{value} at {at}"),
+            _ => "nothing of late".to_owned(),
+        };
+        print(&format!("  input {}: {reading}", text("series").unwrap_or_default()));
+    }
+}
+
+fn part(of: &Value, indent: usize) {
+    let text = of["text"].as_str().unwrap_or_default();
+    let values: Vec<&Value> = of["values"].as_array().into_iter().flatten().collect();
+    let shown = |value: &Value| {
+        let (labels, number) = (value[0].as_str(), value[1].as_str());
+        (labels.unwrap_or_default().to_owned(), number.unwrap_or_default().to_owned())
+    };
+    let is_range = text.ends_with(']');
+    let summary = match (&values[..], of["error"].as_str()) {
+        (_, Some(error)) => format!("fails: {error}"),
+        ([], None) if is_range => String::new(),
+        ([], None) => "nothing".to_owned(),
+        ([one], None) => shown(one).1,
+        (many, None) => format!("{} values", many.len()),
+    };
+    let operator = of["operator"].as_str().map(|operator| format!("[{operator}] "));
+    print(&format!("{:indent$}{}{text} = {summary}", "", operator.unwrap_or_default()));
+    if values.len() > 1 {
+        for value in &values {
+            let (labels, number) = shown(value);
+            print(&format!("{:indent$}  {number}  {labels}", ""));
+        }
+    }
+    if let Some(more @ 1..) = of["more"].as_u64() {
+        print(&format!("{:indent$}  and {more} more", ""));
+    }
+    of["parts"].as_array().into_iter().flatten().for_each(|inner| part(inner, indent + 2));
 }
 
 fn export(files: &[PathBuf]) -> Result<(), Failed> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 
 use super::alert::Alert;
+use super::push::{Fallback, HistoricalAlert, Usage};
 use super::rule::{Chatter, NoData};
 
 /// All groups, and what was resolved of late.
@@ -15,6 +16,39 @@ pub struct View {
     pub groups: Vec<GroupView>,
     /// Alerts that were resolved in the last 15 minutes, the newest last; at most 1,000.
     pub resolved: Vec<Alert>,
+}
+
+/// What is known of the rules beside what Prometheus tells.
+#[derive(Clone, Debug, Default)]
+pub struct Inside {
+    /// All rules and alerts.
+    pub view: View,
+    /// The rules that are evaluated in batch.
+    pub fallbacks: Vec<Fallback>,
+    /// Alerts that were learnt of too late, the newest last.
+    pub digest: Vec<HistoricalAlert>,
+    /// What the engine takes.
+    pub usage: Usage,
+    /// How the last reload went.
+    pub reload: Reload,
+}
+
+impl Inside {
+    /// The alerts that are held.
+    pub fn held(&self) -> impl Iterator<Item = &Alert> {
+        let rules = self.view.groups.iter().flat_map(|group| &group.rules);
+        let alerting = rules.filter_map(|rule| rule.alerting.as_ref());
+        alerting.flat_map(|alerting| &alerting.alerts).filter(|alert| alert.held.is_some())
+    }
+}
+
+/// How the last reload of the rules went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// When the rules that are evaluated were loaded.
+    pub loaded_at: Option<Timestamp>,
+    /// When a reload was refused after that, and why.
+    pub refused: Option<(Timestamp, String)>,
 }
 
 /// A group of rules.

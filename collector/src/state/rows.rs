@@ -8,7 +8,7 @@ use hallwatch_model::{Labels, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::notify::{Ledger, SavedGroup, alert as notified};
-use crate::rules::{Alert, AlertState, Cause, Changes, Flaps, Held, Memory};
+use crate::rules::{Alert, AlertState, Cause, Changes, Flaps, Held, HistoricalAlert, Memory};
 
 type Pairs = Vec<(String, String)>;
 
@@ -149,6 +149,47 @@ impl From<AlertRow> for Alert {
             result: labels(&row.result),
             inputs: row.inputs.iter().map(|input| labels(input)).collect(),
             memory: memory.into_memory(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct HistoricalRow {
+    rule: String,
+    labels: Pairs,
+    annotations: Pairs,
+    /// As bits: JSON has no NaN.
+    value: u64,
+    fired_at: i64,
+    resolved_at: Option<i64>,
+    learnt_at: i64,
+}
+
+impl From<&HistoricalAlert> for HistoricalRow {
+    fn from(alert: &HistoricalAlert) -> Self {
+        let text = |(name, value): &(Arc<str>, String)| (name.to_string(), value.clone());
+        Self {
+            rule: alert.rule.to_string(),
+            labels: pairs(&alert.labels),
+            annotations: alert.annotations.iter().map(text).collect(),
+            value: alert.value.to_bits(),
+            fired_at: alert.fired_at.as_millis(),
+            resolved_at: alert.resolved_at.map(Timestamp::as_millis),
+            learnt_at: alert.learnt_at.as_millis(),
+        }
+    }
+}
+
+impl From<HistoricalRow> for HistoricalAlert {
+    fn from(row: HistoricalRow) -> Self {
+        Self {
+            rule: row.rule.into(),
+            labels: labels(&row.labels),
+            annotations: row.annotations.into_iter().map(|(n, v)| (n.into(), v)).collect(),
+            value: f64::from_bits(row.value),
+            fired_at: Timestamp::from_millis(row.fired_at),
+            resolved_at: row.resolved_at.map(Timestamp::from_millis),
+            learnt_at: Timestamp::from_millis(row.learnt_at),
         }
     }
 }

@@ -25,6 +25,14 @@ impl Site {
         let get = |name| labels.get(name).unwrap_or("").to_owned();
         Self { tenant: get("tenant"), site: get("site") }
     }
+
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    pub(super) fn site(&self) -> &str {
+        &self.site
+    }
 }
 
 #[derive(Debug)]
