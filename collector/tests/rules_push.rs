@@ -281,6 +281,48 @@ fn what_comes_too_late_pages_nobody_and_resolves_nothing() {
 }
 
 #[test]
+fn what_an_agent_calls_old_is_old_even_where_no_watermark_is_known() {
+    let mut engine = engine(LOAD, Vec::new());
+    let source = MemorySource::new();
+    let samples = [load_of("a", 1, 2.0)];
+    let received = Received { samples: &samples, watermark: None, backfill: true };
+    assert!(changes(&engine.receive(received, at(30), &source)).is_empty());
+    assert_eq!(engine.digest().count(), 1);
+    let digest = engine.changed_digest().unwrap();
+    assert!(engine.changed_digest().is_none(), "until it changes again");
+    let mut next = self::engine(LOAD, Vec::new());
+    next.restore_digest(digest.clone());
+    assert!(next.digest().eq(&digest));
+    // Of the same samples, were they news, people are told.
+    let news = Received { samples: &samples, watermark: None, backfill: false };
+    assert_eq!(changes(&next.receive(news, at(30), &source)), ["a inactive -> firing at 30"]);
+}
+
+#[test]
+fn other_rules_go_on_where_these_were() {
+    let held = LOAD.replace("expr: load > 1", "expr: load > 1\n    for: 10s");
+    let mut engine = engine(&held, Vec::new());
+    let mut source = MemorySource::new();
+    for second in 1..=6 {
+        for site in ["a", "b"] {
+            let (labels, sample) = load_of(site, second, 2.0);
+            source.push(&labels, sample.time, 2.0);
+            receive(&mut engine, &[(labels, sample)], second);
+        }
+    }
+    let more = format!("{held}  - alert: B\n    expr: load > 3\n");
+    engine.reload(rules(&more), at(6), &source).unwrap();
+    assert!(tick(&mut engine, 6).is_empty(), "nothing has happened");
+    // Each site has kept its time: b is silent, and not waited for by a.
+    assert_eq!(receive(&mut engine, &[load_of("a", 11, 2.0)], 11), ["a pending -> firing at 11"]);
+    assert_eq!(tick(&mut engine, 21), ["b pending -> firing at 11"]);
+    engine.reload(rules(&more.replace("alert: A", "alert: C")), at(21), &source).unwrap();
+    let said = tick(&mut engine, 22);
+    assert!(said.contains(&"a firing -> resolved at 22".to_owned()), "{said:?}");
+    assert!(said.contains(&"b firing -> resolved at 22".to_owned()), "{said:?}");
+}
+
+#[test]
 fn rules_that_cannot_be_pushed_are_named() {
     let text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: load > 1\n  - alert: B\n    expr: max_over_time(rate(load[1m])[5m:10s]) > 1\n";
     let engine = engine(text, Vec::new());

@@ -237,3 +237,104 @@ fn a_check_says_what_is_wrong_what_is_odd_and_what_is_slow() {
     let fine = tool(&shipped(), &args);
     assert!(fine.status.success(), "{}", said(&fine));
 }
+
+/// A temperature every 10 s: short peaks, a long one, and one that hovers around 27 °C.
+fn past(step: i64) -> f64 {
+    match step {
+        10..=11 | 30..=31 => 29.0,
+        60..=119 => 30.0,
+        200..=239 => 26.9 + 0.2 * f64::from(u8::from(step % 4 < 2)),
+        _ => 22.0,
+    }
+}
+
+const HOT: &str = "groups:
+- name: g
+  rules:
+  - record: site:hot
+    expr: max by (tenant, site) (environment_temperature_celsius)
+  - alert: Hot
+    expr: environment_temperature_celsius > 27
+    flapping: off
+  - alert: SiteHot
+    expr: site:hot > 40
+  - alert: Slow
+    expr: max_over_time((environment_temperature_celsius > bool 27)[5m:10s]) == 1
+";
+
+#[test]
+fn a_backtest_tells_what_a_longer_delay_or_a_wider_deadband_would_change() {
+    use hallwatch_collector::rules::backtest::{Backtest, COLUMNS};
+    use hallwatch_model::{Labels, Sample, Timestamp};
+
+    let files = [("hot.yaml", HOT)];
+    let read = Backtest::selectors(&files).unwrap();
+    assert_eq!(read, ["{__name__=\"environment_temperature_celsius\"}"]);
+    let at = |step: i64| Timestamp::from_millis(1_700_000_000_000 + step * 10_000);
+    let mut run = Backtest::new(&files, at(0), at(360)).unwrap();
+    let labels = [("tenant", "t"), ("site", "s"), ("device", "d")];
+    let labels = Labels::metric("environment_temperature_celsius", labels);
+    for step in 0..360 {
+        let sample = Sample { time: at(step), value: Ok(past(step)) };
+        run.measure(&[(labels.clone(), sample)], at(step));
+    }
+    assert_eq!(run.left_out()[0].0, "g/Slow");
+    let outcomes = run.finish();
+    let [hot, site, slow] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!((site.as_written.fired, slow.as_written.fired), (0, 0));
+    let figures = |name: &str| {
+        let found = hot.variants.iter().find(|(variant, _)| variant == name);
+        found.unwrap_or_else(|| panic!("{name}: {:?}", hot.variants)).1
+    };
+    assert_eq!((hot.as_written.fired, hot.as_written.short), (13, 12));
+    assert!((hot.as_written.seconds - (20.0 * 12.0 + 600.0)).abs() < 0.1, "{hot:?}");
+    assert_eq!((figures("for: 1m").fired, figures("for: 5m").fired), (1, 1));
+    assert_eq!(figures("for: 15m").fired, 0);
+    // 2 % of 27 °C is more than the hovering, which becomes one alert.
+    let wide = figures("deadband: 2 % of the limit");
+    assert_eq!((wide.fired, wide.short), (4, 2));
+    assert_eq!(hot.picture.len(), COLUMNS);
+    assert!((hot.picture[12] - 1.0).abs() < 1e-9 && hot.picture[55].abs() < 1e-9);
+}
+
+#[test]
+fn a_backtest_reads_what_the_collector_has() {
+    use hallwatch_collector::store::{Options, Store};
+    use hallwatch_model::{Labels, Sample, Timestamp};
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = "collector = { id = 'c-1', data = 'data', listen = '127.0.0.1:1' }
+broker = { url = 'mqtt://127.0.0.1:1' }
+site = [{ id = 'fra-1', tenant = 'acme', agents = ['gw-1'] }]
+";
+    std::fs::write(folder.path().join("collector.toml"), config).unwrap();
+    std::fs::write(folder.path().join("hot.yaml"), HOT).unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    // Two hours: more than is fetched at once.
+    let now = hallwatch_collector::clock::now().as_millis();
+    let at = |step: i64| Timestamp::from_millis(now - 7_200_000 + step * 10_000);
+    let labels = [("tenant", "t"), ("site", "s"), ("device", "d")];
+    let labels = Labels::metric("environment_temperature_celsius", labels);
+    let mut store = Store::open(&folder.path().join("data"), &Options::default()).unwrap();
+    let sample = |step| (labels.clone(), Sample { time: at(step), value: Ok(past(step)) });
+    let samples: Vec<_> = (0..700).map(sample).collect();
+    store.record(&samples, at(700)).unwrap();
+    drop(store);
+    let args = ["backtest", "hot.yaml", "--since", "3h", "--config", "collector.toml"];
+    let json = tool(folder.path(), &[&args[..], &["--json"]].concat());
+    assert!(json.status.success(), "{}", said(&json));
+    let told: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(told["samples"], 700, "{told}");
+    let hot = &told["rules"][0];
+    assert_eq!((&hot["rule"], &hot["asWritten"]["fired"]), (&"g/Hot".into(), &13.into()));
+    assert!(told["leftOut"]["g/Slow"].as_str().unwrap().contains("subquery"));
+    let text = said(&tool(folder.path(), &args));
+    assert!(
+        text.contains("g/Hot: fired 13 times, 12 of them under a minute, 14m in all"),
+        "{text}"
+    );
+    assert!(text.contains('█') && text.contains('·'), "{text}");
+    assert!(text.contains("for: 15m                     never fired"), "{text}");
+    let coarse = said(&tool(folder.path(), &[&args[..], &["--step", "1m"]].concat()));
+    assert!(coarse.contains("g/Hot: fired"), "{coarse}");
+}

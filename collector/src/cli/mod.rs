@@ -1,8 +1,9 @@
 //! What an operator asks of a collector's data on the command line, whether it runs or not.
 //!
 //! Reading order: `client` (whom to ask), `query` and `table` (samples), `delete`, `copy` (backup,
-//! restore, verify), `rules`.
+//! restore, verify), `rules`, `backtest`.
 
+mod backtest;
 mod client;
 mod copy;
 mod delete;

@@ -12,6 +12,7 @@ use hallwatch_collector::rules::{Options, PushEngine, RuleSet, load};
 use hallwatch_config::{Finding, Invalid};
 use serde_json::Value;
 
+use super::backtest::{Backtest, backtest};
 use super::client::{Client, escaped};
 use super::{chain, print, print_error};
 
@@ -57,6 +58,15 @@ pub(crate) enum Rules {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Tell how often rules would have fired, for how long, and what a longer delay or a wider
+    /// deadband would change: over what the collector has, or its store when it does not run.
+    Backtest {
+        #[command(flatten)]
+        backtest: Backtest,
+        /// The collector's configuration, TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Write rules for other systems, and tell what was lost.
     Export {
         /// Rule files for Prometheus; to the standard output.
@@ -81,6 +91,7 @@ pub(crate) fn rules(command: &Rules) -> ExitCode {
         Rules::Check { files, strict } => check(files).map(|sound| sound || !strict),
         Rules::Test { files, prometheus } => test(files, *prometheus),
         Rules::Explain { alert, json, config } => explain(alert, *json, config).map(|()| true),
+        Rules::Backtest { backtest: asked, config } => backtest(asked, config).map(|()| true),
         Rules::Export { files, .. } => export(files).map(|()| true),
     };
     match done {
@@ -112,7 +123,7 @@ pub(crate) fn rules(command: &Rules) -> ExitCode {
 }
 
 /// Names and texts of files.
-fn read(files: &[PathBuf]) -> Result<Vec<(String, String)>, Failed> {
+pub(super) fn read(files: &[PathBuf]) -> Result<Vec<(String, String)>, Failed> {
     let read = |path: &PathBuf| {
         let size = std::fs::metadata(path)?.len();
         if size > MAX_BYTES {
@@ -127,7 +138,7 @@ fn read(files: &[PathBuf]) -> Result<Vec<(String, String)>, Failed> {
     files.iter().map(one).collect()
 }
 
-fn borrowed(texts: &[(String, String)]) -> Vec<(&str, &str)> {
+pub(super) fn borrowed(texts: &[(String, String)]) -> Vec<(&str, &str)> {
     texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
 }
 

@@ -216,6 +216,7 @@ impl RuleRun {
             keep_firing: alerting.keep_firing,
             annotations: texts(&alerting.annotations),
             clear: alerting.clear.as_ref().map(|clear| clear.query.text().to_owned()),
+            deadband: alerting.deadband,
             expect: alerting.expect.as_ref().map(|expect| ExpectView {
                 query: expect.condition.query.text().to_owned(),
                 within: expect.within,

@@ -10,6 +10,7 @@
 //! `inputs` and `evidence` (what an alert rests on), [`engine`] (batch), [`push`] (by samples), [`view`], [`library`].
 
 pub mod alert;
+pub mod backtest;
 mod duration;
 pub mod engine;
 mod evidence;

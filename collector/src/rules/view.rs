@@ -96,6 +96,8 @@ pub struct AlertingView {
     pub annotations: Vec<(Arc<str>, String)>,
     /// What must hold before an alert is resolved.
     pub clear: Option<String>,
+    /// The `deadband` that `clear` was made of.
+    pub deadband: Option<f64>,
     /// What must follow the expression.
     pub expect: Option<ExpectView>,
     /// When an alert is called flapping; `None`: never.

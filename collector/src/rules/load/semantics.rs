@@ -109,9 +109,7 @@ impl Desk<'_> {
                 return None;
             }
         };
-        let query = Query::parse(&text).ok()?;
-        let inputs = inputs::of(query.expr()).ok()?;
-        Some(Condition { query, inputs })
+        condition(&text)
     }
 
     fn on(&mut self, node: &Node) -> Option<Vec<Arc<str>>> {
@@ -188,8 +186,15 @@ pub(super) fn called_here(key: &str) -> Option<&'static str> {
     }
 }
 
+/// A condition that is made here, not read.
+pub(in crate::rules) fn condition(text: &str) -> Option<Condition> {
+    let query = Query::parse(text).ok()?;
+    let inputs = inputs::of(query.expr()).ok()?;
+    Some(Condition { query, inputs })
+}
+
 /// The expression that holds `width` on the good side of the limit of `expr`.
-fn clearing(expr: &Expr, width: f64) -> Result<String, &'static str> {
+pub(in crate::rules) fn clearing(expr: &Expr, width: f64) -> Result<String, &'static str> {
     const NOT: &str = "it is not a comparison with a number";
     let Expr::Binary(binary) = bare(expr) else { return Err(NOT) };
     if binary.return_bool() {
