@@ -26,7 +26,7 @@ fn options() -> Options {
 
 enum Either {
     Batch(Engine),
-    Pushed(PushEngine),
+    Pushed(Box<PushEngine>),
 }
 
 /// An engine, what has been measured, what was saved, and what came of it.
@@ -50,7 +50,12 @@ impl Story {
 
     fn engine(text: &str, pushed: bool, saved: Vec<SavedAlert>) -> Either {
         if pushed {
-            Either::Pushed(PushEngine::new(rules(text), saved, options(), Timing::default()))
+            Either::Pushed(Box::new(PushEngine::new(
+                rules(text),
+                saved,
+                options(),
+                Timing::default(),
+            )))
         } else {
             Either::Batch(Engine::new(rules(text), saved, options()))
         }

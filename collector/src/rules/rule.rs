@@ -54,7 +54,7 @@ pub enum Purpose {
     /// It writes a series.
     Record,
     /// It raises alerts.
-    Alert(Alerting),
+    Alert(Box<Alerting>),
 }
 
 /// What only alerting rules have.

@@ -193,7 +193,7 @@ impl RuleRun {
             None => None,
         };
         // An error of a condition must not leave half of the alerts changed.
-        let asked = !quiet && !(raised.is_empty() && self.alerts.is_empty());
+        let asked = !(raised.is_empty() && self.alerts.is_empty());
         if asked && let Some(sequence) = &sequence {
             sequence.lazy.holds(&Labels::empty())?;
         }

@@ -145,7 +145,7 @@ impl Desk<'_> {
         let semantics = self.semantics(&fields, query.as_ref().map(|(query, _)| query));
         let (query, inputs) = query?;
         let purpose = if alert.is_some() {
-            Purpose::Alert(Alerting {
+            Purpose::Alert(Box::new(Alerting {
                 hold: hold.unwrap_or_default(),
                 keep_firing: keep.unwrap_or_default(),
                 annotations: annotations.unwrap_or_default(),
@@ -154,7 +154,7 @@ impl Desk<'_> {
                 deadband: semantics.deadband,
                 expect: semantics.expect,
                 flapping: semantics.flapping,
-            })
+            }))
         } else {
             Purpose::Record
         };
