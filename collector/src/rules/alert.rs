@@ -407,6 +407,9 @@ impl Alert {
     /// Ends it, whatever is known.
     pub(super) fn end(&mut self, reason: Reason, now: Timestamp) -> Vec<Change> {
         let mut changes = Vec::new();
+        if !self.is_active() {
+            return changes;
+        }
         self.held = None;
         let to = match self.state {
             AlertState::Firing => AlertState::Resolved,

@@ -76,8 +76,8 @@ impl Changes {
         Some(self.flapping?.calm_since + chatter?.within)
     }
 
-    /// When all of it is forgotten if nothing changes.
+    /// When the next of it is forgotten if nothing changes.
     pub(super) fn forgotten_at(&self, chatter: Option<Chatter>) -> Option<Timestamp> {
-        Some(*self.times.last()? + chatter?.within)
+        Some(*self.times.first()? + chatter?.within)
     }
 }

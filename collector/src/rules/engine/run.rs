@@ -164,7 +164,7 @@ impl RuleRun {
             }
         }
         let fires = alerting.no_data == NoData::Fire;
-        let quiet = raised.is_empty() && self.alerts.is_empty() && !fires;
+        let quiet = raised.is_empty() && !self.rests_on_data() && !fires;
         let gather = Gather { quiet, source, now, options };
         let more = alerting.clear.as_ref().map_or(&[][..], |clear| &clear.inputs);
         let evidence = gather.of(&rule.inputs, more)?;
@@ -312,6 +312,12 @@ impl RuleRun {
         let alerts = &self.alerts;
         self.signatures.retain(|labels, _| alerts.get(labels).is_some_and(Alert::is_active));
         Ok(())
+    }
+
+    /// Whether it matters to any of its alerts which inputs are there: not to those of which only
+    /// the changes are remembered.
+    pub(in crate::rules) fn rests_on_data(&self) -> bool {
+        self.alerts.values().any(|alert| alert.is_active() || alert.memory.fulfilled)
     }
 
     /// Whether a change of `clear` could matter.

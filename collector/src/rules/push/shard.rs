@@ -158,7 +158,7 @@ impl Shard {
                     let readers = self.of_watch.get(&watch).into_iter().flatten();
                     let matters = |rule: &&usize| {
                         self.runs.get(rule).is_some_and(|run| {
-                            !run.rule.alerts.is_empty() || run.rule.rule.asks_for_data()
+                            run.rule.rests_on_data() || run.rule.rule.asks_for_data()
                         })
                     };
                     rules.extend(readers.filter(matters));
@@ -202,7 +202,7 @@ impl Shard {
     /// Takes note of whether a rule has something to say when nothing changes.
     pub(super) fn set_busy(&mut self, rule: usize) {
         let Some(run) = self.runs.get(&rule) else { return };
-        let quiet = run.rule.alerts.is_empty()
+        let quiet = !run.rule.rests_on_data()
             && run.roots.is_some_and(|roots| self.graph.is_empty(roots.own))
             && !run.rule.rule.asks_for_data()
             && run.rule.written_nothing()
