@@ -1,6 +1,8 @@
 //! Evaluates rules and keeps the alerts they raise.
 
+mod batch;
 pub(super) mod conditions;
+mod desk;
 pub(super) mod run;
 
 use std::collections::{HashMap, VecDeque};

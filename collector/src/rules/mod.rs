@@ -7,7 +7,8 @@
 //! Prometheus' behaviour back, `no_data: fire` takes missing data for trouble.
 //!
 //! Reading order: [`rule`] (what a file says), [`load`], `template`, [`alert`] (the state machine),
-//! `inputs` and `evidence` (what an alert rests on), [`engine`] (batch), [`push`] (by samples), [`view`], [`library`].
+//! `flapping`, `reason`, `inputs` and `evidence` (what an alert rests on), [`engine`] (batch), [`push`]
+//! (by samples), [`view`], [`explain`], [`library`]; the tools [`unittest`], [`export`], [`backtest`].
 
 pub mod alert;
 pub mod backtest;
@@ -23,6 +24,7 @@ pub mod library;
 mod load;
 mod overlay;
 pub mod push;
+mod reason;
 pub mod rule;
 mod template;
 mod tree;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Labels, Missing, Sample, Timestamp};
-use hallwatch_promql::{InstantSample, Limits, Query, Source, Value, instant};
+use hallwatch_promql::{InstantSample, Source};
 
-use super::conditions::{self, Expressions, Lazy, Sequence, followed};
-use super::{Evaluation, Options, SavedAlert};
+use super::batch::Batch;
+use super::conditions::{Expressions, Lazy, Sequence, followed};
+use super::desk::Desk;
+use super::{Evaluation, Options};
 use crate::rules::alert::{Alert, AlertState, Cause, Memory, Reason, Seen, Timing};
 use crate::rules::evidence::Evidence;
 use crate::rules::inputs::Input;
@@ -375,90 +377,6 @@ impl Gather<'_> {
         let (own, more) = if self.quiet { (&[][..], &[][..]) } else { (own, more) };
         Evidence::gather(own, more, self.source, self.now, self.options.lookback)
             .map_err(|error| chain(&error))
-    }
-}
-
-/// What the rule's own, `clear` and `expect` say, evaluated from the source.
-struct Batch<'e> {
-    rule: &'e Rule,
-    now: Timestamp,
-    source: &'e dyn Source,
-    options: &'e Options,
-}
-
-impl Batch<'_> {
-    fn query(&self, query: &Query) -> conditions::Result {
-        let limits = Limits { lookback: self.options.lookback, ..Limits::default() };
-        let answer = instant(query, self.now, self.source, &limits).map_err(|e| chain(&e))?;
-        match answer.value {
-            Value::Vector(vector) => Ok(vector),
-            Value::Scalar(time, value) => {
-                Ok(vec![InstantSample { labels: Labels::empty(), time, value }])
-            }
-            Value::String(..) | Value::Matrix(_) => {
-                Err("the result is not a vector or a scalar".into())
-            }
-        }
-    }
-}
-
-impl Expressions for Batch<'_> {
-    fn own(&self) -> conditions::Result {
-        self.query(&self.rule.query)
-    }
-
-    fn clear(&self) -> conditions::Result {
-        let clear = self.rule.alerting().and_then(|alerting| alerting.clear.as_ref());
-        clear.map_or(Ok(Vec::new()), |clear| self.query(&clear.query))
-    }
-
-    fn expect(&self) -> conditions::Result {
-        let expect = self.rule.alerting().and_then(|alerting| alerting.expect.as_ref());
-        expect.map_or(Ok(Vec::new()), |expect| self.query(&expect.condition.query))
-    }
-}
-
-/// Writes down what happens to the alerts of one rule.
-struct Desk<'e> {
-    key: &'e Arc<str>,
-    query: &'e Arc<str>,
-    now: Timestamp,
-    timing: Timing,
-    evaluation: &'e mut Evaluation,
-}
-
-impl Desk<'_> {
-    fn note(&mut self, alert: &mut Alert, changes: Vec<crate::rules::alert::Change>, also: bool) {
-        let changed = !changes.is_empty();
-        self.evaluation.note(self.key, self.query, alert, changes, self.now);
-        if !alert.is_active() {
-            self.settle(alert);
-        } else if also || changed {
-            self.save(alert);
-        }
-    }
-
-    fn save(&mut self, alert: &Alert) {
-        let saved = SavedAlert { rule: self.key.clone(), alert: alert.clone() };
-        self.evaluation.changed.push(saved);
-    }
-
-    /// An alert that is over: something may be left to be remembered.
-    fn settle(&mut self, alert: &mut Alert) {
-        if alert.rest(self.timing, self.now) {
-            self.save(alert);
-        } else {
-            self.evaluation.ended.push((self.key.clone(), alert.labels.clone()));
-        }
-    }
-
-    /// A dormant alert, when the expression does not hold; `over` when that is known.
-    fn dormant(&mut self, alert: &mut Alert, over: bool) {
-        let awake = alert.memory.fulfilled && over;
-        alert.memory.fulfilled &= !over;
-        if awake || !alert.rest(self.timing, self.now) {
-            self.settle(alert);
-        }
     }
 }
 

@@ -109,7 +109,12 @@ impl Desk<'_> {
                 return None;
             }
         };
-        condition(&text)
+        let made = condition(&text);
+        if made.is_none() {
+            let help = "write `clear: EXPR` instead";
+            self.wrong_with(&key.span, "`deadband` cannot be applied to this `expr`", "", help);
+        }
+        made
     }
 
     fn on(&mut self, node: &Node) -> Option<Vec<Arc<str>>> {
