@@ -58,6 +58,8 @@ pub struct Rules {
     pub set: RuleSet,
     /// How often, 100 ms to 1 h.
     pub interval: Duration,
+    /// The configuration that names the files, to load them again; `None` when it is no file.
+    pub from: Option<PathBuf>,
 }
 
 /// How alerts are grouped and when they are sent, in Alertmanager's sense.
@@ -153,7 +155,9 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let text = String::from_utf8(bytes)
         .map_err(|error| read(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
     let base = path.parent().unwrap_or(Path::new(""));
-    Ok(parse(&Source::new(path.display().to_string(), text), base, &Disk)?)
+    let mut config = parse(&Source::new(path.display().to_string(), text), base, &Disk)?;
+    config.rules.from = Some(path.to_owned());
+    Ok(config)
 }
 
 /// Checks `source` and the rules that it names. Paths in it are relative to `base`.
@@ -169,7 +173,7 @@ pub fn parse(source: &Source, base: &Path, files: &dyn Files) -> Result<Config, 
     };
     let set = rules::load(&library);
     match (checked, set) {
-        (Ok(rest), Ok(set)) => Ok(rest(Rules { set, interval: named.interval })),
+        (Ok(rest), Ok(set)) => Ok(rest(Rules { set, interval: named.interval, from: None })),
         (Err(invalid), Ok(_)) | (Ok(_), Err(invalid)) => Err(invalid),
         (Err(first), Err(second)) => Err(first.and(second)),
     }

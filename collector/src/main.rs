@@ -94,6 +94,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Check, test, export and explain rules.
+    Rules {
+        #[command(subcommand)]
+        command: cli::Rules,
+    },
     /// Check the configuration and the rules, and do nothing else.
     Check {
         /// The configuration, TOML.
@@ -129,6 +134,7 @@ fn main() -> ExitCode {
     let (path, more_sinks, run) = match cli.command {
         Command::Run { config, sink } => (config, sink, true),
         Command::Check { config } => (config, Vec::new(), false),
+        Command::Rules { command } => return cli::rules(&command),
         Command::Query { query, config } => {
             return on_data(&config, |config| cli::query(config, &query).map(|()| true));
         }

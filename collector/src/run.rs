@@ -28,11 +28,12 @@ use std::time::Duration;
 use hallwatch_link as link;
 use hallwatch_model::{Topic, TopicKind, wire};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
-use crate::api::{Api, Guarded, RulesForm};
+use crate::api::{Api, Guarded, ReloadRequest, RulesForm};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::notify::io::{Report, Sender, Turns};
@@ -100,6 +101,8 @@ struct Collector {
     stop_server: Option<oneshot::Sender<()>>,
     interval: Duration,
     reader: store::Reader,
+    hangups: Option<Signal>,
+    reloads: mpsc::Receiver<ReloadRequest>,
 }
 
 impl Collector {
@@ -142,7 +145,10 @@ impl Collector {
         };
         let saved = state.alerts().map_err(Error::State)?;
         let timing = rules::push::Timing::default();
-        let engine = PushEngine::new(config.rules.set, saved, options, timing);
+        let mut engine = PushEngine::new(config.rules.set, saved, options, timing);
+        engine.restore_digest(state.digest().map_err(Error::State)?);
+        telemetry.rules_reload_successful.set(1);
+        telemetry.rules_reloaded_seconds.set(now.as_seconds());
         let config::Notify { group_by, group_wait, group_interval, repeat_interval } =
             config.notify;
         let options =
@@ -163,6 +169,12 @@ impl Collector {
             .map_err(Error::Sender)?;
         let (commands, command_receiver) = mpsc::channel(16);
         let (evaluated_sender, evaluated) = mpsc::channel(1);
+        let from = config.rules.from;
+        let hangups = match from {
+            // Only what runs as a program of its own is told by a signal.
+            Some(_) => Some(signal(SignalKind::hangup()).map_err(Error::Signal)?),
+            None => None,
+        };
         let alerting = Alerting {
             engine,
             router,
@@ -170,6 +182,10 @@ impl Collector {
             reader: reader.clone(),
             position: 0,
             pair: pair.clone(),
+            backfilled: Vec::new(),
+            from,
+            reload: rules::Reload { loaded_at: Some(now), refused: None },
+            telemetry: telemetry.clone(),
         };
         let alerting =
             tokio::task::spawn_blocking(move || alerting.work(command_receiver, &evaluated_sender));
@@ -196,6 +212,8 @@ impl Collector {
         )
         .with_gaps(gaps.clone())
         .with_pair(pair.clone(), fills);
+        let (reload, reloads) = mpsc::channel(4);
+        let api = if hangups.is_some() { api.with_reload(reload) } else { api };
         let (stop_server, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(Guarded::new(listener), api.router())
             .with_graceful_shutdown(async { drop(stopped.await) });
@@ -262,6 +280,8 @@ impl Collector {
             stop_server: Some(stop_server),
             interval: config.rules.interval,
             reader,
+            hangups,
+            reloads,
         })
     }
 
@@ -286,6 +306,14 @@ impl Collector {
                     Event::Second
                 }
                 _ = interval.tick() => Event::Interval,
+                Some(()) = hangup(&mut self.hangups) => {
+                    self.reload(None);
+                    continue;
+                }
+                Some(asked) = self.reloads.recv() => {
+                    self.reload(Some(asked));
+                    continue;
+                }
                 event = self.events.next(), if room => {
                     Event::Broker(event.ok_or(Error::LinkGone)?)
                 }
@@ -294,6 +322,12 @@ impl Collector {
             for action in self.core.handle(event, now) {
                 self.act(action, now)?;
             }
+        }
+    }
+
+    fn reload(&self, asked: Option<ReloadRequest>) {
+        if self.commands.try_send(Command::Reload(asked, clock::now())).is_err() {
+            tracing::error!("the rules are not reloaded: they are too busy; ask again");
         }
     }
 
@@ -314,9 +348,9 @@ impl Collector {
                     self.telemetry.rule_evaluations_missed.inc();
                 }
             }
-            Action::Push(watermarks) => {
+            Action::Push(news) => {
                 // What finds no room is read with what is stored next, or at the interval.
-                drop(self.commands.try_send(Command::Stored(watermarks, now)));
+                drop(self.commands.try_send(Command::Stored(news, now)));
             }
             Action::ShowRules(rules) => {
                 self.rules.send_replace(rules);
@@ -420,6 +454,14 @@ impl Collector {
             }
         }
         drop(self.board);
+    }
+}
+
+/// SIGHUP, where it is listened to.
+async fn hangup(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -17,9 +17,9 @@ use thiserror::Error;
 use crate::notify::pair::Facts;
 use crate::notify::pair::facts::FactsRow;
 use crate::notify::{Notification, Router, SavedGroup, webhook};
-use crate::rules::{Evaluation, SavedAlert};
+use crate::rules::{Evaluation, HistoricalAlert, SavedAlert};
 pub use outbox::{Failure, Message};
-use rows::{AlertRow, GroupRow};
+use rows::{AlertRow, GroupRow, HistoricalRow};
 
 /// The file's name within the collector's data directory.
 const FILE: &str = "state.sqlite";
@@ -56,6 +56,10 @@ const SECOND: &str = "
     ) WITHOUT ROWID;
     PRAGMA user_version = 2;
 ";
+
+/// Added later: files of the first version may lack it, and older programs leave it alone.
+const DIGEST: &str =
+    "CREATE TABLE IF NOT EXISTS digest (id INTEGER PRIMARY KEY, data TEXT NOT NULL)";
 
 /// The file.
 #[derive(Debug)]
@@ -151,6 +155,39 @@ impl State {
             Some(SavedAlert { rule: rule.into(), alert: row.into() })
         });
         Ok(alerts.collect())
+    }
+
+    /// Alerts of the past that were learnt of too late, the newest last. Rows that cannot be
+    /// understood are left out and logged.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn digest(&self) -> Result<Vec<HistoricalAlert>, Error> {
+        let rows = self.rows("SELECT CAST(id AS TEXT), data FROM digest ORDER BY id")?;
+        let alerts = rows.into_iter().filter_map(|(id, data)| {
+            let row: HistoricalRow = understood("historical alert", &id, &data)?;
+            Some(row.into())
+        });
+        Ok(alerts.collect())
+    }
+
+    /// Writes the digest, all of it.
+    ///
+    /// # Errors
+    /// When it cannot be written; then it is as before.
+    pub fn put_digest(&mut self, digest: &[HistoricalAlert]) -> Result<(), Error> {
+        let rows = digest.iter().map(|alert| encode(&HistoricalRow::from(alert)));
+        let rows: Vec<String> = rows.collect::<Result<_, Error>>()?;
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute("DELETE FROM digest", [])?;
+            for row in &rows {
+                let sql = "INSERT INTO digest (data) VALUES (?)";
+                transaction.prepare_cached(sql)?.execute(params![row])?;
+            }
+            transaction.commit()
+        };
+        write(&mut self.connection).map_err(|source| self.unwritten(source))
     }
 
     /// What receivers were told. Rows that cannot be understood are left out and logged.
@@ -267,6 +304,7 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     if !missing.is_empty() {
         add(&mut connection).map_err(failed)?;
     }
+    connection.execute(DIGEST, []).map_err(failed)?;
     Ok(connection)
 }
 

@@ -32,6 +32,22 @@ pub struct Telemetry {
     pub rule_evaluation_seconds: Histogram,
     /// Rules whose last evaluation failed.
     pub rules_failing: IntGauge,
+    /// Rules that are evaluated at the interval, because samples cannot push them.
+    pub rules_not_pushed: IntGauge,
+    /// Rules in the sites where they have something to read.
+    pub rule_instances: IntGauge,
+    /// Series that rules read.
+    pub rule_series: IntGauge,
+    /// Bytes that operators of rules and their series take.
+    pub rule_bytes: IntGauge,
+    /// 1 when the last reload of the rules was successful, or there was none.
+    pub rules_reload_successful: IntGauge,
+    /// When the rules were loaded, in seconds since the epoch.
+    pub rules_reloaded_seconds: Gauge,
+    /// Alerts that are held because their inputs are gone.
+    pub alerts_held: IntGauge,
+    /// Alerts of the digest, which were learnt of too late to page.
+    pub alerts_historical: IntGauge,
     /// Evaluations left out because the one before was still running.
     pub rule_evaluations_missed: IntCounter,
     /// Attempts to notify, by `receiver` and `result` (`delivered`, `retried`, `given_up`).
@@ -122,6 +138,28 @@ impl Telemetry {
                 &SECONDS,
             )?,
             rules_failing: make.gauge("rules_failing", "Rules whose last evaluation failed.")?,
+            rules_not_pushed: make.gauge(
+                "rules_not_pushed",
+                "Rules that are evaluated at the interval instead of by samples.",
+            )?,
+            rule_instances: make
+                .gauge("rule_instances", "Rules in the sites where they have something to read.")?,
+            rule_series: make.gauge("rule_series", "Series that rules read.")?,
+            rule_bytes: make
+                .gauge("rule_bytes", "Bytes of the operators of rules and of their series.")?,
+            rules_reload_successful: make.gauge(
+                "rules_reload_successful",
+                "1 when the last reload of the rules was successful.",
+            )?,
+            rules_reloaded_seconds: make.register(Gauge::with_opts(
+                make.opts("rules_reloaded_time_seconds", "When the rules were loaded."),
+            )?)?,
+            alerts_held: make
+                .gauge("alerts_held", "Alerts that are held because their inputs are gone.")?,
+            alerts_historical: make.gauge(
+                "alerts_historical",
+                "Alerts of the past that were learnt of too late to page.",
+            )?,
             rule_evaluations_missed: make.counter(
                 "rule_evaluations_missed_total",
                 "Evaluations left out because the one before was still running.",

@@ -91,6 +91,7 @@ fn rules() -> RulesForm {
         active_at: Timestamp::from_millis(T0 + 250),
         value: 1.0,
         held: true,
+        known: hallwatch_collector::api::KnownForm::default(),
     };
     let alerting = RuleForm {
         state: Some("firing"),
@@ -105,6 +106,7 @@ fn rules() -> RulesForm {
         last_error: None,
         evaluation_time: 0.5,
         last_evaluation: Timestamp::from_millis(T0),
+        additional: hallwatch_collector::api::AdditionalForm::default(),
         kind: "alerting",
     };
     let recording = RuleForm {
@@ -122,6 +124,7 @@ fn rules() -> RulesForm {
         ..alerting.clone()
     };
     RulesForm {
+        inside: Arc::default(),
         groups: vec![GroupForm {
             name: "power".into(),
             file: "power.yaml".into(),

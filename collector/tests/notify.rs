@@ -56,6 +56,7 @@ fn transition(name: &str, device: &str, to: AlertState, second: u64) -> Transiti
         paused: Duration::ZERO,
         result: labels.clone(),
         inputs: Vec::new(),
+        memory: hallwatch_collector::rules::Memory::default(),
         labels,
     };
     let (rule, query) = ("g/A".into(), "up == 0".into());

@@ -63,3 +63,33 @@ fn metrics_that_nobody_writes_are_warned_of() {
         "1 groups\nrules.yaml:5:11: no metric named `ups_on_batery` in the vocabulary; did you mean `ups_on_battery`?"
     );
 }
+
+#[test]
+fn units_and_labels_that_cannot_be_meant_are_warned_of() {
+    let text = "groups:
+- name: g
+  rules:
+  - alert: A
+    expr: meter_active_power_watts + meter_voltage_volts > 1
+    clear: environment_temperature_celsius < temperature_fahrenheit
+  - alert: B
+    expr: generator_fuel_level_ratio{tank=\"1\", devise=\"g\"} < 20
+";
+    insta::assert_snapshot!(check(text));
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_rules() {
+    let text = include_str!("../../docs/rules.md");
+    let blocks: Vec<&str> = text.split("```").skip(1).step_by(2).collect();
+    let yaml: Vec<&str> = blocks.iter().filter_map(|block| block.strip_prefix("yaml\n")).collect();
+    assert!(yaml.len() >= 2);
+    for block in yaml {
+        let rules: String = block.lines().map(|line| format!("  {line}\n")).collect();
+        assert_eq!(
+            check(&format!("groups:\n- name: g\n  rules:\n{rules}")),
+            "1 groups\n",
+            "{block}"
+        );
+    }
+}

@@ -11,50 +11,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
+mod rules_random;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use std::collections::BTreeMap;
-
 use hallwatch_collector::rules::push::Timing;
-use hallwatch_collector::rules::{
-    AlertState, Engine, Evaluation, Options, PushEngine, Received, View, load,
-};
+use hallwatch_collector::rules::{AlertState, Engine, Options, PushEngine, Received};
 use hallwatch_model::sample::to_float;
 use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::MemorySource;
+use rules_random::{Random, rules, samples, seeds, shown};
 
 const STEPS: usize = 24;
 const STEP_SECONDS: i64 = 10;
 const SEEDS: std::ops::Range<u64> = 0..150;
 /// So many cases are given to one process.
 const CHUNK: usize = 50;
-
-/// A xorshift generator: small, seeded, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        for _ in 0..8 {
-            random.below(2);
-        }
-        random
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    fn one<'t>(&mut self, of: &[&'t str]) -> &'t str {
-        of[usize::try_from(self.below(u64::try_from(of.len()).unwrap())).unwrap()]
-    }
-}
 
 fn expression(random: &mut Random, before: &[String]) -> String {
     let metric = random.one(&["m0", "m1", r#"m0{a="x"}"#, r#"m1{b=~"1|2"}"#]);
@@ -132,17 +107,12 @@ fn rule_file(random: &mut Random) -> String {
 /// Writes the rules and what is expected of them; gives the name of the test file.
 fn write_case(dir: &Path, seed: u64) -> String {
     let mut random = Random::new(seed);
-    let rules = rule_file(&mut random);
-    let set =
-        load(&[("rules.yaml", &rules)]).unwrap_or_else(|e| panic!("seed {seed}: {e}\n{rules}"));
-    let mut engine = Engine::new(
-        set,
-        Vec::new(),
-        Options { interval: Duration::from_secs(10), ..Options::default() },
-    );
-    let set = load(&[("rules.yaml", &rules)]).unwrap();
-    let options = Options { interval: Duration::from_secs(10), ..Options::default() };
-    let mut pushed = PushEngine::new(set, Vec::new(), options, Timing::default());
+    let text = rule_file(&mut random);
+    // Prometheus does not know what flapping is.
+    let interval = Duration::from_secs(10);
+    let options = Options { interval, flapping: None, ..Options::default() };
+    let mut engine = Engine::new(rules(&text), Vec::new(), options.clone());
+    let mut pushed = PushEngine::new(rules(&text), Vec::new(), options, Timing::default());
     let mut test = format!(
         "rule_files: [rules-{seed}.yaml]\nevaluation_interval: {STEP_SECONDS}s\ntests:\n- interval: {STEP_SECONDS}s\n  input_series:\n"
     );
@@ -199,17 +169,17 @@ fn write_case(dir: &Path, seed: u64) -> String {
         assert_eq!(
             samples(&by_samples),
             samples(std::slice::from_ref(&evaluation)),
-            "seed {seed} at {second}\n{rules}"
+            "seed {seed} at {second}\n{text}"
         );
-        assert_eq!(shown(&pushed.view()), shown(&view), "seed {seed} at {second}\n{rules}");
+        assert_eq!(shown(&pushed.view()), shown(&view), "seed {seed} at {second}\n{text}");
         for rule in &view.groups[0].rules {
-            assert_eq!(rule.health.word(), "ok", "seed {seed}: {:?}\n{rules}", rule.health);
+            assert_eq!(rule.health.word(), "ok", "seed {seed}: {:?}\n{text}", rule.health);
             let Some(alerting) = &rule.alerting else { continue };
             writeln!(alert_tests, "  - eval_time: {second}s\n    alertname: {}", rule.name)
                 .unwrap();
             alert_tests += "    exp_alerts:\n";
             for alert in &alerting.alerts {
-                assert!(alert.held.is_none(), "seed {seed}: {alert:?}\n{rules}");
+                assert!(alert.held.is_none(), "seed {seed}: {alert:?}\n{text}");
                 if alert.state == AlertState::Firing {
                     alert_tests += "    - exp_labels: {";
                     for label in alert.labels.iter().filter(|l| &*l.name != "alertname") {
@@ -226,35 +196,15 @@ fn write_case(dir: &Path, seed: u64) -> String {
     if !alert_tests.is_empty() {
         test += &format!("  alert_rule_test:\n{alert_tests}");
     }
-    std::fs::write(dir.join(format!("rules-{seed}.yaml")), &rules).unwrap();
+    std::fs::write(dir.join(format!("rules-{seed}.yaml")), &text).unwrap();
     let name = format!("test-{seed}.yaml");
     std::fs::write(dir.join(&name), test).unwrap();
     name
 }
 
-/// What is written, by series.
-fn samples(evaluations: &[Evaluation]) -> BTreeMap<Labels, String> {
-    let all = evaluations.iter().flat_map(|evaluation| &evaluation.samples);
-    all.map(|(labels, sample)| (labels.clone(), format!("{sample:?}"))).collect()
-}
-
-/// What is shown of alerts.
-fn shown(view: &View) -> Vec<String> {
-    let rules = view.groups.iter().flat_map(|group| &group.rules);
-    rules.map(|rule| format!("{} {:?} {:?}", rule.name, rule.health, rule.alerting)).collect()
-}
-
-fn seeds() -> Vec<u64> {
-    let Ok(text) = std::env::var("HALLWATCH_ORACLE_SEEDS") else { return SEEDS.collect() };
-    match text.split_once("..") {
-        Some((from, to)) => (from.parse().unwrap()..to.parse().unwrap()).collect(),
-        None => text.split(',').map(|seed| seed.parse().unwrap()).collect(),
-    }
-}
-
 #[test]
 fn the_same_alerts_as_prometheus() {
-    for chunk in seeds().chunks(CHUNK) {
+    for chunk in seeds(SEEDS).chunks(CHUNK) {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<String> = chunk.iter().map(|seed| write_case(dir.path(), *seed)).collect();
         let run = |names: &[String]| {

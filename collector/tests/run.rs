@@ -140,21 +140,17 @@ impl Agent {
     }
 
     async fn batch(&self, seq: u64, values: &[(u32, Value)]) {
-        let time = now();
+        self.batch_of(seq, now(), values, false).await;
+    }
+
+    async fn batch_of(&self, seq: u64, time: Timestamp, values: &[(u32, Value)], backfill: bool) {
         let readings = values
             .iter()
             .map(|(series, value)| Reading { series: SeriesId(*series), time, value: *value })
             .collect();
         let readings = Readings { dictionary: 9, readings, ..Readings::default() };
-        let batch = Batch {
-            boot: 7,
-            seq,
-            oldest: 1,
-            watermark: time,
-            backfill: false,
-            sender: 0,
-            readings,
-        };
+        let batch =
+            Batch { boot: 7, seq, oldest: 1, watermark: time, backfill, sender: 0, readings };
         self.say("gw-1/data", wire::encode_batch(&batch), false).await;
     }
 
@@ -280,6 +276,42 @@ async fn from_a_batch_to_a_page_and_back() {
         pages.last().filter(|page| page.1.contains(r#""status":"resolved""#)).map(|_| ())
     })
     .await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_in_the_digest_and_pages_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = peers::free_port();
+    let _broker = mosquitto(folder.path(), port).await;
+    let (webhook, pages) = listener(|_| (200, "ok")).await;
+    let collector = run(config(folder.path(), port, webhook, "")).await;
+    collector.ready().await;
+    let mut agent = Agent::connect(port).await;
+    agent.introduce().await;
+    let ago = |seconds| now() - Duration::from_secs(seconds);
+    for (seq, seconds, value) in [(1, 600, 1.0), (2, 590, 1.0), (3, 500, 0.0)] {
+        agent.batch_of(seq, ago(seconds), &[(1, Ok(value))], true).await;
+        agent.acked(seq).await;
+    }
+    let digest = async |collector: &Running| {
+        let (_, body) = collector.get("/api/v1/rules/digest").await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let alert = body["data"]["alerts"].as_array()?.first()?.clone();
+        alert["resolvedAt"].is_string().then_some(alert)
+    };
+    let alert = eventually("the digest", async || digest(&collector).await).await;
+    assert_eq!(alert["rule"], "power/UpsOnBattery");
+    assert_eq!(alert["annotations"]["summary"], "UPS ups-a on battery");
+    let (_, alerts) = collector.get("/api/v1/alerts").await;
+    assert!(alerts.contains(r#""alerts":[]"#), "{alerts}");
+    let line = "\nhallwatch_collector_alerts_historical 1\n";
+    eventually(line, async || collector.get("/metrics").await.1.contains(line).then_some(())).await;
+
+    collector.stop().await;
+    let collector = run(config(folder.path(), port, webhook, "")).await;
+    assert_eq!(eventually("the same", async || digest(&collector).await).await, alert);
+    assert!(pages.lock().unwrap().is_empty());
     collector.stop().await;
 }
 

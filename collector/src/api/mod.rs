@@ -1,14 +1,15 @@
 //! One HTTP port: the Prometheus API, `/metrics`, `/healthz`, `/readyz`, and the page.
 //!
 //! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
-//! (the envelope), `query`, `series`, `rules`, `status`, `admin` (the Prometheus API), `gaps`,
-//! `pair`, `health`, `events`, `listen`.
+//! (the envelope), `query`, `series`, `rules`, `inside`, `status`, `admin` (the Prometheus API),
+//! `gaps`, `pair`, `health`, `events`, `listen`.
 
 mod admin;
 mod answer;
 mod events;
 mod gaps;
 mod health;
+mod inside;
 mod listen;
 mod number;
 mod pair;
@@ -32,14 +33,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use hallwatch_model::{Labels, Timestamp};
 use hallwatch_promql::{Matchers, Source, SourceError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tower_http::compression::CompressionLayer;
 
 pub use gaps::GapForm;
+pub use inside::ReloadRequest;
 pub use listen::{Guarded, MAX_CONNECTIONS, Peer};
 pub use pair::{Fill, Fills};
 pub use params::{MAX_FORM_BYTES, MAX_URL_BYTES};
-pub use rules::{AlertForm, GroupForm, RuleForm, RulesForm};
+pub use rules::{AdditionalForm, AlertForm, GroupForm, KnownForm, RuleForm, RulesForm};
 
 use crate::gaps::Gaps;
 use crate::notify::Pair;
@@ -117,6 +119,8 @@ pub struct Api {
     pub pair: Option<Pair>,
     /// Where samples go that fill what is missing.
     pub fills: Option<Fills>,
+    /// Whom to ask to load the rules again.
+    pub reload: Option<mpsc::Sender<ReloadRequest>>,
     queries: Arc<Semaphore>,
 }
 
@@ -141,6 +145,7 @@ impl Api {
             gaps: None,
             pair: None,
             fills: None,
+            reload: None,
             queries,
         }
     }
@@ -155,6 +160,12 @@ impl Api {
     #[must_use]
     pub fn with_pair(self, pair: Option<Pair>, fills: Fills) -> Self {
         Self { pair, fills: Some(fills), ..self }
+    }
+
+    /// With rules that can be loaded again.
+    #[must_use]
+    pub fn with_reload(self, reload: mpsc::Sender<ReloadRequest>) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// All routes, for `axum::serve` over [`Guarded`].
@@ -181,6 +192,9 @@ impl Api {
             .route("/admin/tsdb/clean_tombstones", post(admin::clean).put(admin::clean))
             .route("/admin/tsdb/deletions", get(admin::deletions))
             .route("/rules", get(rules::rules))
+            .route("/rules/explain", get(inside::why))
+            .route("/rules/engine", get(inside::engine))
+            .route("/rules/digest", get(inside::digest))
             .route("/alerts", get(rules::alerts))
             .route("/gaps", get(gaps::gaps))
             .route("/completeness", get(gaps::completeness))
@@ -203,6 +217,7 @@ impl Api {
         Router::new()
             .nest("/api/v1", prometheus)
             .route("/metrics", get(health::metrics))
+            .route("/-/reload", post(inside::reload).put(inside::reload))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/events", get(events::events))

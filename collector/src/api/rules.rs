@@ -1,6 +1,7 @@
 //! `/api/v1/rules` and `/api/v1/alerts`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,12 +12,16 @@ use super::Api;
 use super::number::write_exponent;
 use super::params::Params;
 use super::reply::{Refusal, success};
+use crate::rules::Inside;
 
 /// All rules as Prometheus tells them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RulesForm {
     /// The groups, in the order of the files.
     pub groups: Vec<GroupForm>,
+    /// What Prometheus does not tell.
+    #[serde(skip)]
+    pub inside: Arc<Inside>,
 }
 
 /// A group of rules.
@@ -76,9 +81,45 @@ pub struct RuleForm {
     /// When that was.
     #[serde(serialize_with = "rfc3339")]
     pub last_evaluation: Timestamp,
+    /// The additional keys of the rule, where it has any. Not of Prometheus.
+    #[serde(flatten)]
+    pub additional: AdditionalForm,
     /// `alerting` or `recording`.
     #[serde(rename = "type")]
     pub kind: &'static str,
+}
+
+/// The keys of a rule that Prometheus does not have; those that are there.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdditionalForm {
+    /// `clear`, be it made of a deadband.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clear: Option<String>,
+    /// `expect`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+    /// `within`, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<f64>,
+    /// `on`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<String>>,
+}
+
+/// What is known of an alert beside what Prometheus tells; only what there is to tell.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KnownForm {
+    /// Since when it is held.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_rfc3339")]
+    pub held_since: Option<Timestamp>,
+    /// Why it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_cause: Option<String>,
+    /// How often it changed of late, while it is flapping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flapping: Option<usize>,
 }
 
 /// An alert that is pending or firing.
@@ -101,6 +142,9 @@ pub struct AlertForm {
     /// Held for lack of data. Not of Prometheus; told only when it is so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// What else is known of it. Not of Prometheus.
+    #[serde(flatten)]
+    pub known: KnownForm,
 }
 
 fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -109,6 +153,13 @@ fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
         return serializer.serialize_str("0001-01-01T00:00:00Z");
     }
     serializer.collect_str(time)
+}
+
+fn some_rfc3339<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn labels<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
@@ -152,7 +203,7 @@ pub(super) async fn rules(State(api): State<Api>, params: Params) -> Result<Resp
             groups.push(GroupForm { rules, ..group.clone() });
         }
     }
-    Ok(success(&RulesForm { groups }))
+    Ok(success(&RulesForm { groups, inside: Arc::default() }))
 }
 
 #[derive(Serialize)]

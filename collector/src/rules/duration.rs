@@ -14,7 +14,8 @@ const UNITS: [(&str, u64); 7] = [
 ];
 
 /// The duration that `text` says, or `None` when Prometheus would refuse it.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

@@ -1,5 +1,8 @@
 //! Evaluates rules and keeps the alerts they raise.
 
+mod batch;
+pub(super) mod conditions;
+mod desk;
 pub(super) mod run;
 
 use std::collections::{HashMap, VecDeque};
@@ -11,8 +14,8 @@ use hallwatch_promql::Source;
 
 use super::alert::{Alert, AlertState, Reason};
 use super::overlay::Overlay;
-use super::rule::{Group, RuleSet};
-use super::view::{AlertingView, GroupView, Health, RuleView, View};
+use super::rule::{Chatter, Flapping, Group, RuleSet};
+use super::view::{AlertingView, ExpectView, GroupView, Health, RuleView, View};
 use run::RuleRun;
 
 /// How long a resolved alert is shown; Prometheus' retention for telling others of it.
@@ -29,6 +32,8 @@ pub struct Options {
     pub lookback: Duration,
     /// Where people reach the collector; for templates.
     pub external_url: String,
+    /// When alerts of rules that say nothing of it are flapping; `None`: never.
+    pub flapping: Option<Chatter>,
 }
 
 impl Default for Options {
@@ -37,6 +42,7 @@ impl Default for Options {
             interval: Duration::from_secs(1),
             lookback: Duration::from_secs(5 * 60),
             external_url: String::new(),
+            flapping: Some(Chatter::DEFAULT),
         }
     }
 }
@@ -178,7 +184,7 @@ impl Engine {
     /// What there is to be seen.
     #[must_use]
     pub fn view(&self) -> View {
-        let groups = self.groups.iter().map(GroupRun::view).collect();
+        let groups = self.groups.iter().map(|group| group.view(&self.options)).collect();
         View { groups, resolved: self.resolved.iter().cloned().collect() }
     }
 }
@@ -190,20 +196,20 @@ impl GroupRun {
             .is_none_or(|last| now.since(last) >= self.interval || last.since(now) > self.interval)
     }
 
-    fn view(&self) -> GroupView {
+    fn view(&self, options: &Options) -> GroupView {
         GroupView {
             file: self.group.file.clone(),
             name: self.group.name.clone(),
             interval: self.interval,
             limit: self.group.limit,
             last_evaluation: self.last,
-            rules: self.rules.iter().map(|run| run.view(self.last)).collect(),
+            rules: self.rules.iter().map(|run| run.view(self.last, options)).collect(),
         }
     }
 }
 
 impl RuleRun {
-    pub(super) fn view(&self, last_evaluation: Option<Timestamp>) -> RuleView {
+    pub(super) fn view(&self, last_evaluation: Option<Timestamp>, options: &Options) -> RuleView {
         let texts = |pairs: &[(Arc<str>, super::template::Template)]| {
             pairs.iter().map(|(name, text)| (name.clone(), text.text().to_owned())).collect()
         };
@@ -211,7 +217,20 @@ impl RuleRun {
             hold: alerting.hold,
             keep_firing: alerting.keep_firing,
             annotations: texts(&alerting.annotations),
-            alerts: self.alerts.values().cloned().collect(),
+            clear: alerting.clear.as_ref().map(|clear| clear.query.text().to_owned()),
+            deadband: alerting.deadband,
+            expect: alerting.expect.as_ref().map(|expect| ExpectView {
+                query: expect.condition.query.text().to_owned(),
+                within: expect.within,
+                on: expect.on.clone(),
+            }),
+            flapping: match alerting.flapping {
+                Flapping::Default => options.flapping,
+                Flapping::Off => None,
+                Flapping::Beyond(chatter) => Some(chatter),
+            },
+            no_data: alerting.no_data,
+            alerts: self.alerts.values().filter(|alert| alert.is_active()).cloned().collect(),
         });
         RuleView {
             name: self.rule.name.clone(),

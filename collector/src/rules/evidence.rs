@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_model::sample::is_missing;
@@ -16,18 +17,21 @@ pub(super) const MAX_REMEMBERED: usize = 64;
 /// What is there, input by input.
 pub(super) struct Evidence<'r> {
     inputs: Vec<(&'r Input, BTreeMap<Labels, bool>)>,
+    /// So many of them are those of the rule's own expression.
+    own: usize,
 }
 
 impl<'r> Evidence<'r> {
-    /// Looks at the last sample of every series of `inputs` within `lookback`.
+    /// Looks at the last sample of every series of `own` and `more` within `lookback`.
     pub(super) fn gather(
-        inputs: &'r [Input],
+        own: &'r [Input],
+        more: &'r [Input],
         source: &dyn Source,
         now: Timestamp,
         lookback: Duration,
     ) -> Result<Self, SourceError> {
-        let mut found = Vec::with_capacity(inputs.len());
-        for input in inputs {
+        let mut found = Vec::with_capacity(own.len() + more.len());
+        for input in own.iter().chain(more) {
             // As a selector has it: what is as old as `lookback` is no value any more.
             let start = now - lookback + Duration::from_millis(1);
             let request = Select { matchers: &input.matchers, start, end: now };
@@ -38,7 +42,7 @@ impl<'r> Evidence<'r> {
             });
             found.push((input, fresh.collect()));
         }
-        Ok(Self { inputs: found })
+        Ok(Self { inputs: found, own: own.len() })
     }
 
     /// A number that stays the same as long as the same series are fresh.
@@ -59,9 +63,18 @@ impl<'r> Evidence<'r> {
         let mut behind = BTreeSet::new();
         for (input, series) in &self.inputs {
             let fresh = series.iter().filter(|(_, fresh)| **fresh).map(|(labels, _)| labels);
-            behind.extend(fresh.filter(|labels| input.feeds(labels, result)).cloned());
+            behind.extend(fresh.filter(|labels| input.feeds(labels, result, None)).cloned());
         }
         behind.into_iter().take(MAX_REMEMBERED).collect()
+    }
+
+    /// The series, fresh or not, that a result which agrees with `result` in `on` may rest on.
+    pub(super) fn near(&self, result: &Labels, on: Option<&[Arc<str>]>) -> BTreeSet<Labels> {
+        let mut near = BTreeSet::new();
+        for (input, series) in &self.inputs {
+            near.extend(series.keys().filter(|labels| input.feeds(labels, result, on)).cloned());
+        }
+        near
     }
 
     /// Those of `remembered` that have no fresh value.
@@ -76,7 +89,7 @@ impl<'r> Evidence<'r> {
     /// how many such series each has.
     pub(super) fn missing(&self) -> BTreeMap<Labels, usize> {
         let mut missing = BTreeMap::new();
-        for (input, series) in &self.inputs {
+        for (input, series) in self.inputs.iter().take(self.own) {
             for (labels, _) in series.iter().filter(|(_, fresh)| !**fresh) {
                 *missing.entry(input.carried(labels)).or_insert(0) += 1;
             }

@@ -13,7 +13,7 @@ use promql_parser::parser::{
     BinaryExpr, Call, Expr, LabelModifier, VectorMatchCardinality, VectorSelector,
 };
 
-use super::rule::RuleSet;
+use super::rule::{Purpose, RuleSet};
 
 /// The most selectors that are followed for a rule through those it builds on.
 const MAX_INPUTS: usize = 256;
@@ -39,11 +39,12 @@ enum Carried {
 
 impl Input {
     /// Whether a result with the labels `result` may rest on `series`: they agree in all labels
-    /// that come out of the expression unchanged.
-    pub(super) fn feeds(&self, series: &Labels, result: &Labels) -> bool {
+    /// that come out of the expression unchanged, of `on` where it is given.
+    pub(super) fn feeds(&self, series: &Labels, result: &Labels, on: Option<&[Arc<str>]>) -> bool {
+        let matters = |name: &str| on.is_none_or(|on| on.iter().any(|of| **of == *name));
         let carried = series.iter().filter(|label| self.carried.has(&label.name));
         carried
-            .into_iter()
+            .filter(|label| matters(&label.name))
             .all(|label| result.get(&label.name).is_none_or(|value| value == &*label.value))
     }
 
@@ -192,16 +193,26 @@ pub(super) fn resolve(rules: &mut RuleSet) {
         }
     }
     for rule in rules.groups.iter_mut().flat_map(|group| &mut group.rules) {
-        // A rule may record what it reads, and rules may go round in circles: a few rounds do.
-        for _ in 0..8 {
-            if !rule.inputs.iter().any(|input| input.is_derived(&recorded)) {
-                break;
-            }
-            rule.inputs = rule.inputs.iter().flat_map(|input| input.sources(&recorded)).collect();
-            rule.inputs.truncate(MAX_INPUTS);
+        trace(&mut rule.inputs, &recorded);
+        let Purpose::Alert(alerting) = &mut rule.purpose else { continue };
+        for condition in
+            alerting.clear.iter_mut().chain(alerting.expect.as_mut().map(|e| &mut e.condition))
+        {
+            trace(&mut condition.inputs, &recorded);
         }
-        rule.inputs.retain(|input| !input.is_derived(&recorded));
     }
+}
+
+fn trace(inputs: &mut Vec<Input>, recorded: &HashMap<Arc<str>, Vec<Input>>) {
+    // A rule may record what it reads, and rules may go round in circles: a few rounds do.
+    for _ in 0..8 {
+        if !inputs.iter().any(|input| input.is_derived(recorded)) {
+            break;
+        }
+        *inputs = inputs.iter().flat_map(|input| input.sources(recorded)).collect();
+        inputs.truncate(MAX_INPUTS);
+    }
+    inputs.retain(|input| !input.is_derived(recorded));
 }
 
 impl Input {
@@ -262,8 +273,8 @@ mod tests {
             ("offset", "ups offset 5m > 1", 0, &alert, true, false),
         ] {
             let inputs = of(Query::parse(text).unwrap().expr()).unwrap();
-            assert_eq!(inputs[at].feeds(&ups, result), feeds_own, "{name}");
-            assert_eq!(inputs[at].feeds(&other, result), feeds_other, "{name}");
+            assert_eq!(inputs[at].feeds(&ups, result, None), feeds_own, "{name}");
+            assert_eq!(inputs[at].feeds(&other, result, None), feeds_other, "{name}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod check;
 mod locate;
+pub(super) mod semantics;
+mod units;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -61,33 +63,33 @@ pub fn load(sources: &[(&str, &str)]) -> Result<RuleSet, Invalid> {
 }
 
 /// Collects what is wrong with one file.
-struct Desk<'s> {
-    text: &'s str,
-    file: Arc<str>,
-    problems: Problems<'s>,
-    warnings: Problems<'s>,
+pub(super) struct Desk<'s> {
+    pub(super) text: &'s str,
+    pub(super) file: Arc<str>,
+    pub(super) problems: Problems<'s>,
+    pub(super) warnings: Problems<'s>,
 }
 
 /// The keys of a mapping, each once.
-struct Fields<'n> {
+pub(super) struct Fields<'n> {
     /// Where the mapping stands: its first key.
-    span: Range<usize>,
+    pub(super) span: Range<usize>,
     known: Vec<(&'static str, &'n Node, &'n Node)>,
 }
 
 impl<'n> Fields<'n> {
-    fn get(&self, name: &str) -> Option<&'n Node> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
         self.known.iter().find(|(known, ..)| *known == name).map(|(.., value)| *value)
     }
 
     /// Where the key itself stands.
-    fn key(&self, name: &str) -> Option<&'n Node> {
+    pub(super) fn key(&self, name: &str) -> Option<&'n Node> {
         self.known.iter().find(|(known, ..)| *known == name).map(|(_, key, _)| *key)
     }
 }
 
 impl Desk<'_> {
-    fn wrong(&mut self, span: &Range<usize>, message: impl Into<String>, label: &str) {
+    pub(super) fn wrong(&mut self, span: &Range<usize>, message: impl Into<String>, label: &str) {
         self.problems.push(Problem {
             span: span.clone(),
             message: message.into(),
@@ -96,7 +98,7 @@ impl Desk<'_> {
         });
     }
 
-    fn wrong_with(
+    pub(super) fn wrong_with(
         &mut self,
         span: &Range<usize>,
         message: impl Into<String>,
@@ -112,7 +114,7 @@ impl Desk<'_> {
     }
 
     /// The keys of a mapping; unknown and repeated ones are problems.
-    fn fields<'n>(
+    pub(super) fn fields<'n>(
         &mut self,
         node: &'n Node,
         what: &str,
@@ -138,7 +140,8 @@ impl Desk<'_> {
                 }
                 Some(name) => fields.known.push((name, key, value)),
                 None => {
-                    let help = suggest::help(&name.text, "keys", known);
+                    let help = semantics::called_here(&name.text)
+                        .map_or_else(|| suggest::help(&name.text, "keys", known), str::to_owned);
                     let message = format!("unknown key `{}` in {what}", shown(&name.text));
                     self.wrong_with(&key.span, message, "not known here", help);
                 }
@@ -148,7 +151,7 @@ impl Desk<'_> {
     }
 
     /// The items of a list.
-    fn items<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         match &node.kind {
             Kind::List(items) => items,
             Kind::Scalar(scalar) if scalar.is_null() => &[],
@@ -161,7 +164,7 @@ impl Desk<'_> {
     }
 
     /// A text that is not empty.
-    fn word<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+    pub(super) fn word<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
         let text = self.scalar(node, what)?;
         if text.trim().is_empty() {
             self.wrong(&node.span, format!("`{what}` is empty"), "something must stand here");
@@ -171,7 +174,7 @@ impl Desk<'_> {
     }
 
     /// A text.
-    fn scalar<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+    pub(super) fn scalar<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
         match &node.kind {
             Kind::Scalar(scalar) if scalar.is_null() => Some(""),
             Kind::Scalar(scalar) => Some(&scalar.text),

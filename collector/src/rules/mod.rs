@@ -7,28 +7,36 @@
 //! Prometheus' behaviour back, `no_data: fire` takes missing data for trouble.
 //!
 //! Reading order: [`rule`] (what a file says), [`load`], `template`, [`alert`] (the state machine),
-//! `inputs` and `evidence` (what an alert rests on), [`engine`] (batch), [`push`] (by samples), [`view`], [`library`].
+//! `flapping`, `reason`, `inputs` and `evidence` (what an alert rests on), [`engine`] (batch), [`push`]
+//! (by samples), [`view`], [`explain`], [`library`]; the tools [`unittest`], [`export`], [`backtest`].
 
 pub mod alert;
+pub mod backtest;
 mod duration;
 pub mod engine;
 mod evidence;
+pub mod explain;
+pub mod export;
+mod flapping;
 mod humanize;
 mod inputs;
 pub mod library;
 mod load;
 mod overlay;
 pub mod push;
+mod reason;
 pub mod rule;
 mod template;
 mod tree;
+pub mod unittest;
 pub mod view;
 
-pub use alert::{Alert, AlertState, Cause, Held, Reason};
-pub use duration::format as format_duration;
+pub use alert::{Alert, AlertState, Cause, Held, Memory, Reason};
+pub use duration::{format as format_duration, parse as parse_duration};
 pub use engine::{Engine, Evaluation, Options, SavedAlert, Transition};
+pub use flapping::{Changes, Flaps};
 pub use load::load;
 pub use push::{Fallback, HistoricalAlert, PushEngine, Received, Usage};
-pub use rule::{Group, NoData, Rule, RuleSet};
+pub use rule::{Alerting, Chatter, Condition, Expect, Flapping, Group, NoData, Rule, RuleSet};
 pub use template::Template;
-pub use view::{Health, View};
+pub use view::{Health, Inside, Reload, View};

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::incremental::{Graph, Obstacle, SeriesId};
-use hallwatch_promql::{Matchers, Source};
+use hallwatch_promql::{Matchers, Query, Source};
 
 use super::alert::{Alert, Reason};
 use super::engine::{Evaluation, Options, SavedAlert};
@@ -405,13 +405,16 @@ impl GroupInfo {
 impl RuleInfo {
     fn new(rule: Rule, key: Arc<str>, group: usize, of: &Group) -> Self {
         const SITE: [&str; 2] = ["tenant", "site"];
-        let obstacle = Graph::supports(&rule.query).err();
+        let obstacle = rule.queries().find_map(|query| Graph::supports(query).err());
         let relabels = rule.labels.iter().any(|(name, _)| SITE.contains(&&**name));
-        let local =
-            obstacle.is_none() && of.limit == 0 && !relabels && rule.query.keeps_apart(&SITE);
-        let selectors = rule.query.selectors().into_iter().map(|selector| selector.matchers);
+        let on = rule.alerting().and_then(|alerting| alerting.expect.as_ref()?.on.as_ref());
+        let meets =
+            on.is_some_and(|on| !SITE.iter().all(|name| on.iter().any(|of| **of == **name)));
+        let apart = !meets && rule.queries().all(|query| query.keeps_apart(&SITE));
+        let local = obstacle.is_none() && of.limit == 0 && !relabels && apart;
+        let selectors = rule.queries().flat_map(Query::selectors).map(|selector| selector.matchers);
         let reads =
-            selectors.chain(rule.inputs.iter().map(|input| input.matchers.clone())).collect();
+            selectors.chain(rule.all_inputs().map(|input| input.matchers.clone())).collect();
         Self { rule: Arc::new(rule), key, group, local, obstacle, reads }
     }
 }

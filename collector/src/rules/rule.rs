@@ -54,7 +54,7 @@ pub enum Purpose {
     /// It writes a series.
     Record,
     /// It raises alerts.
-    Alert(Alerting),
+    Alert(Box<Alerting>),
 }
 
 /// What only alerting rules have.
@@ -68,6 +68,61 @@ pub struct Alerting {
     pub annotations: Vec<(Arc<str>, Template)>,
     /// What to do when the inputs go away.
     pub no_data: NoData,
+    /// What must hold before a firing alert is resolved: hysteresis.
+    pub clear: Option<Condition>,
+    /// The `deadband` that `clear` was made of.
+    pub deadband: Option<f64>,
+    /// What must follow the expression, and by when: a sequence.
+    pub expect: Option<Expect>,
+    /// What is done about an alert that comes and goes.
+    pub flapping: Flapping,
+}
+
+/// A second expression of a rule.
+#[derive(Debug)]
+pub struct Condition {
+    /// The expression.
+    pub query: Query,
+    /// The series that it reads.
+    pub(super) inputs: Vec<Input>,
+}
+
+/// What must follow when an expression begins to hold.
+#[derive(Debug)]
+pub struct Expect {
+    /// What must hold then.
+    pub condition: Condition,
+    /// How soon.
+    pub within: Duration,
+    /// The labels in which both must agree; absent: all that both have.
+    pub on: Option<Vec<Arc<str>>>,
+}
+
+/// What a rule does about an alert that comes and goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flapping {
+    /// What the engine does.
+    #[default]
+    Default,
+    /// Nothing.
+    Off,
+    /// It keeps firing, beyond this.
+    Beyond(Chatter),
+}
+
+/// How often an alert may fire and be resolved before it is called flapping. ISA-18.2 calls an alarm
+/// that comes three times in a minute chattering; what pages people is judged over longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chatter {
+    /// So many changes are still well.
+    pub changes: usize,
+    /// In this time, which is also how long it must be calm before it is resolved.
+    pub within: Duration,
+}
+
+impl Chatter {
+    /// It fires for the fifth time in ten minutes.
+    pub const DEFAULT: Self = Self { changes: 8, within: Duration::from_secs(600) };
 }
 
 /// What becomes of an alert whose inputs go away.
@@ -94,6 +149,18 @@ impl Rule {
         self.alerting().is_some_and(|alerting| alerting.no_data == NoData::Fire)
     }
 
+    /// All its expressions: the rule's own, `clear` and `expect`.
+    pub(super) fn queries(&self) -> impl Iterator<Item = &Query> {
+        let conditions = self.alerting().into_iter().flat_map(Alerting::conditions);
+        std::iter::once(&self.query).chain(conditions.map(|condition| &condition.query))
+    }
+
+    /// The series that any of its expressions reads.
+    pub(super) fn all_inputs(&self) -> impl Iterator<Item = &Input> {
+        let conditions = self.alerting().into_iter().flat_map(Alerting::conditions);
+        self.inputs.iter().chain(conditions.flat_map(|condition| &condition.inputs))
+    }
+
     /// What only alerting rules have.
     #[must_use]
     pub fn alerting(&self) -> Option<&Alerting> {
@@ -101,5 +168,12 @@ impl Rule {
             Purpose::Alert(alerting) => Some(alerting),
             Purpose::Record => None,
         }
+    }
+}
+
+impl Alerting {
+    /// `clear` and `expect`, where they are.
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.clear.iter().chain(self.expect.as_ref().map(|expect| &expect.condition))
     }
 }

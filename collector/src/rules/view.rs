@@ -6,6 +6,8 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 
 use super::alert::Alert;
+use super::push::{Fallback, HistoricalAlert, Usage};
+use super::rule::{Chatter, NoData};
 
 /// All groups, and what was resolved of late.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +16,39 @@ pub struct View {
     pub groups: Vec<GroupView>,
     /// Alerts that were resolved in the last 15 minutes, the newest last; at most 1,000.
     pub resolved: Vec<Alert>,
+}
+
+/// What is known of the rules beside what Prometheus tells.
+#[derive(Clone, Debug, Default)]
+pub struct Inside {
+    /// All rules and alerts.
+    pub view: View,
+    /// The rules that are evaluated in batch.
+    pub fallbacks: Vec<Fallback>,
+    /// Alerts that were learnt of too late, the newest last.
+    pub digest: Vec<HistoricalAlert>,
+    /// What the engine takes.
+    pub usage: Usage,
+    /// How the last reload went.
+    pub reload: Reload,
+}
+
+impl Inside {
+    /// The alerts that are held.
+    pub fn held(&self) -> impl Iterator<Item = &Alert> {
+        let rules = self.view.groups.iter().flat_map(|group| &group.rules);
+        let alerting = rules.filter_map(|rule| rule.alerting.as_ref());
+        alerting.flat_map(|alerting| &alerting.alerts).filter(|alert| alert.held.is_some())
+    }
+}
+
+/// How the last reload of the rules went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// When the rules that are evaluated were loaded.
+    pub loaded_at: Option<Timestamp>,
+    /// When a reload was refused after that, and why.
+    pub refused: Option<(Timestamp, String)>,
 }
 
 /// A group of rules.
@@ -59,8 +94,29 @@ pub struct AlertingView {
     pub keep_firing: Duration,
     /// Annotations as written, templates not filled in.
     pub annotations: Vec<(Arc<str>, String)>,
+    /// What must hold before an alert is resolved.
+    pub clear: Option<String>,
+    /// The `deadband` that `clear` was made of.
+    pub deadband: Option<f64>,
+    /// What must follow the expression.
+    pub expect: Option<ExpectView>,
+    /// When an alert is called flapping; `None`: never.
+    pub flapping: Option<Chatter>,
+    /// What becomes of an alert whose inputs go away.
+    pub no_data: NoData,
     /// The active alerts, by labels.
     pub alerts: Vec<Alert>,
+}
+
+/// What must follow when an expression begins to hold.
+#[derive(Clone, Debug)]
+pub struct ExpectView {
+    /// The expression.
+    pub query: String,
+    /// How soon it must hold.
+    pub within: Duration,
+    /// The labels in which both must agree; absent: all that both have.
+    pub on: Option<Vec<Arc<str>>>,
 }
 
 /// How an evaluation went.

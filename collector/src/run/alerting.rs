@@ -2,18 +2,23 @@
 //!
 //! What changed, and what is to be sent, is on disk before anybody acts on it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallwatch_model::{AgentPath, Labels, Timestamp, Uptime};
+use hallwatch_config::Finding;
+use hallwatch_model::{AgentPath, Labels, Sample, Timestamp, Uptime};
 use tokio::sync::mpsc;
 
 use super::core::{Evaluated, Shown};
 use super::forms;
+use crate::api::ReloadRequest;
 use crate::clock;
+use crate::config::{self, LoadError};
 use crate::notify::{Pair, Router};
-use crate::rules::{AlertState, Evaluation, PushEngine, Received, Transition};
+use crate::rules::{AlertState, Evaluation, PushEngine, Received, Reload, Transition};
 use crate::state::{self, State};
 use crate::store::Reader;
+use crate::telemetry::Telemetry;
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -21,9 +26,20 @@ pub(super) enum Command {
     /// Evaluate the rules as of now.
     Evaluate(Timestamp),
     /// Look at the rules that new entries of the log concern; so far the agents have sent everything.
-    Stored(Vec<(AgentPath, Timestamp)>, Timestamp),
+    Stored(News, Timestamp),
+    /// Load the rules again.
+    Reload(Option<ReloadRequest>, Timestamp),
     /// A notification to this receiver, about the group with these labels, was given up.
     GivenUp(String, Labels),
+}
+
+/// What was stored.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Up to when agents have sent everything.
+    pub(super) watermarks: Vec<(AgentPath, Timestamp)>,
+    /// What agents say is old: from when to when.
+    pub(super) backfilled: Vec<(AgentPath, Timestamp, Timestamp)>,
 }
 
 /// What the thread owns.
@@ -36,6 +52,12 @@ pub(super) struct Alerting {
     pub(super) position: u64,
     /// The pair that is told what fires.
     pub(super) pair: Option<Pair>,
+    /// What of the log is old, as far as it was not read yet.
+    pub(super) backfilled: Vec<(AgentPath, Timestamp, Timestamp)>,
+    /// The configuration that names the rule files.
+    pub(super) from: Option<PathBuf>,
+    pub(super) reload: Reload,
+    pub(super) telemetry: Telemetry,
 }
 
 /// Log entries that are read at once.
@@ -55,8 +77,9 @@ impl Alerting {
         self.begin();
         while let Some(command) = commands.blocking_recv() {
             match command {
-                Command::Stored(watermarks, now) => {
-                    for (agent, upto) in watermarks {
+                Command::Stored(news, now) => {
+                    self.backfilled.extend(news.backfilled);
+                    for (agent, upto) in news.watermarks {
                         let AgentPath { tenant, site, agent } = &agent;
                         self.engine.watermark(tenant.as_str(), site.as_str(), agent.as_str(), upto);
                     }
@@ -66,9 +89,20 @@ impl Alerting {
                         break;
                     }
                 }
+                Command::Reload(asked, now) => {
+                    let answer = self.reload(now);
+                    if let Some(asked) = asked {
+                        // Who asked may not wait any more.
+                        let _ = asked.send(answer);
+                    }
+                    let evaluated = self.evaluate(now, false)?;
+                    if done.blocking_send(evaluated).is_err() {
+                        break;
+                    }
+                }
                 Command::GivenUp(receiver, labels) => self.router.failed(&receiver, &labels),
                 Command::Evaluate(now) => {
-                    let evaluated = self.evaluate(now)?;
+                    let evaluated = self.evaluate(now, true)?;
                     if done.blocking_send(evaluated).is_err() {
                         break;
                     }
@@ -105,16 +139,64 @@ impl Alerting {
                     break;
                 }
             };
-            let Some(last) = entries.last() else { break };
+            let Some(last) = entries.last() else {
+                self.backfilled.clear();
+                break;
+            };
             self.position = last.position;
             // What fills the past alerts nobody.
             for entry in entries.iter().filter(|entry| !entry.filled) {
-                let received =
-                    Received { samples: &entry.samples, watermark: None, backfill: false };
+                let backfill = self.is_old(&entry.samples);
+                let received = Received { samples: &entry.samples, watermark: None, backfill };
                 all.append(self.engine.receive(received, now, &self.reader));
             }
         }
         all
+    }
+
+    /// Whether the agent that sent this said that it was old.
+    fn is_old(&self, samples: &[(Labels, Sample)]) -> bool {
+        let old = |(labels, sample): &(Labels, Sample)| {
+            self.backfilled.iter().any(|(agent, first, last)| {
+                labels.get("tenant") == Some(agent.tenant.as_str())
+                    && labels.get("site") == Some(agent.site.as_str())
+                    && (*first..=*last).contains(&sample.time)
+            })
+        };
+        !self.backfilled.is_empty() && !samples.is_empty() && samples.iter().all(old)
+    }
+
+    /// Goes on with the rules as their files are now, or with the old ones when anything is wrong.
+    fn reload(&mut self, now: Timestamp) -> Result<usize, String> {
+        let loaded = match &self.from {
+            Some(path) => config::load(path).map_err(|error| match error {
+                LoadError::Invalid(invalid) => invalid.to_string(),
+                unread @ LoadError::Read { .. } => super::core::chain(&unread),
+            }),
+            None => Err("these rules are not of files".to_owned()),
+        };
+        let rules = match loaded {
+            Ok(config) => config.rules.set,
+            Err(error) => {
+                tracing::error!(%error, "the rules are not reloaded, the old ones stay");
+                self.telemetry.rules_reload_successful.set(0);
+                self.reload.refused = Some((now, error.clone()));
+                return Err(error);
+            }
+        };
+        for warning in &rules.warnings {
+            let Finding { file, line, column, message, .. } = warning;
+            tracing::warn!(file, line, column, message, "a rule is probably not meant so");
+        }
+        let count = rules.groups.iter().map(|group| group.rules.len()).sum();
+        if let Err(error) = self.engine.reload(rules, now, &self.reader) {
+            tracing::warn!(%error, "the rules go on without a part of the past");
+        }
+        tracing::info!(rules = count, "the rules are reloaded");
+        self.telemetry.rules_reload_successful.set(1);
+        self.telemetry.rules_reloaded_seconds.set(now.as_seconds());
+        self.reload = Reload { loaded_at: Some(now), refused: None };
+        Ok(count)
     }
 
     fn stored(&mut self, now: Timestamp) -> Result<Option<Evaluated>, state::Error> {
@@ -131,11 +213,11 @@ impl Alerting {
         self.conclude(evaluation, now, began, (false, shows)).map(Some)
     }
 
-    fn evaluate(&mut self, now: Timestamp) -> Result<Evaluated, state::Error> {
+    fn evaluate(&mut self, now: Timestamp, interval: bool) -> Result<Evaluated, state::Error> {
         let began = clock::uptime();
         let mut evaluation = self.push(now);
         evaluation.append(self.engine.tick(now, &self.reader));
-        self.conclude(evaluation, now, began, (true, true))
+        self.conclude(evaluation, now, began, (interval, true))
     }
 
     fn conclude(
@@ -153,18 +235,19 @@ impl Alerting {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.commit(&evaluation, &mut self.router, &notifications)?;
+            if let Some(digest) = self.engine.changed_digest() {
+                state.put_digest(&digest)?;
+            }
         }
         for transition in &evaluation.transitions {
             log(transition);
         }
         let took = clock::uptime().since(began);
         let shown = shows.then(|| {
-            let view = self.engine.view();
-            Shown {
-                rules: Arc::new(forms::of_api(&view, took)),
-                alerts: Arc::new(forms::of_page(&view)),
-                failing: forms::failing(&view),
-            }
+            let inside = self.engine.inside(self.reload.clone());
+            let alerts = Arc::new(forms::of_page(&inside.view));
+            let failing = forms::failing(&inside.view);
+            Shown { rules: Arc::new(forms::of_api(inside, took)), alerts, failing }
         });
         let (samples, notifications) = (evaluation.samples, notifications.len());
         Ok(Evaluated { samples, at: now, took, interval, notifications, shown })

@@ -8,6 +8,7 @@ use hallwatch_link as link;
 use hallwatch_model::{Ack, AgentPath, Id, Labels, Sample, Timestamp};
 
 use super::agents::Agents;
+use super::alerting::News;
 use super::health::Board;
 use super::writer::{Done, Job, Kept};
 use crate::api::RulesForm;
@@ -16,6 +17,7 @@ use crate::ingest::{Decision, Ingest, Registry};
 use crate::notify::delivery::Verdict;
 use crate::notify::io::Report;
 use crate::page::{self, SiteFacts};
+use crate::rules::Inside;
 use crate::store;
 use crate::telemetry::Telemetry;
 
@@ -67,7 +69,7 @@ pub(super) enum Action {
     /// Evaluate the rules.
     Evaluate,
     /// Look at the rules that what was stored concerns.
-    Push(Vec<(AgentPath, Timestamp)>),
+    Push(News),
     /// Show rules and alerts through the API.
     ShowRules(Arc<RulesForm>),
     /// Make a picture for the pages that are open.
@@ -209,7 +211,8 @@ impl Core {
                 self.board.set("store", true, "ready");
                 let acks = kept.acks.into_iter();
                 let acks = acks.map(|(agent, ack)| Action::Acknowledge(agent, ack));
-                let push = (kept.stored > 0).then_some(Action::Push(kept.watermarks));
+                let news = News { watermarks: kept.watermarks, backfilled: kept.backfilled };
+                let push = (kept.stored > 0).then_some(Action::Push(news));
                 push.into_iter().chain(acks).collect()
             }
             Done::Refused(error) => {
@@ -300,6 +303,7 @@ impl Core {
     fn show(&mut self, shown: Shown) -> Action {
         let Shown { rules, alerts, failing } = shown;
         self.telemetry.rules_failing.set(i64::try_from(failing.0).unwrap_or(i64::MAX));
+        self.measure_rules(&rules.inside);
         let count: usize = rules.groups.iter().map(|group| group.rules.len()).sum();
         self.board.set("rules", true, format!("{count} rules, evaluated"));
         // A part of its own: a broken rule is bad, but the others are evaluated.
@@ -312,6 +316,25 @@ impl Core {
         }
         self.alerts = alerts;
         Action::ShowRules(rules)
+    }
+
+    fn measure_rules(&self, inside: &Inside) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let (telemetry, usage) = (&self.telemetry, inside.usage);
+        telemetry.rules_not_pushed.set(gauge(inside.fallbacks.len()));
+        telemetry.rule_instances.set(gauge(usage.instances));
+        telemetry.rule_series.set(gauge(usage.memory.series));
+        telemetry.rule_bytes.set(gauge(usage.memory.bytes()));
+        telemetry.alerts_held.set(gauge(inside.held().count()));
+        telemetry.alerts_historical.set(gauge(inside.digest.len()));
+        match &inside.reload.refused {
+            None => self.board.set("rule files", true, "as loaded"),
+            Some((at, error)) => {
+                let first = error.lines().next().unwrap_or_default();
+                let text = format!("refused at {at}, the old rules stay: {first}");
+                self.board.set("rule files", false, text);
+            }
+        }
     }
 
     fn reported(&mut self, report: Report) -> Vec<Action> {

@@ -41,6 +41,9 @@ pub enum Error {
     /// HTTP is no longer served.
     #[error("the HTTP server ended")]
     Server(#[source] Option<std::io::Error>),
+    /// SIGHUP cannot be listened to.
+    #[error("cannot listen to SIGHUP")]
+    Signal(#[source] std::io::Error),
     /// The counters cannot be made.
     #[error("cannot make the counters")]
     Telemetry(#[source] prometheus::Error),

@@ -1,17 +1,19 @@
 //! What the rule engine shows, in the forms of the API and of the page.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_model::Timestamp;
 
-use crate::api::{AlertForm, GroupForm, RuleForm, RulesForm};
+use crate::api::{AdditionalForm, AlertForm, GroupForm, KnownForm, RuleForm, RulesForm};
 use crate::page;
 use crate::rules::view::{GroupView, RuleView};
-use crate::rules::{Alert, AlertState, View};
+use crate::rules::{Alert, AlertState, Inside, View};
 
 /// As the API tells it. `took` is the time of the last evaluation of everything.
-pub(super) fn of_api(view: &View, took: Duration) -> RulesForm {
-    RulesForm { groups: view.groups.iter().map(|group| self::group(group, took)).collect() }
+pub(super) fn of_api(inside: Inside, took: Duration) -> RulesForm {
+    let groups = inside.view.groups.iter().map(|group| self::group(group, took)).collect();
+    RulesForm { groups, inside: Arc::new(inside) }
 }
 
 fn group(group: &GroupView, took: Duration) -> GroupForm {
@@ -27,10 +29,11 @@ fn group(group: &GroupView, took: Duration) -> GroupForm {
 }
 
 fn rule(rule: &RuleView, took: Duration) -> RuleForm {
-    let texts = |pairs: &[(std::sync::Arc<str>, String)]| {
+    let texts = |pairs: &[(Arc<str>, String)]| {
         pairs.iter().map(|(name, text)| (name.to_string(), text.clone())).collect()
     };
     let alerting = rule.alerting.as_ref();
+    let expect = alerting.and_then(|alerting| alerting.expect.as_ref());
     let state = alerting.map(|alerting| {
         let worst = alerting.alerts.iter().map(|alert| alert.state).max();
         worst.unwrap_or(AlertState::Inactive).word()
@@ -52,6 +55,14 @@ fn rule(rule: &RuleView, took: Duration) -> RuleForm {
         },
         evaluation_time: took.as_secs_f64(),
         last_evaluation: rule.last_evaluation.unwrap_or(Timestamp::MIN),
+        additional: AdditionalForm {
+            clear: alerting.and_then(|alerting| alerting.clear.clone()),
+            expect: expect.map(|expect| expect.query.clone()),
+            within: expect.map(|expect| expect.within.as_secs_f64()),
+            on: expect.and_then(|expect| {
+                expect.on.as_ref().map(|on| on.iter().map(ToString::to_string).collect())
+            }),
+        },
         kind: if alerting.is_some() { "alerting" } else { "recording" },
     }
 }
@@ -68,6 +79,11 @@ fn alert(alert: &Alert) -> AlertForm {
         active_at: alert.active_at,
         value: alert.value,
         held: alert.held.is_some(),
+        known: KnownForm {
+            held_since: alert.held.as_ref().map(|held| held.since),
+            held_cause: alert.held.as_ref().map(|held| held.cause.to_string()),
+            flapping: alert.flapping(),
+        },
     }
 }
 

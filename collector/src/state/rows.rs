@@ -8,7 +8,7 @@ use hallwatch_model::{Labels, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::notify::{Ledger, SavedGroup, alert as notified};
-use crate::rules::{Alert, AlertState, Cause, Held};
+use crate::rules::{Alert, AlertState, Cause, Changes, Flaps, Held, HistoricalAlert, Memory};
 
 type Pairs = Vec<(String, String)>;
 
@@ -27,6 +27,28 @@ pub(super) struct AlertRow {
     paused_millis: u64,
     result: Pairs,
     inputs: Vec<Pairs>,
+    /// Absent in rows of the first releases, and where there is nothing to remember.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<MemoryRow>,
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct MemoryRow {
+    /// Neither pending nor firing: only remembered.
+    dormant: bool,
+    latched_since: Option<i64>,
+    fulfilled: bool,
+    expected: Vec<Pairs>,
+    changes: Vec<i64>,
+    flapping: Option<FlapsRow>,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+struct FlapsRow {
+    since: i64,
+    on: bool,
+    calm_since: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,6 +81,41 @@ impl From<&Alert> for AlertRow {
             paused_millis: u64::try_from(alert.paused.as_millis()).unwrap_or(u64::MAX),
             result: pairs(&alert.result),
             inputs: alert.inputs.iter().map(pairs).collect(),
+            memory: Some(MemoryRow::of(alert)).filter(|row| *row != MemoryRow::default()),
+        }
+    }
+}
+
+impl MemoryRow {
+    fn of(alert: &Alert) -> Self {
+        let Memory { latched_since, fulfilled, expected, changes } = &alert.memory;
+        Self {
+            dormant: !alert.is_active(),
+            latched_since: latched_since.map(Timestamp::as_millis),
+            fulfilled: *fulfilled,
+            expected: expected.iter().map(pairs).collect(),
+            changes: changes.times.iter().map(|time| time.as_millis()).collect(),
+            flapping: changes.flapping.map(|flaps| FlapsRow {
+                since: flaps.since.as_millis(),
+                on: flaps.on,
+                calm_since: flaps.calm_since.as_millis(),
+            }),
+        }
+    }
+
+    fn into_memory(self) -> Memory {
+        Memory {
+            latched_since: self.latched_since.map(Timestamp::from_millis),
+            fulfilled: self.fulfilled,
+            expected: self.expected.iter().map(|series| labels(series)).collect(),
+            changes: Changes {
+                times: self.changes.into_iter().map(Timestamp::from_millis).collect(),
+                flapping: self.flapping.map(|flaps| Flaps {
+                    since: Timestamp::from_millis(flaps.since),
+                    on: flaps.on,
+                    calm_since: Timestamp::from_millis(flaps.calm_since),
+                }),
+            },
         }
     }
 }
@@ -72,10 +129,15 @@ impl From<AlertRow> for Alert {
                 None => Cause::InputsGone(held.gone.iter().map(|gone| labels(gone)).collect()),
             },
         });
+        let memory = row.memory.unwrap_or_default();
         Self {
             labels: labels(&row.labels),
             annotations: row.annotations.into_iter().map(|(n, v)| (n.into(), v)).collect(),
-            state: if row.firing { AlertState::Firing } else { AlertState::Pending },
+            state: match (row.firing, memory.dormant) {
+                (true, _) => AlertState::Firing,
+                (false, true) => AlertState::Inactive,
+                (false, false) => AlertState::Pending,
+            },
             value: f64::from_bits(row.value),
             active_at: Timestamp::from_millis(row.active_at),
             fired_at: row.fired_at.map(Timestamp::from_millis),
@@ -86,6 +148,48 @@ impl From<AlertRow> for Alert {
             paused: Duration::from_millis(row.paused_millis),
             result: labels(&row.result),
             inputs: row.inputs.iter().map(|input| labels(input)).collect(),
+            memory: memory.into_memory(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct HistoricalRow {
+    rule: String,
+    labels: Pairs,
+    annotations: Pairs,
+    /// As bits: JSON has no NaN.
+    value: u64,
+    fired_at: i64,
+    resolved_at: Option<i64>,
+    learnt_at: i64,
+}
+
+impl From<&HistoricalAlert> for HistoricalRow {
+    fn from(alert: &HistoricalAlert) -> Self {
+        let text = |(name, value): &(Arc<str>, String)| (name.to_string(), value.clone());
+        Self {
+            rule: alert.rule.to_string(),
+            labels: pairs(&alert.labels),
+            annotations: alert.annotations.iter().map(text).collect(),
+            value: alert.value.to_bits(),
+            fired_at: alert.fired_at.as_millis(),
+            resolved_at: alert.resolved_at.map(Timestamp::as_millis),
+            learnt_at: alert.learnt_at.as_millis(),
+        }
+    }
+}
+
+impl From<HistoricalRow> for HistoricalAlert {
+    fn from(row: HistoricalRow) -> Self {
+        Self {
+            rule: row.rule.into(),
+            labels: labels(&row.labels),
+            annotations: row.annotations.into_iter().map(|(n, v)| (n.into(), v)).collect(),
+            value: f64::from_bits(row.value),
+            fired_at: Timestamp::from_millis(row.fired_at),
+            resolved_at: row.resolved_at.map(Timestamp::from_millis),
+            learnt_at: Timestamp::from_millis(row.learnt_at),
         }
     }
 }

@@ -46,6 +46,7 @@ fn transition(alert: usize, fires: bool, began: Timestamp, now: Timestamp) -> Tr
         paused: Duration::ZERO,
         result: labels,
         inputs: Vec::new(),
+        memory: crate::rules::Memory::default(),
     };
     Transition { alert, from, to, reason, at: now, query: "up == 0".into(), rule: "r".into() }
 }

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Labels, Missing, Sample, Timestamp};
-use hallwatch_promql::{InstantSample, Limits, Source, Value, instant};
+use hallwatch_promql::{InstantSample, Source};
 
-use super::{Evaluation, Options, SavedAlert};
-use crate::rules::alert::{Alert, AlertState, Cause, Reason, Seen, Timing};
+use super::batch::Batch;
+use super::conditions::{Expressions, Lazy, Sequence, followed};
+use super::desk::Desk;
+use super::{Evaluation, Options};
+use crate::rules::alert::{Alert, AlertState, Cause, Memory, Reason, Seen, Timing};
 use crate::rules::evidence::Evidence;
-use crate::rules::rule::{Alerting, NoData, Purpose, Rule};
+use crate::rules::inputs::Input;
+use crate::rules::rule::{Alerting, Flapping, NoData, Purpose, Rule};
 use crate::rules::template::Facts;
 use crate::rules::view::Health;
 
@@ -54,7 +58,9 @@ impl RuleRun {
 
     pub(in crate::rules) fn restore(&mut self, alert: Alert) {
         // What it wrote before the restart ends with it.
-        self.written.extend(series_of(&alert, alert.active_at).map(|(labels, _)| labels));
+        if alert.is_active() {
+            self.written.extend(series_of(&alert, alert.active_at).map(|(labels, _)| labels));
+        }
         self.alerts.insert(alert.labels.clone(), alert);
     }
 
@@ -67,15 +73,16 @@ impl RuleRun {
         options: &Options,
         evaluation: &mut Evaluation,
     ) -> Vec<(Labels, Sample)> {
-        let result = self.query(now, source, options);
-        self.conclude(result, now, source, limit, options, evaluation)
+        let rule = Arc::clone(&self.rule);
+        let batch = Batch { rule: &rule, now, source, options };
+        self.conclude(&batch, now, source, limit, options, evaluation)
     }
 
-    /// The samples that it writes when this is what the expression says. `source` only has to have
+    /// The samples that it writes when this is what its expressions say. `source` only has to have
     /// the newest sample of each input.
     pub(in crate::rules) fn conclude(
         &mut self,
-        result: Result<Vec<InstantSample>, String>,
+        expressions: &dyn Expressions,
         now: Timestamp,
         source: &dyn Source,
         limit: usize,
@@ -83,12 +90,14 @@ impl RuleRun {
         evaluation: &mut Evaluation,
     ) -> Vec<(Labels, Sample)> {
         let rule = Arc::clone(&self.rule);
-        let outcome = result.and_then(|vector| match &rule.purpose {
-            Purpose::Record => self.record(vector, limit, now).map(Some),
-            Purpose::Alert(_) => {
-                self.alert(vector, now, source, limit, options, evaluation).map(|()| None)
+        let outcome = match &rule.purpose {
+            Purpose::Record => {
+                expressions.own().and_then(|vector| self.record(vector, limit, now)).map(Some)
             }
-        });
+            Purpose::Alert(_) => {
+                self.alert(expressions, now, source, limit, options, evaluation).map(|()| None)
+            }
+        };
         let recorded = match outcome {
             Ok(recorded) => {
                 self.health = Health::Ok;
@@ -105,32 +114,14 @@ impl RuleRun {
             }
         };
         let mut samples = recorded.unwrap_or_else(|| {
-            self.alerts.values().flat_map(|alert| series_of(alert, now)).collect()
+            let active = self.alerts.values().filter(|alert| alert.is_active());
+            active.flat_map(|alert| series_of(alert, now)).collect()
         });
         let written: BTreeSet<Labels> = samples.iter().map(|(labels, _)| labels.clone()).collect();
         let ended = Sample { time: now, value: Err(Missing::NotAvailable) };
         samples.extend(self.written.difference(&written).map(|labels| (labels.clone(), ended)));
         self.written = written;
         samples
-    }
-
-    fn query(
-        &self,
-        now: Timestamp,
-        source: &dyn Source,
-        options: &Options,
-    ) -> Result<Vec<InstantSample>, String> {
-        let limits = Limits { lookback: options.lookback, ..Limits::default() };
-        let answer = instant(&self.rule.query, now, source, &limits).map_err(|e| chain(&e))?;
-        match answer.value {
-            Value::Vector(vector) => Ok(vector),
-            Value::Scalar(time, value) => {
-                Ok(vec![InstantSample { labels: Labels::empty(), time, value }])
-            }
-            Value::String(..) | Value::Matrix(_) => {
-                Err("the result is not a vector or a scalar".into())
-            }
-        }
     }
 
     fn record(
@@ -157,7 +148,7 @@ impl RuleRun {
 
     fn alert(
         &mut self,
-        vector: Vec<InstantSample>,
+        expressions: &dyn Expressions,
         now: Timestamp,
         source: &dyn Source,
         limit: usize,
@@ -167,7 +158,7 @@ impl RuleRun {
         let rule = Arc::clone(&self.rule);
         let Purpose::Alert(alerting) = &rule.purpose else { return Ok(()) };
         let mut raised = BTreeMap::new();
-        for found in vector {
+        for found in expressions.own()? {
             let facts = (found.labels, found.value, None);
             let (labels, alert) = raise(&rule, alerting, facts, options);
             if raised.insert(labels, alert).is_some() {
@@ -175,10 +166,10 @@ impl RuleRun {
             }
         }
         let fires = alerting.no_data == NoData::Fire;
-        let quiet = raised.is_empty() && self.alerts.is_empty() && !fires;
-        let inputs = if quiet { &[][..] } else { &rule.inputs };
-        let evidence = Evidence::gather(inputs, source, now, options.lookback)
-            .map_err(|error| chain(&error))?;
+        let quiet = raised.is_empty() && !self.rests_on_data() && !fires;
+        let gather = Gather { quiet, source, now, options };
+        let more = alerting.clear.as_ref().map_or(&[][..], |clear| &clear.inputs);
+        let evidence = gather.of(&rule.inputs, more)?;
         if fires {
             for (result, gone) in evidence.missing() {
                 let facts = (result, f64::NAN, Some(gone));
@@ -190,19 +181,50 @@ impl RuleRun {
             return Err(format!("exceeded limit of {limit} with {} alerts", raised.len()));
         }
 
-        let timing = Timing { hold: alerting.hold, keep_firing: alerting.keep_firing };
-        let mut desk = Desk { key: &self.key, query: &self.query, now, evaluation };
+        let timing = timing(alerting, options);
+        let clear_rows = || expressions.clear();
+        let clear = Lazy::new(&clear_rows, None);
+        let expect_rows = || expressions.expect();
+        let sequence = match &alerting.expect {
+            Some(expect) => Some(Sequence {
+                expect,
+                lazy: Lazy::new(&expect_rows, expect.on.as_deref()),
+                evidence: gather.of(&[], &expect.condition.inputs)?,
+                no_data: alerting.no_data,
+            }),
+            None => None,
+        };
+        // An error of a condition must not leave half of the alerts changed.
+        let asked = !(raised.is_empty() && self.alerts.is_empty());
+        if asked && let Some(sequence) = &sequence {
+            sequence.lazy.holds(&Labels::empty())?;
+        }
+        let ends = |alert: &Alert| {
+            alert.state == AlertState::Firing && !raised.contains_key(&alert.labels)
+        };
+        if alerting.clear.is_some() && (sequence.is_some() || self.alerts.values().any(ends)) {
+            clear.holds(&Labels::empty())?;
+        }
+
+        let mut desk = Desk { key: &self.key, query: &self.query, now, timing, evaluation };
         // As long as the same inputs are fresh, each alert rests on the same ones: many alerts on
         // many series would cost the product of both.
         let signature = if quiet { 0 } else { evidence.signature() };
         for (labels, found) in &raised {
-            let (alert, new) = match self.alerts.get_mut(labels) {
-                Some(alert) => (alert, false),
-                None => {
-                    let alert = begin(labels, found, now);
-                    (self.alerts.entry(labels.clone()).or_insert(alert), true)
-                }
-            };
+            let mut new = false;
+            let alert = self.alerts.entry(labels.clone()).or_insert_with(|| {
+                new = true;
+                begin(labels, found, now)
+            });
+            if alert.memory.fulfilled && !alert.is_active() {
+                continue;
+            }
+            if !alert.is_active() {
+                new = true;
+                let changes = std::mem::take(&mut alert.memory.changes);
+                *alert = begin(labels, found, now);
+                alert.memory.changes = changes;
+            }
             let mut remembers = false;
             let known = || self.signatures.get(labels) == Some(&signature);
             if found.without_data.is_none() && (new || !known()) {
@@ -216,8 +238,31 @@ impl RuleRun {
             }
             alert.value = found.value;
             alert.annotations.clone_from(&found.annotations);
-            let seen = found.without_data.map_or(Seen::True, Seen::TrueWithoutData);
+            let mut seen = found.without_data.map_or(Seen::True, Seen::TrueWithoutData);
+            if let Some(sequence) = &sequence {
+                remembers |= alert.state == AlertState::Pending && sequence.remember(alert);
+                let expected = sequence.expected(alert)?;
+                seen = followed(seen, expected, alert, timing, now);
+                if seen == Seen::Fulfilled {
+                    if new {
+                        // It was there already: nothing has to be waited for.
+                        alert.memory.fulfilled = true;
+                        desk.settle(alert);
+                        continue;
+                    }
+                    if alert.state == AlertState::Firing
+                        && alerting.clear.is_some()
+                        && !clear.holds(&alert.result)?
+                    {
+                        seen = Seen::Uncleared { inputs: alert.inputs.len() };
+                    }
+                }
+            }
+            let fulfils = seen == Seen::Fulfilled;
+            let before = alert.timers();
             let mut changes = alert.step(seen, timing, now);
+            remembers |= alert.timers() != before;
+            alert.memory.fulfilled |= fulfils && !alert.is_active();
             if new {
                 match changes.first_mut() {
                     Some((from, ..)) => *from = AlertState::Inactive,
@@ -228,26 +273,68 @@ impl RuleRun {
                     )),
                 }
             }
+            tell_of_flapping(alert, alerting);
             desk.note(alert, changes, remembers);
         }
         for (_, alert) in self.alerts.iter_mut().filter(|(labels, _)| !raised.contains_key(labels))
         {
             let gone = evidence.gone(&alert.inputs);
-            let seen = match alerting.no_data {
+            let mut seen = match alerting.no_data {
                 _ if gone.is_empty() => Seen::False { inputs: alert.inputs.len() },
                 NoData::Hold => Seen::Unknown(Cause::InputsGone(gone)),
                 NoData::Fire => Seen::TrueWithoutData(gone.len()),
                 NoData::Resolve => Seen::FalseWithoutData,
             };
-            let before = alert.keep_firing_since;
+            if !alert.is_active() {
+                let over = matches!(seen, Seen::False { .. } | Seen::FalseWithoutData);
+                desk.dormant(alert, over);
+                continue;
+            }
+            if let Some(sequence) = &sequence {
+                let expected = sequence.expected(alert)?;
+                seen = followed(seen, expected, alert, timing, now);
+            }
+            let ceases = matches!(seen, Seen::False { .. } | Seen::Fulfilled);
+            if ceases
+                && alert.state == AlertState::Firing
+                && alerting.clear.is_some()
+                && !clear.holds(&alert.result)?
+            {
+                seen = Seen::Uncleared { inputs: alert.inputs.len() };
+            }
+            let fulfils = seen == Seen::Fulfilled;
+            let before = alert.timers();
             let changes = alert.step(seen, timing, now);
-            let timer = alert.keep_firing_since != before;
+            alert.memory.fulfilled |= fulfils && !alert.is_active();
+            let timer = alert.timers() != before;
+            tell_of_flapping(alert, alerting);
             desk.note(alert, changes, timer);
         }
-        self.alerts.retain(|_, alert| is_active(alert));
+        self.alerts.retain(|_, alert| alert.is_active() || alert.rest(timing, now));
         let alerts = &self.alerts;
-        self.signatures.retain(|labels, _| alerts.contains_key(labels));
+        self.signatures.retain(|labels, _| alerts.get(labels).is_some_and(Alert::is_active));
         Ok(())
+    }
+
+    /// Whether it matters to any of its alerts which inputs are there: not to those of which only
+    /// the changes are remembered.
+    pub(in crate::rules) fn rests_on_data(&self) -> bool {
+        self.alerts.values().any(|alert| alert.is_active() || alert.memory.fulfilled)
+    }
+
+    /// Whether a change of `clear` could matter.
+    pub(in crate::rules) fn waits_to_be_cleared(&self) -> bool {
+        let ending = |alert: &Alert| {
+            alert.keep_firing_since.is_some()
+                || alert.memory.latched_since.is_some()
+                || alert.memory.changes.flapping.is_some()
+        };
+        self.alerts.values().any(ending)
+    }
+
+    /// Whether a change of `expect` could matter.
+    pub(in crate::rules) fn waits(&self) -> bool {
+        self.alerts.values().any(Alert::is_active)
     }
 
     /// Whether there is no series that ends when it is not written again.
@@ -256,26 +343,17 @@ impl RuleRun {
     }
 
     /// When a timer of one of its alerts runs out, if nothing else happens.
-    pub(in crate::rules) fn due(&self) -> Option<Timestamp> {
-        let alerting = self.rule.alerting()?;
-        let timers =
-            self.alerts.values().filter(|alert| alert.held.is_none()).filter_map(|alert| {
-                match (alert.state, alert.keep_firing_since) {
-                    (AlertState::Pending, _) => {
-                        Some(alert.active_at + alerting.hold + alert.paused)
-                    }
-                    (AlertState::Firing, Some(since)) => Some(since + alerting.keep_firing),
-                    _ => None,
-                }
-            });
-        timers.min()
+    pub(in crate::rules) fn due(&self, options: &Options, now: Timestamp) -> Option<Timestamp> {
+        let timing = timing(self.rule.alerting()?, options);
+        self.alerts.values().filter_map(|alert| alert.due(timing, now)).min()
     }
 
     /// Nothing is known about any of its alerts.
     fn hold(&mut self, error: &str, now: Timestamp, evaluation: &mut Evaluation) {
-        let mut desk = Desk { key: &self.key, query: &self.query, now, evaluation };
-        let timing = Timing { hold: Duration::MAX, keep_firing: Duration::MAX };
-        for alert in self.alerts.values_mut() {
+        let timing =
+            Timing { hold: Duration::MAX, keep_firing: Duration::MAX, within: None, chatter: None };
+        let mut desk = Desk { key: &self.key, query: &self.query, now, timing, evaluation };
+        for alert in self.alerts.values_mut().filter(|alert| alert.is_active()) {
             let unknown = Seen::Unknown(Cause::RuleFailed(error.to_owned()));
             let changes = alert.step(unknown, timing, now);
             desk.note(alert, changes, false);
@@ -286,28 +364,45 @@ impl RuleRun {
 const SAME_LABELS: &str =
     "vector contains metrics with the same labelset after applying rule labels";
 
-/// Writes down what happens to the alerts of one rule.
-struct Desk<'e> {
-    key: &'e Arc<str>,
-    query: &'e Arc<str>,
+/// Where evidence is gathered, if it is needed at all.
+struct Gather<'e> {
+    quiet: bool,
+    source: &'e dyn Source,
     now: Timestamp,
-    evaluation: &'e mut Evaluation,
+    options: &'e Options,
 }
 
-impl Desk<'_> {
-    fn note(&mut self, alert: &Alert, changes: Vec<crate::rules::alert::Change>, also: bool) {
-        if !is_active(alert) {
-            self.evaluation.ended.push((self.key.clone(), alert.labels.clone()));
-        } else if also || !changes.is_empty() {
-            let saved = SavedAlert { rule: self.key.clone(), alert: alert.clone() };
-            self.evaluation.changed.push(saved);
-        }
-        self.evaluation.note(self.key, self.query, alert, changes, self.now);
+impl Gather<'_> {
+    fn of<'r>(&self, own: &'r [Input], more: &'r [Input]) -> Result<Evidence<'r>, String> {
+        let (own, more) = if self.quiet { (&[][..], &[][..]) } else { (own, more) };
+        Evidence::gather(own, more, self.source, self.now, self.options.lookback)
+            .map_err(|error| chain(&error))
     }
 }
 
-fn is_active(alert: &Alert) -> bool {
-    matches!(alert.state, AlertState::Pending | AlertState::Firing)
+/// Receivers are told that it is flapping, too.
+fn tell_of_flapping(alert: &mut Alert, alerting: &Alerting) {
+    const NAME: &str = "flapping";
+    if alerting.annotations.iter().any(|(name, _)| &**name == NAME) {
+        return;
+    }
+    alert.annotations.retain(|(name, _)| &**name != NAME);
+    if let Some(changes) = alert.flapping() {
+        alert.annotations.push((NAME.into(), format!("it changed {changes} times of late")));
+    }
+}
+
+fn timing(alerting: &Alerting, options: &Options) -> Timing {
+    Timing {
+        hold: alerting.hold,
+        keep_firing: alerting.keep_firing,
+        within: alerting.expect.as_ref().map(|expect| expect.within),
+        chatter: match alerting.flapping {
+            Flapping::Default => options.flapping,
+            Flapping::Off => None,
+            Flapping::Beyond(chatter) => Some(chatter),
+        },
+    }
 }
 
 fn raise(
@@ -346,6 +441,7 @@ fn begin(labels: &Labels, found: &Raised, now: Timestamp) -> Alert {
         paused: Duration::ZERO,
         result: found.result.clone(),
         inputs: Vec::new(),
+        memory: Memory::default(),
     }
 }
 

@@ -17,11 +17,36 @@ use super::super::template::Template;
 use super::super::tree::{Kind, Node};
 use super::{Desk, Fields, locate, shown};
 
-/// The keys of a rule. `no_data` is Hallwatch's own.
-const RULE_KEYS: [&str; 8] =
-    ["alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations", "no_data"];
+/// The keys of a rule: Prometheus' own, then Hallwatch's.
+const RULE_KEYS: [&str; 14] = [
+    "alert",
+    "record",
+    "expr",
+    "for",
+    "keep_firing_for",
+    "labels",
+    "annotations",
+    "no_data",
+    "clear",
+    "deadband",
+    "expect",
+    "within",
+    "on",
+    "flapping",
+];
 /// What only an alerting rule can have.
-const ALERT_KEYS: [&str; 4] = ["for", "keep_firing_for", "annotations", "no_data"];
+const ALERT_KEYS: [&str; 10] = [
+    "for",
+    "keep_firing_for",
+    "annotations",
+    "no_data",
+    "clear",
+    "deadband",
+    "expect",
+    "within",
+    "on",
+    "flapping",
+];
 
 impl Desk<'_> {
     pub(super) fn file(&mut self, root: &Node) -> Vec<Group> {
@@ -103,7 +128,7 @@ impl Desk<'_> {
             (None, Some(name)) => self.recorded(name, &fields),
         };
         let query = match fields.get("expr") {
-            Some(expr) => self.query(expr),
+            Some(expr) => self.query(expr, "expr"),
             None => {
                 self.wrong(&fields.span, "a rule without an `expr`", "in this rule");
                 None
@@ -117,14 +142,19 @@ impl Desk<'_> {
         let annotations =
             fields.get("annotations").map(|node| self.texts(node, "annotations", true));
         let no_data = fields.get("no_data").and_then(|node| self.no_data(node));
+        let semantics = self.semantics(&fields, query.as_ref().map(|(query, _)| query));
         let (query, inputs) = query?;
         let purpose = if alert.is_some() {
-            Purpose::Alert(Alerting {
+            Purpose::Alert(Box::new(Alerting {
                 hold: hold.unwrap_or_default(),
                 keep_firing: keep.unwrap_or_default(),
                 annotations: annotations.unwrap_or_default(),
                 no_data: no_data.unwrap_or_default(),
-            })
+                clear: semantics.clear,
+                deadband: semantics.deadband,
+                expect: semantics.expect,
+                flapping: semantics.flapping,
+            }))
         } else {
             Purpose::Record
         };
@@ -149,8 +179,8 @@ impl Desk<'_> {
         Some(name)
     }
 
-    fn query(&mut self, node: &Node) -> Option<(Query, Vec<inputs::Input>)> {
-        let text = self.word(node, "expr")?;
+    pub(super) fn query(&mut self, node: &Node, key: &str) -> Option<(Query, Vec<inputs::Input>)> {
+        let text = self.word(node, key)?;
         let found = Query::parse(text)
             .and_then(|query| inputs::of(query.expr()).map(|inputs| (query, inputs)));
         let (query, inputs) = match found {
@@ -176,6 +206,7 @@ impl Desk<'_> {
             return None;
         }
         self.vocabulary(node, text, &inputs);
+        self.doubts(node, text, &query);
         Some((query, inputs))
     }
 
@@ -202,7 +233,12 @@ impl Desk<'_> {
     }
 
     /// Labels or annotations.
-    fn texts(&mut self, node: &Node, what: &str, templates: bool) -> Vec<(Arc<str>, Template)> {
+    pub(in crate::rules) fn texts(
+        &mut self,
+        node: &Node,
+        what: &str,
+        templates: bool,
+    ) -> Vec<(Arc<str>, Template)> {
         let pairs = match &node.kind {
             Kind::Map(pairs) => pairs,
             Kind::Scalar(scalar) if scalar.is_null() => return Vec::new(),
@@ -248,7 +284,7 @@ impl Desk<'_> {
         kept
     }
 
-    fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
+    pub(in crate::rules) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
         let text = self.scalar(node, what)?;
         let found = duration::parse(text);
         if found.is_none() {
@@ -280,7 +316,7 @@ impl Desk<'_> {
     }
 }
 
-fn is_name(text: &str, colons: bool) -> bool {
+pub(super) fn is_name(text: &str, colons: bool) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || (colons && c == ':');
     !text.is_empty() && text.chars().all(good) && !text.starts_with(|c: char| c.is_ascii_digit())
 }

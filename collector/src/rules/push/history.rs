@@ -40,6 +40,8 @@ pub struct HistoricalAlert {
 pub(super) struct Histories {
     catching_up: HashMap<usize, (Box<PushEngine>, Timestamp)>,
     pub(super) digest: VecDeque<HistoricalAlert>,
+    /// Since it was last written down.
+    pub(super) changed: bool,
 }
 
 impl Histories {
@@ -69,6 +71,7 @@ impl Histories {
                     resolved_at: None,
                     learnt_at,
                 });
+                self.changed = true;
             } else if change.to == AlertState::Resolved {
                 let open = self.digest.iter_mut().rev().find(|known| {
                     known.rule == change.rule
@@ -77,6 +80,7 @@ impl Histories {
                 });
                 if let Some(open) = open {
                     open.resolved_at = Some(change.at);
+                    self.changed = true;
                 }
             }
         }

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 
 use hallwatch_model::sample::to_float;
 use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_promql::incremental::{Graph, RootId};
 use hallwatch_promql::{InstantSample, Source};
 
 use super::PushEngine;
-use super::shard::Latest;
+use super::shard::{Latest, Roots};
 use crate::rules::alert::AlertState;
+use crate::rules::engine::conditions::{self, Expressions};
 use crate::rules::engine::run::chain;
 use crate::rules::engine::{Evaluation, MAX_RESOLVED, RESOLVED_SHOWN};
 use crate::rules::overlay::Overlay;
@@ -52,7 +54,7 @@ impl PushEngine {
             }
         }
         while let Some((rule, shard)) = work.pop_first() {
-            let batch = self.shards[shard].runs.get(&rule).is_none_or(|run| run.root.is_none());
+            let batch = self.shards[shard].runs.get(&rule).is_none_or(|run| run.roots.is_none());
             if batch && !due.is_some_and(|due| due[self.rules[rule].group]) {
                 continue;
             }
@@ -95,14 +97,11 @@ impl PushEngine {
         let of = &mut self.shards[shard];
         let now = of.now;
         let Some(run) = of.runs.get_mut(&rule) else { return Vec::new() };
-        let samples = match run.root {
-            Some(root) => {
-                let result = of.graph.result(root).map_err(|error| chain(&error)).map(|rows| {
-                    let rows = rows.into_iter();
-                    rows.map(|(labels, value)| InstantSample { labels, time: now, value }).collect()
-                });
+        let samples = match run.roots {
+            Some(roots) => {
                 let latest = Latest(&of.graph);
-                run.rule.conclude(result, now, &latest, limit, &self.options, evaluation)
+                let operators = Operators { graph: &of.graph, roots, now };
+                run.rule.conclude(&operators, now, &latest, limit, &self.options, evaluation)
             }
             None => {
                 let fresh = std::mem::take(&mut evaluation.samples);
@@ -132,7 +131,7 @@ impl PushEngine {
                 news
             })
             .collect();
-        of.set_timer(rule);
+        of.set_timer(rule, &self.options);
         of.set_busy(rule);
         written
     }
@@ -164,6 +163,36 @@ impl PushEngine {
         while self.resolved.len() > MAX_RESOLVED || self.resolved.front().is_some_and(old) {
             self.resolved.pop_front();
         }
+    }
+}
+
+/// What a rule's operators say.
+struct Operators<'g> {
+    graph: &'g Graph,
+    roots: Roots,
+    now: Timestamp,
+}
+
+impl Operators<'_> {
+    fn rows(&self, root: Option<RootId>) -> conditions::Result {
+        let Some(root) = root else { return Ok(Vec::new()) };
+        let rows = self.graph.result(root).map_err(|error| chain(&error))?.into_iter();
+        let row = |(labels, value)| InstantSample { labels, time: self.now, value };
+        Ok(rows.map(row).collect())
+    }
+}
+
+impl Expressions for Operators<'_> {
+    fn own(&self) -> conditions::Result {
+        self.rows(Some(self.roots.own))
+    }
+
+    fn clear(&self) -> conditions::Result {
+        self.rows(self.roots.clear)
+    }
+
+    fn expect(&self) -> conditions::Result {
+        self.rows(self.roots.expect)
     }
 }
 

@@ -7,7 +7,7 @@ use hallwatch_promql::incremental::{Memory, Obstacle};
 
 use super::{HistoricalAlert, PushEngine};
 use crate::rules::engine::SavedAlert;
-use crate::rules::view::{GroupView, Health, RuleView, View};
+use crate::rules::view::{GroupView, Health, Inside, Reload, RuleView, View};
 
 /// A rule that is evaluated in batch at the interval of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,16 @@ impl PushEngine {
         self.histories.digest.iter()
     }
 
+    /// The digest, when it has changed since it was asked for.
+    pub fn changed_digest(&mut self) -> Option<Vec<HistoricalAlert>> {
+        std::mem::take(&mut self.histories.changed).then(|| self.digest().cloned().collect())
+    }
+
+    /// Goes on with the digest that was saved.
+    pub fn restore_digest(&mut self, digest: Vec<HistoricalAlert>) {
+        self.histories.digest = digest.into();
+    }
+
     /// When something will happen without a sample, in event time.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {
@@ -73,6 +83,18 @@ impl PushEngine {
                 .map(|alert| SavedAlert { rule: run.rule.key.clone(), alert: alert.clone() })
         });
         saved.chain(self.orphans.iter().cloned()).collect()
+    }
+
+    /// What there is to be seen, and what it takes.
+    #[must_use]
+    pub fn inside(&self, reload: Reload) -> Inside {
+        Inside {
+            view: self.view(),
+            fallbacks: self.fallbacks(),
+            digest: self.digest().cloned().collect(),
+            usage: self.usage(),
+            reload,
+        }
     }
 
     /// What there is to be seen.
@@ -104,18 +126,18 @@ impl PushEngine {
         let last = self.groups[info.group].last;
         let mut runs = self.shards.iter().filter_map(|shard| shard.runs.get(&rule));
         let mut view = match runs.next() {
-            Some(run) => run.rule.view(last),
+            Some(run) => run.rule.view(last, &self.options),
             // No site has anything for it to read.
             None => {
                 let mut run = super::Run::new(info.rule.clone(), info.key.clone()).rule;
                 if last.is_some() {
                     run.health = Health::Ok;
                 }
-                run.view(last)
+                run.view(last, &self.options)
             }
         };
         for run in runs {
-            let other = run.rule.view(last);
+            let other = run.rule.view(last, &self.options);
             if matches!(other.health, Health::Err(_)) {
                 view.health = other.health;
             }

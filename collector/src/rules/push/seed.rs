@@ -7,30 +7,69 @@ use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::incremental::Graph;
 use hallwatch_promql::{Matchers, Select, Series, Source, SourceError};
 
-use super::PushEngine;
+use super::{GroupInfo, PushEngine};
+use crate::rules::rule::RuleSet;
 
 impl PushEngine {
+    /// Goes on with other rules: alerts of rules that have kept their group and name go on as they
+    /// are, with their timers; those of rules that are gone end.
+    ///
+    /// # Errors
+    /// When the source cannot be read; then the rules begin without a part of the past.
+    pub fn reload(
+        &mut self,
+        rules: RuleSet,
+        now: Timestamp,
+        source: &dyn Source,
+    ) -> Result<(), SourceError> {
+        let mut next = Self::new(rules, self.save(), self.options.clone(), self.timing);
+        for (site, index) in &self.by_site {
+            let before = &self.shards[*index];
+            let tenant_and_site = [("tenant", site.tenant()), ("site", site.site())];
+            let shard = next.site(&Labels::from_pairs(tenant_and_site));
+            next.shards[shard].watermarks.clone_from(&before.watermarks);
+            next.shards[shard].advance(before.now);
+        }
+        next.shards[0].advance(self.shards[0].now);
+        for group in &mut next.groups {
+            let same = |of: &&GroupInfo| {
+                of.group.file == group.group.file && of.group.name == group.group.name
+            };
+            group.last = self.groups.iter().find(same).and_then(|before| before.last);
+        }
+        next.resolved = std::mem::take(&mut self.resolved);
+        next.histories.digest = std::mem::take(&mut self.histories.digest);
+        next.histories.changed = self.histories.changed;
+        // What a site catches up with is evaluated by the rules of now.
+        let read = next.seed_shards(now, source);
+        *self = next;
+        read
+    }
+
     /// Reads back from `source` what the rules read of the time up to `now`, each as much as it
     /// needs.
     ///
     /// # Errors
     /// When the source cannot be read; what was read until then is known.
     pub fn seed(&mut self, now: Timestamp, source: &dyn Source) -> Result<(), SourceError> {
+        for shard in &mut self.shards {
+            shard.advance(now);
+        }
+        self.seed_shards(now, source)
+    }
+
+    /// Each shard at its own time: what is later than that waits.
+    fn seed_shards(&mut self, now: Timestamp, source: &dyn Source) -> Result<(), SourceError> {
         let mut wanted: HashMap<String, (Matchers, Timestamp)> = HashMap::new();
         for info in &self.rules {
             let mut graph = Graph::new(self.options.lookback);
-            let start = match graph.add(&info.rule.query) {
-                Ok(_) => now - graph.reach(),
-                Err(_) => now - self.options.lookback,
-            };
+            let pushed = info.rule.queries().all(|query| graph.add(query).is_ok());
+            let start = if pushed { now - graph.reach() } else { now - self.options.lookback };
             for matchers in info.reads.iter() {
                 let entry = wanted.entry(matchers.to_string());
                 let (_, from) = entry.or_insert_with(|| (matchers.clone(), start));
                 *from = (*from).min(start);
             }
-        }
-        for shard in &mut self.shards {
-            shard.advance(now);
         }
         // A series that several selectors ask for is pushed with the longest past.
         let mut found: HashMap<Labels, Series> = HashMap::new();

@@ -8,8 +8,9 @@ use hallwatch_model::{Labels, Timestamp};
 use hallwatch_promql::incremental::{Change, Graph, RootId, WatchId};
 use hallwatch_promql::{Select, Series, Source, SourceError};
 
+use crate::rules::engine::Options;
 use crate::rules::engine::run::RuleRun;
-use crate::rules::rule::Rule;
+use crate::rules::rule::{Condition, Rule};
 use crate::rules::view::Health;
 
 /// Whose a series is.
@@ -24,6 +25,14 @@ impl Site {
         let get = |name| labels.get(name).unwrap_or("").to_owned();
         Self { tenant: get("tenant"), site: get("site") }
     }
+
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    pub(super) fn site(&self) -> &str {
+        &self.site
+    }
 }
 
 #[derive(Debug)]
@@ -35,6 +44,8 @@ pub(super) struct Shard {
     /// Rules that have something to say at every tick.
     pub(super) busy: BTreeSet<usize>,
     of_root: HashMap<RootId, usize>,
+    /// Of `clear` and `expect`.
+    of_condition: HashMap<RootId, usize>,
     of_watch: HashMap<WatchId, Vec<usize>>,
     /// By agent: up to when it has sent everything.
     pub(super) watermarks: HashMap<String, Timestamp>,
@@ -47,17 +58,33 @@ pub(super) struct Shard {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) rule: RuleRun,
-    /// Its result; `None` for a rule that is evaluated in batch.
-    pub(super) root: Option<RootId>,
+    /// Its results; `None` for a rule that is evaluated in batch.
+    pub(super) roots: Option<Roots>,
     pub(super) due: Option<Timestamp>,
     /// What it wrote last.
     pub(super) wrote: HashMap<Labels, (u64, Timestamp)>,
 }
 
+/// Where the results of a rule's expressions are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Roots {
+    pub(super) own: RootId,
+    pub(super) clear: Option<RootId>,
+    pub(super) expect: Option<RootId>,
+}
+
 impl Run {
     pub(super) fn new(rule: Arc<Rule>, key: Arc<str>) -> Self {
         let rule = RuleRun::new(rule, key);
-        Self { rule, root: None, due: None, wrote: HashMap::new() }
+        Self { rule, roots: None, due: None, wrote: HashMap::new() }
+    }
+
+    /// Whether a change of this condition could change an alert.
+    fn waits_for(&self, condition: RootId) -> bool {
+        match self.roots {
+            Some(roots) if roots.clear == Some(condition) => self.rule.waits_to_be_cleared(),
+            _ => self.rule.waits(),
+        }
     }
 }
 
@@ -69,6 +96,7 @@ impl Shard {
             runs: BTreeMap::new(),
             busy: BTreeSet::new(),
             of_root: HashMap::new(),
+            of_condition: HashMap::new(),
             of_watch: HashMap::new(),
             watermarks: HashMap::new(),
             due: BTreeSet::new(),
@@ -84,21 +112,34 @@ impl Shard {
     /// Makes the operators of a rule.
     pub(super) fn connect(&mut self, rule: usize, pushed: bool) {
         let Some(run) = self.runs.get_mut(&rule) else { return };
-        for input in &run.rule.rule.inputs {
+        for input in run.rule.rule.all_inputs() {
             let watch = self.graph.watch(&input.matchers);
             let readers = self.of_watch.entry(watch).or_default();
             if readers.last() != Some(&rule) {
                 readers.push(rule);
             }
         }
-        if pushed && let Ok(root) = self.graph.add(&run.rule.rule.query) {
-            run.root = Some(root);
-            self.of_root.insert(root, rule);
+        if !pushed {
+            return;
         }
+        let of = &run.rule.rule;
+        let Ok(own) = self.graph.add(&of.query) else { return };
+        let mut add = |condition: Option<&Condition>| {
+            let root = self.graph.add(&condition?.query).ok()?;
+            self.of_condition.insert(root, rule);
+            Some(root)
+        };
+        let alerting = of.alerting();
+        let clear = add(alerting.and_then(|alerting| alerting.clear.as_ref()));
+        let expect = alerting.and_then(|alerting| alerting.expect.as_ref());
+        let expect = add(expect.map(|expect| &expect.condition));
+        run.roots = Some(Roots { own, clear, expect });
+        self.of_root.insert(own, rule);
     }
 
     pub(super) fn forget_operators(&mut self) {
         self.of_root.clear();
+        self.of_condition.clear();
         self.of_watch.clear();
     }
 
@@ -107,12 +148,17 @@ impl Shard {
         let mut rules = Vec::new();
         for change in self.graph.changes() {
             match change {
-                Change::Root(root) => rules.extend(self.of_root.get(&root)),
+                Change::Root(root) => {
+                    rules.extend(self.of_root.get(&root));
+                    let waits =
+                        |rule: &&usize| self.runs.get(rule).is_some_and(|run| run.waits_for(root));
+                    rules.extend(self.of_condition.get(&root).filter(waits));
+                }
                 Change::Watch(watch) => {
                     let readers = self.of_watch.get(&watch).into_iter().flatten();
                     let matters = |rule: &&usize| {
                         self.runs.get(rule).is_some_and(|run| {
-                            !run.rule.alerts.is_empty() || run.rule.rule.asks_for_data()
+                            run.rule.rests_on_data() || run.rule.rule.asks_for_data()
                         })
                     };
                     rules.extend(readers.filter(matters));
@@ -138,9 +184,9 @@ impl Shard {
         rules
     }
 
-    pub(super) fn set_timer(&mut self, rule: usize) {
+    pub(super) fn set_timer(&mut self, rule: usize, options: &Options) {
         let Some(run) = self.runs.get_mut(&rule) else { return };
-        let next = run.rule.due();
+        let next = run.rule.due(options, self.now);
         if next == run.due {
             return;
         }
@@ -156,8 +202,8 @@ impl Shard {
     /// Takes note of whether a rule has something to say when nothing changes.
     pub(super) fn set_busy(&mut self, rule: usize) {
         let Some(run) = self.runs.get(&rule) else { return };
-        let quiet = run.rule.alerts.is_empty()
-            && run.root.is_some_and(|root| self.graph.is_empty(root))
+        let quiet = !run.rule.rests_on_data()
+            && run.roots.is_some_and(|roots| self.graph.is_empty(roots.own))
             && !run.rule.rule.asks_for_data()
             && run.rule.written_nothing()
             && run.rule.health == Health::Ok;
