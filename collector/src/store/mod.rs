@@ -12,10 +12,11 @@
 //! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
 //! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
 //! `times` (what points of a device share),
-//! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `deletion` and
+//! `flush` (from head to chunks), `replay`, `bulk` and `salvage` (the start), `retention`, `deletion` and
 //! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out), [`verify`] and [`backup`].
 
 pub mod backup;
+mod bulk;
 mod bytes;
 mod codec;
 mod commit;

@@ -162,6 +162,12 @@ impl Reader {
         }
     }
 
+    /// Bytes of the log.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.shared.log_bytes.load(Ordering::Relaxed)
+    }
+
     pub(super) fn matching(&self, sets: &[Matchers]) -> Vec<Arc<Series>> {
         let index = reading(&self.shared.index);
         if sets.is_empty() {

@@ -10,16 +10,19 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use hallwatch_model::{AgentPath, Id};
 use rusqlite::{Connection, Params, Row};
 
+use super::bulk::Raw;
 use super::bytes::{key, unseal};
 use super::dictionary::Agent;
 use super::flush::Flush;
-use super::record::{read_labels, read_points, sum_entry};
-use super::shared::{Filled, Found, Shared, count, reading, writing};
+use super::record::{read_labels, sum_entry};
+use super::shared::{Filled, Found, Shared, count, writing};
 use super::track::Track;
 use super::{Error, Options, Reader, Store, salvage, schema};
 
-/// Log rows held in memory at once while replaying.
-const STEP: i64 = 64;
+/// Log rows read at once while replaying.
+const STEP: i64 = 16;
+/// Bytes of log that are put into the heads together: some two million samples.
+const BATCH: usize = 8 << 20;
 
 pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, Error> {
     let path = dir.join(schema::FILE);
@@ -244,34 +247,22 @@ impl Store {
         let from = "SELECT value FROM meta WHERE key = 'replay_from'";
         let mut next: i64 = self.connection.query_row(from, [], |row| row.get(0)).unwrap_or(0);
         while next <= last {
-            let (mut read, mut received) = (Vec::new(), 0i64);
-            let until = next.saturating_add(STEP);
+            let (mut raws, mut bytes, mut received) = (Vec::new(), 0, 0i64);
             let query = "SELECT id, received, data FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id";
-            rows(&self.connection, &shared.found.log_rows, query, [next, until], |row| {
-                let (id, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-                received = received.max(at);
-                let data = row.get_ref(2)?.as_bytes().unwrap_or_default();
-                let points = read_points(data);
-                Ok(points.map(|points| read.push((id.cast_unsigned(), data.len(), points))))
-            })?;
-            self.now = self.now.max(received);
-            let hidden = reading(&shared.hidden).clone();
-            for (id, bytes, mut points) in read {
-                {
-                    let windows = reading(&shared.windows);
-                    points.retain(|point| {
-                        let window = super::head::window_of(point.time);
-                        windows.get(&window).is_none_or(|filled| filled.upto < id)
-                            && !hidden.iter().any(|hidden| {
-                                id <= hidden.upto && hidden.covers(point.series, point.time)
-                            })
-                    });
-                }
-                self.last_log = self.last_log.max(id);
-                self.flush.appended += bytes as u64;
-                self.apply(id, &points);
+            while next <= last && bytes < BATCH {
+                let until = next.saturating_add(STEP);
+                rows(&self.connection, &shared.found.log_rows, query, [next, until], |row| {
+                    let id: i64 = row.get(0)?;
+                    received = received.max(row.get(1)?);
+                    let data = row.get_ref(2)?.as_bytes().unwrap_or_default().to_vec();
+                    bytes += data.len();
+                    raws.push(Raw { id: id.cast_unsigned(), data });
+                    Ok(Some(()))
+                })?;
+                next = until;
             }
-            next = until;
+            self.now = self.now.max(received);
+            self.apply_all(&raws);
         }
         Ok(())
     }
