@@ -58,6 +58,9 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(config.receivers[0].webhook.timeout, Duration::from_secs(5));
     assert_eq!(config.sinks[0].influx.token.as_deref(), Some("hunter2"));
     assert_eq!(config.retention.size.0, 100 << 30);
+    let days = |count: u64| Duration::from_secs(count * 24 * 60 * 60);
+    assert_eq!(config.retention.minutes, days(365));
+    assert_eq!(config.retention.hours, days(3_650));
 }
 
 #[test]

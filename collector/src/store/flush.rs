@@ -8,7 +8,9 @@ use super::bytes::{key, seal, unseal};
 use super::head::{merge, window_end};
 use super::record::{read_ids, write_ids};
 use super::retention::Removal;
+use super::rollup::note_stale;
 use super::shared::{Filled, count, lock, reading, writing};
+use super::summaries::{day_of, day_of_window};
 use super::times::{Common, read_times, release_times};
 use super::{Store, codec};
 
@@ -19,6 +21,8 @@ const SETTLE_MILLIS: i64 = 10 * 60 * 1000;
 const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
 /// Series written with one commit, at least. A pass takes at most 256 commits.
 const STEP: usize = 256;
+/// Series written with one commit at most to be done in time, before the log gets too long.
+const MOST_STEP: usize = 4_096;
 
 /// Log rows deleted with one commit, at most.
 const TRIM_STEP: i64 = 64;
@@ -37,6 +41,8 @@ pub(super) struct Flush {
     trimming: bool,
     /// Bytes of log ever appended, as seen by this process.
     pub(super) appended: u64,
+    /// Bytes of log that the last commit appended.
+    pub(super) each: u64,
 }
 
 #[derive(Debug)]
@@ -59,6 +65,8 @@ struct Pass {
     first_log: u64,
     series: Vec<u32>,
     next: usize,
+    /// It is to be at its end when so much log was appended: the rest of the log grows meanwhile.
+    until: u64,
 }
 
 /// What one transaction wrote; memory follows after the commit.
@@ -71,7 +79,9 @@ pub(super) struct Step {
     pub(super) log_bytes_deleted: u64,
     trimmed: i64,
     pub(super) lost_rows: u64,
-    pub(super) removed: Option<i64>,
+    pub(super) removed: Option<Removal>,
+    /// Day and series whose summaries are not those of their chunks any more.
+    stale: Vec<(i64, u32)>,
 }
 
 impl Flush {
@@ -91,6 +101,11 @@ impl Flush {
         if let Some(filling) = self.filling.get_mut(&window) {
             filling.touched = now;
         }
+    }
+
+    /// Whether the window has samples that are not in chunks.
+    pub(super) fn waits(&self, window: i64) -> bool {
+        self.filling.contains_key(&window) || self.passes(window)
     }
 
     /// Whether the window is on its way to disk.
@@ -144,6 +159,13 @@ impl Store {
         }
     }
 
+    /// Has a window written before others.
+    pub(super) fn flush_next(&mut self, window: i64) {
+        if self.flush.pass.is_none() {
+            self.start(window);
+        }
+    }
+
     fn start(&mut self, window: i64) {
         let Some(mut filling) = self.flush.filling.remove(&window) else { return };
         filling.series.sort_unstable();
@@ -153,6 +175,7 @@ impl Store {
             first_log: filling.first_log,
             series: filling.series,
             next: 0,
+            until: self.flush.appended.saturating_add(self.options.replay_bytes / 4),
         });
     }
 
@@ -171,7 +194,13 @@ impl Store {
             }
             self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
         }
-        while self.maintain(hallwatch_model::Timestamp::from_millis(self.now))? {}
+        // What is to be summed up can be so later.
+        let mut busy = true;
+        while busy {
+            self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
+            let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
+            busy = self.flush.is_busy() || purging || self.is_due() || self.give_back()?;
+        }
         Ok(())
     }
 
@@ -214,8 +243,14 @@ impl Store {
         if pass.next == 0 {
             self.note_series(connection, pass, known.is_some())?;
         }
-        let count = STEP.max(pass.series.len().div_ceil(256));
+        let left = pass.series.len().saturating_sub(pass.next);
+        let commits = pass.until.saturating_sub(self.flush.appended) / self.flush.each.max(1);
+        let commits = usize::try_from(commits).unwrap_or(usize::MAX).max(1);
+        let hurry = left.div_ceil(commits).min(MOST_STEP);
+        let count = STEP.max(pass.series.len().div_ceil(256)).max(hurry);
         let part = pass.series.iter().skip(pass.next).take(count);
+        let day = day_of_window(window);
+        let summed = (self.has_summaries(day), self.has_summaries(day.saturating_sub(1)));
         let mut common = Common::default();
         for id in part {
             step.done += 1;
@@ -242,6 +277,13 @@ impl Store {
                 release_times(connection, window, old.times_at)?;
                 filled.bytes = filled.bytes.saturating_sub(old.bytes);
                 filled.samples = filled.samples.saturating_sub(old_times.len() as u64);
+            }
+            // The first moment of a window may belong to the day before.
+            let days = [day_of(times.first().copied().unwrap_or(end)), day];
+            for one in days.into_iter().filter(|one| if *one == day { summed.0 } else { summed.1 })
+            {
+                note_stale(connection, one, *id)?;
+                step.stale.push((one, *id));
             }
             let data = common.compress(connection, window, *id, &times, &values)?;
             let data = seal(data, key(window, i64::from(*id)));
@@ -366,6 +408,10 @@ impl Store {
             step.log_bytes_deleted += bytes.cast_unsigned();
             step.lost_rows += u64::from(id.cast_unsigned() > exported);
         }
+        if step.ended || step.trimmed > 0 {
+            let left = self.log_bytes().saturating_sub(step.log_bytes_deleted);
+            note_log_bytes(connection, left, self.last_log)?;
+        }
         Ok(())
     }
 
@@ -375,6 +421,12 @@ impl Store {
         self.shared.log_bytes.fetch_sub(step.log_bytes_deleted, Ordering::Relaxed);
         self.flush.trimming = step.trimmed >= TRIM_STEP;
         self.shared.export_lost_rows.fetch_add(step.lost_rows, Ordering::Relaxed);
+        if !step.stale.is_empty() {
+            let mut stale = writing(&self.shared.stale);
+            for (day, series) in &step.stale {
+                stale.entry(*day).or_default().insert(*series);
+            }
+        }
         if let (Some(filled), Some(mut pass)) = (step.filled, self.flush.pass.take()) {
             // Readers look into the head first and then here: so this comes first.
             writing(&self.shared.windows).insert(step.window, filled);
@@ -390,6 +442,19 @@ impl Store {
         }
         self.removed(&step);
     }
+}
+
+/// Notes how long the log is, so that a start need not walk over all of it.
+pub(super) fn note_log_bytes(
+    connection: &Connection,
+    bytes: u64,
+    upto: u64,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        connection.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+    insert.execute(params!["log_bytes", bytes.cast_signed()])?;
+    insert.execute(params!["log_bytes_upto", upto.cast_signed()])?;
+    Ok(())
 }
 
 pub(super) struct Part {

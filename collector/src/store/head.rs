@@ -110,6 +110,11 @@ impl Head {
         self.windows.get(from).is_some_and(|window| window_start(window.number) <= end)
     }
 
+    /// The windows that it has samples of, ascending.
+    pub(super) fn windows(&self) -> Vec<i64> {
+        self.windows.iter().map(|window| window.number).collect()
+    }
+
     /// Forgets a window, because its samples are in a chunk or beyond retention.
     pub(super) fn drop_window(&mut self, number: i64) {
         self.windows.retain(|window| window.number != number);

@@ -12,8 +12,8 @@
 //! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
 //! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
 //! `times` (what points of a device share),
-//! `flush` (from head to chunks), `replay`, `bulk` and `salvage` (the start), `retention`, `deletion` and
-//! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out), [`verify`] and [`backup`].
+//! `flush` (from head to chunks), `summaries` and `rollup` (from chunks to long history), `replay`, `bulk` and `salvage` (the start), `retention`, `deletion` and
+//! `purge` (what is to go), `index`, `entries`, [`reader`] and `history` (the way out), [`verify`] and [`backup`].
 
 pub mod backup;
 mod bulk;
@@ -28,6 +28,7 @@ mod entries;
 mod error;
 mod flush;
 mod head;
+mod history;
 mod index;
 pub mod intake;
 mod pack;
@@ -36,9 +37,11 @@ pub mod reader;
 mod record;
 mod replay;
 mod retention;
+mod rollup;
 mod salvage;
 mod schema;
 mod shared;
+mod summaries;
 mod times;
 mod track;
 pub mod verify;
@@ -75,6 +78,10 @@ pub struct Store {
     /// The series by number, as in the index, without its lock.
     series: Vec<Option<Arc<Series>>>,
     flush: Flush,
+    /// The day that is being summed up.
+    roll: Option<rollup::Roll>,
+    /// Samples before this are not taken: their window is about to go.
+    closed: i64,
     /// Deletions that are still on their way to the disk, the oldest first.
     purges: VecDeque<purge::Purge>,
     /// By exporter: up to where it has read the log.

@@ -15,6 +15,7 @@ use super::bytes::{key, unseal};
 use super::dictionary::Agent;
 use super::flush::Flush;
 use super::record::{read_labels, sum_entry};
+use super::rollup::Rolled;
 use super::shared::{Filled, Found, Shared, count, writing};
 use super::track::Track;
 use super::{Error, Options, Reader, Store, salvage, schema};
@@ -47,6 +48,8 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         path,
         index: std::sync::RwLock::default(),
         windows: std::sync::RwLock::default(),
+        rolled: std::sync::RwLock::default(),
+        stale: std::sync::RwLock::default(),
         floor: AtomicI64::new(i64::MIN),
         hidden: std::sync::RwLock::default(),
         orders: std::sync::Mutex::default(),
@@ -62,6 +65,8 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         agents: HashMap::new(),
         series: Vec::new(),
         flush: Flush::default(),
+        roll: None,
+        closed: i64::MIN,
         purges: std::collections::VecDeque::new(),
         cursors: BTreeMap::new(),
         now: 0,
@@ -109,6 +114,7 @@ impl Store {
         self.load_series(&shared)?;
         self.load_agents(&shared)?;
         self.load_windows(&shared)?;
+        self.load_rolled(&shared)?;
         rows(
             &self.connection,
             &shared.found.rows,
@@ -234,18 +240,48 @@ impl Store {
         Ok(())
     }
 
+    fn load_rolled(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+        let damaged = &shared.found.rows;
+        let mut rolled = writing(&shared.rolled);
+        let query = "SELECT resolution, day, done, bytes FROM rolled";
+        rows(&self.connection, damaged, query, [], |row| {
+            let bytes: i64 = row.get(3)?;
+            let one = Rolled { done: row.get(2)?, bytes: bytes.cast_unsigned() };
+            rolled.insert((row.get(0)?, row.get(1)?), one);
+            Ok(Some(()))
+        })?;
+        let mut stale = writing(&shared.stale);
+        rows(&self.connection, damaged, "SELECT day, series FROM stale", [], |row| {
+            stale.entry(row.get(0)?).or_default().insert(row.get(1)?);
+            Ok(Some(()))
+        })?;
+        if let Some(floor) = self.meta("floor") {
+            shared.floor.fetch_max(floor, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn meta(&self, key: &str) -> Option<i64> {
+        let query = "SELECT value FROM meta WHERE key = ?1";
+        self.connection.query_row(query, [key], |row| row.get(0)).ok()
+    }
+
+    /// The bytes of the log, of which the most were counted before.
+    fn count_log(&self) -> u64 {
+        let counted = self.meta("log_bytes").zip(self.meta("log_bytes_upto"));
+        let (bytes, upto) = counted.unwrap_or((0, 0));
+        let query = "SELECT coalesce(sum(length(data)), 0) FROM log WHERE id > ?1";
+        let more: i64 = self.connection.query_row(query, [upto], |row| row.get(0)).unwrap_or(0);
+        bytes.max(0).saturating_add(more).cast_unsigned()
+    }
+
     /// Puts into the heads what is in the log and not in chunks.
     fn replay(&mut self, shared: &Shared) -> rusqlite::Result<()> {
         let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'log'";
         let last: i64 = self.connection.query_row(sequence, [], |row| row.get(0)).unwrap_or(0);
         self.last_log = last.cast_unsigned();
-        let bytes: i64 = self
-            .connection
-            .query_row("SELECT coalesce(sum(length(data)), 0) FROM log", [], |row| row.get(0))
-            .unwrap_or(0);
-        shared.log_bytes.store(bytes.cast_unsigned(), Ordering::Relaxed);
-        let from = "SELECT value FROM meta WHERE key = 'replay_from'";
-        let mut next: i64 = self.connection.query_row(from, [], |row| row.get(0)).unwrap_or(0);
+        shared.log_bytes.store(self.count_log(), Ordering::Relaxed);
+        let mut next = self.meta("replay_from").unwrap_or(0);
         while next <= last {
             let (mut raws, mut bytes, mut received) = (Vec::new(), 0, 0i64);
             let query = "SELECT id, received, data FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id";
