@@ -138,7 +138,7 @@ fn fill(dir: &Path, series: u32, bytes: u64) {
         f64::from_bits(0x3ff0_0000_0000_0000 | random >> 12)
     };
     let mut seq = 0u64;
-    while seq % 720 != 0 || store.reader().stats().chunk_bytes < bytes {
+    while !seq.is_multiple_of(720) || store.reader().stats().chunk_bytes < bytes {
         seq += 1;
         let now = START + seq.cast_signed() * STEP_MILLIS;
         let readings = (0..series).map(|id| reading((id, now, noise()))).collect();

@@ -14,7 +14,7 @@ use rusqlite::params;
 
 use super::head::{window_end, window_of, window_start};
 use super::index::Series;
-use super::rollup::{Stale, overlaps};
+use super::rollup::overlaps;
 use super::shared::{count, lock, reading};
 use super::summaries::{DAY_MILLIS, day_of, day_of_window, read, window_of_end, windows_of};
 use super::{Error, Reader, schema};
@@ -113,7 +113,7 @@ impl Reader {
                 held.push((series.id, windows));
             }
         }
-        let stale: Stale = reading(&self.shared.stale).clone();
+        let stale = reading(&self.shared.stale);
         let present: Vec<i64> = {
             let windows = reading(&self.shared.windows);
             let all = windows.range(first..=last.saturating_add(1).max(first));

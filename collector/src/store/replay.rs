@@ -87,7 +87,13 @@ pub(super) fn rows(
     params: impl Params,
     mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<()>>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(query)?;
+    let mut statement = match connection.prepare(query) {
+        Err(error) if schema::is_damage(&error) => {
+            count(damaged);
+            return Ok(());
+        }
+        prepared => prepared?,
+    };
     let mut rows = statement.query(params)?;
     loop {
         let used = match rows.next() {

@@ -124,13 +124,17 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::{Error, ErrorCode};
     match error {
-        Error::SqliteFailure(failure, _) => {
+        Error::SqliteFailure(failure, text) => {
+            // Statements are right: it is the schema that was changed.
+            let schema = ["no such column", "no such table", "has no column named"];
             matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                || text.as_ref().is_some_and(|text| schema.iter().any(|one| text.contains(one)))
         }
         Error::InvalidColumnType(..)
         | Error::FromSqlConversionFailure(..)
         | Error::IntegralValueOutOfRange(..)
-        | Error::Utf8Error(..) => true,
+        | Error::Utf8Error(..)
+        | Error::SqlInputError { .. } => true,
         _ => false,
     }
 }
