@@ -199,7 +199,8 @@ impl Store {
         while busy {
             self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
             let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
-            busy = self.flush.is_busy() || purging || self.is_due() || self.give_back()?;
+            let due = self.flush.due(self.now, self.options.replay_bytes).is_some();
+            busy = self.flush.is_busy() || purging || due || self.give_back()?;
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Reader {
             let fewer = |(resolution, from): &(&i64, &i64)| {
                 exact(**resolution)
                     && unit >= resolution.saturating_mul(FEWER)
-                    && end.saturating_sub(start) >= DAY_MILLIS
+                    && end.saturating_sub(start) >= DAY_MILLIS - 1
                     && **from <= end.saturating_sub(DAY_MILLIS)
             };
             return earliest.iter().rev().find(fewer).map(|(resolution, _)| *resolution);
