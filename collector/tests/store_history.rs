@@ -111,7 +111,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn summaries_give_what_the_samples_would_have_given() {
-    let config = Config { cases: 12, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 6, failure_persistence: None, ..Config::default() };
     let strategy = prop::collection::vec(step(), 900..1_400);
     TestRunner::new(config)
         .run(&strategy, |steps| {
