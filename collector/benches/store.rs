@@ -67,12 +67,14 @@ fn main() {
 
     queries(&store, series, START + i64::from(steps - 1) * STEP_MILLIS);
 
-    let from = clock();
     drop(store);
+    let (from, before) = (clock(), cpu_seconds());
     let mut store = Store::open(dir.path(), &Options::default()).unwrap();
-    println!("reopened  in {:.0?} with {:.1} MB of log", from.elapsed(), {
-        store.reader().stats().log_bytes as f64 / 1e6
-    });
+    let (took, cpu) = (from.elapsed(), cpu_seconds() - before);
+    let log = store.reader().stats().log_bytes as f64 / 1e6;
+    println!(
+        "reopened  in {took:.1?}, {cpu:.1} CPU seconds of one thread, with {log:.1} MB of log"
+    );
     let before = cpu_seconds();
     store.flush_all().unwrap();
     let stats = store.reader().stats();

@@ -118,8 +118,12 @@ pub struct Influx {
 /// How much is kept; whatever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// The age, from 1 h.
+    /// The age of samples, from 1 h.
     pub age: Duration,
+    /// The age of their summaries by minutes, from 1 h.
+    pub minutes: Duration,
+    /// The age of their summaries by hours, from 1 h.
+    pub hours: Duration,
     /// The size on disk, from 64 MiB.
     pub size: Bytes,
 }
@@ -330,10 +334,13 @@ fn sinks(root: &mut Section<'_>, disk: &files::Base<'_>) -> Vec<Sink> {
 }
 
 fn retention(section: Option<Section<'_>>) -> Retention {
-    let default = Retention { age: 30 * DAY, size: Bytes(20 << 30) };
+    let (minutes, hours) = (YEAR, 10 * YEAR);
+    let default = Retention { age: 30 * DAY, minutes, hours, size: Bytes(20 << 30) };
     let Some(mut section) = section else { return default };
     Retention {
         age: section.ranged("age", HOUR..=10 * YEAR, default.age),
+        minutes: section.ranged("minutes", HOUR..=10 * YEAR, default.minutes),
+        hours: section.ranged("hours", HOUR..=50 * YEAR, default.hours),
         size: section.ranged("size", Bytes(64 << 20)..=Bytes(1 << 50), default.size),
     }
 }

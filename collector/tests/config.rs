@@ -62,6 +62,9 @@ fn everything_that_can_be_said_is_understood() {
     let peer = config.peer.unwrap();
     assert_eq!((peer.id.as_str(), peer.url.port()), ("c-2", 8600));
     assert!(peer.tls.unwrap().client.is_some());
+    let days = |count: u64| Duration::from_secs(count * 24 * 60 * 60);
+    assert_eq!(config.retention.minutes, days(365));
+    assert_eq!(config.retention.hours, days(3_650));
 }
 
 #[test]

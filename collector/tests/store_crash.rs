@@ -14,13 +14,15 @@ use hallwatch_collector::store::{Incoming, Options, Outcome, Store};
 use hallwatch_model::{
     AgentPath, Batch, Describe, Id, Labels, Reading, Readings, SeriesId, Timestamp,
 };
-use hallwatch_promql::{Matchers, Select, Source as _};
+use hallwatch_promql::{Limits, Matchers, Query, Select, Source as _, Value, range};
 
 const START: i64 = 1_795_276_800_000;
 const MINUTE: i64 = 60_000;
 /// More than are written as chunks with one commit.
 const SERIES: u32 = 300;
-const ROUNDS: u64 = 24;
+/// How often the writer is killed, when [`KILLS`] does not say.
+const ROUNDS: u64 = 5;
+const KILLS: &str = "HALLWATCH_KILLS";
 const FOLDER: &str = "HALLWATCH_TEST_STORE";
 
 fn agent() -> AgentPath {
@@ -69,8 +71,10 @@ fn late(seq: u64) -> (u32, i64) {
 }
 
 fn open(dir: &Path) -> Store {
-    // A small log makes many chunks and many deletions.
-    let options = Options { replay_bytes: 100_000, ..Options::default() };
+    // A small log makes many chunks and many deletions; days are summed up, too.
+    let age = Some(Duration::from_secs(10 * 365 * 24 * 60 * 60));
+    let options =
+        Options { replay_bytes: 100_000, minute_age: age, hour_age: age, ..Options::default() };
     Store::open(dir, &options).unwrap()
 }
 
@@ -90,6 +94,28 @@ fn check(store: &Store, upto: u64) {
         assert_eq!(series.times, times, "series {id} of {upto} batches");
         let values: Vec<f64> = times.iter().map(|time| value(id, *time)).collect();
         assert_eq!(series.values, values, "series {id}");
+    }
+}
+
+/// Checks that whole days are counted right, where they are summed up.
+fn check_summaries(store: &Store, upto: u64) {
+    const DAY: i64 = 24 * 60 * MINUTE;
+    let times = |id: u32| {
+        let late = (1..=upto).map(late).filter(move |late| late.0 == id).map(|late| late.1);
+        (1..=upto).map(|seq| START + seq.cast_signed() * MINUTE).chain(late)
+    };
+    let query = Query::parse(r#"count_over_time(power_watts{device="007"}[1d])"#).unwrap();
+    let day = Duration::from_millis(DAY.unsigned_abs());
+    let start = (START / DAY + 1) * DAY;
+    let end = start + upto.cast_signed() * MINUTE / DAY * DAY;
+    let (from, to) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
+    let answer = range(&query, from, to, day, &store.reader(), &Limits::default()).unwrap();
+    let summed = answer.infos.iter().any(|info| info.contains("summaries"));
+    assert_eq!(summed, store.reader().stats().summary_bytes > 0, "{:?}", answer.infos);
+    let Value::Matrix(series) = answer.value else { panic!("a matrix") };
+    for (time, count) in series[0].times.iter().zip(&series[0].values) {
+        let there = times(7).filter(|one| (time - DAY + 1..=*time).contains(one)).count();
+        assert_eq!(*count, there as f64, "up to {time}");
     }
 }
 
@@ -115,7 +141,9 @@ fn what_is_acknowledged_survives_kill_9_at_any_moment() {
     }
     let dir = tempfile::tempdir().unwrap();
     let mut before = 0;
-    for round in 0..ROUNDS {
+    let rounds = std::env::var(KILLS).ok().and_then(|rounds| rounds.parse().ok());
+    let rounds = rounds.unwrap_or(ROUNDS);
+    for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "what_is_acknowledged_survives_kill_9_at_any_moment", "--nocapture"])
             .env(FOLDER, dir.path())
@@ -140,8 +168,13 @@ fn what_is_acknowledged_survives_kill_9_at_any_moment() {
         assert!(stats.damage.is_empty(), "{stats:?}");
         before = ack.upto;
     }
-    let stats = open(dir.path()).reader().stats();
+    let mut store = open(dir.path());
+    let now = store.latest_reception();
+    while store.maintain(now).unwrap() {}
+    let stats = store.reader().stats();
     assert!(stats.windows > 0 && stats.chunk_samples > 0, "no chunk was written: {stats:?}");
+    println!("{rounds} kills, {before} batches acknowledged, none lost: {stats:?}");
+    check_summaries(&store, before);
 }
 
 #[test]

@@ -287,3 +287,21 @@ fn no_damage_of_the_file_prevents_the_start_or_changes_a_sample() {
     assert!(lost > 10, "the damage did no harm: {lost}");
     assert!(salvaged > 0, "no write met the damage");
 }
+
+#[test]
+fn a_column_that_has_lost_its_name_costs_nothing_after_the_second_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = filled(dir.path());
+    let file = dir.path().join("store.sqlite");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let name = b"agent INTEGER NOT NULL, received INTEGER NOT NULL,";
+    let at = bytes.windows(name.len()).position(|part| part == name).unwrap();
+    bytes[at + 24] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let mut store = open(dir.path());
+    assert!(!store.reader().stats().damage.is_empty());
+    let error = store.commit(&[incoming(900)]).unwrap_err();
+    assert!(error.is_fatal() && error.is_damage(), "{error:?}");
+    drop(store);
+    assert_eq!(content(&open(dir.path())), expected);
+}

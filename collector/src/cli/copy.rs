@@ -62,7 +62,7 @@ pub(crate) fn verify(config: &Config, asked: &Verify) -> Result<bool, String> {
         print(
             &json!({
                 "series": found.series, "chunks": found.chunks, "chunkSamples": found.chunk_samples,
-                "logRows": found.log_rows, "logSamples": found.log_samples,
+                "rollups": found.rollups, "logRows": found.log_rows, "logSamples": found.log_samples,
                 "damaged": found.damaged, "damages": damages,
             })
             .to_string(),
@@ -79,10 +79,11 @@ pub(crate) fn verify(config: &Config, asked: &Verify) -> Result<bool, String> {
 
 fn summary(found: &Verification) -> String {
     format!(
-        "{} series, {} chunks with {} samples, {} log rows with {} samples: {}",
+        "{} series, {} chunks with {} samples, {} days summed up, {} log rows with {} samples: {}",
         found.series,
         found.chunks,
         found.chunk_samples,
+        found.rollups,
         found.log_rows,
         found.log_samples,
         match found.damaged {

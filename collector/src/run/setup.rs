@@ -24,6 +24,8 @@ pub(super) async fn open(config: &Config) -> Result<(Store, State, Gaps), Error>
     let folder = config.data.clone();
     let options = store::Options {
         retention_age: Some(config.retention.age),
+        minute_age: Some(config.retention.minutes),
+        hour_age: Some(config.retention.hours),
         retention_bytes: Some(config.retention.size.0),
         ..store::Options::default()
     };

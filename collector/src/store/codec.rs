@@ -132,7 +132,7 @@ fn read(
     take_values(&mut bytes, count, values)
 }
 
-fn put_times(out: &mut Vec<u8>, times: &[i64], hard: bool) {
+pub(super) fn put_times(out: &mut Vec<u8>, times: &[i64], hard: bool) {
     let (Some(first), Some(last)) = (times.first(), times.last()) else { return };
     let steps = times.len() as u64 - 1;
     let span = last.wrapping_sub(*first).cast_unsigned();
@@ -184,7 +184,7 @@ pub(super) fn bounds(numbers: impl Iterator<Item = i64>) -> (i64, i64) {
     if least > most { (0, 0) } else { (least, most) }
 }
 
-fn take_times(
+pub(super) fn take_times(
     bytes: &mut Bytes<'_>,
     first: i64,
     count: usize,
@@ -236,7 +236,7 @@ fn take_times(
     Some(())
 }
 
-fn put_values(out: &mut Vec<u8>, values: &[f64], hard: bool) {
+pub(super) fn put_values(out: &mut Vec<u8>, values: &[f64], hard: bool) {
     let Some(first) = values.first() else { return };
     if values.iter().all(|value| value.to_bits() == first.to_bits()) {
         out.push(ONE);
@@ -260,7 +260,11 @@ fn put_values(out: &mut Vec<u8>, values: &[f64], hard: bool) {
     }
 }
 
-fn take_values(bytes: &mut Bytes<'_>, count: usize, values: &mut Vec<f64>) -> Option<()> {
+pub(super) fn take_values(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    values: &mut Vec<f64>,
+) -> Option<()> {
     match bytes.byte()? {
         ONE => {
             let value = bytes.float()?;

@@ -116,7 +116,7 @@ impl Store {
         self.write(Staged::default(), None, &mut [])?;
         self.purge_copies()?;
         let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
-        let busy = self.flush.is_busy() || purging || self.is_due();
+        let busy = self.flush.is_busy() || purging || self.is_due() || self.roll_due();
         Ok(busy || self.give_back()?)
     }
 
@@ -148,7 +148,8 @@ impl Store {
             let dictionary = agent.dictionaries.get(&batch.readings.dictionary);
             let age = self.options.retention_age;
             let oldest = age.map_or(Timestamp::MIN, |age| one.received - age);
-            let floor = Timestamp::from_millis(self.shared.floor.load(Ordering::Relaxed));
+            let floor = self.shared.floor.load(Ordering::Relaxed).max(self.closed);
+            let floor = Timestamp::from_millis(floor);
             let oldest = oldest.max(floor);
             let latest = one.received + self.options.most_ahead;
             points.reserve(batch.readings.readings.len());
@@ -201,9 +202,11 @@ impl Store {
         outcomes: &mut [Outcome],
     ) -> Result<(), Error> {
         self.choose();
+        self.choose_roll();
         let nothing = staged.rows.is_empty() && staged.tracks.is_empty();
         let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
-        if nothing && created.is_none() && !self.flush.is_busy() && !purging {
+        let busy = self.flush.is_busy() || self.roll.is_some() || purging;
+        if nothing && created.is_none() && !busy {
             return Ok(());
         }
         let mut ids = Vec::with_capacity(staged.rows.len());
@@ -213,20 +216,25 @@ impl Store {
             }
             let step = self.flush_step(connection)?;
             let purge = self.purge_step(connection)?;
+            let roll = self.roll_step(connection)?;
             staged.write(connection, &mut ids)?;
-            Ok((step, purge))
+            Ok((step, purge, roll))
         });
-        let (step, purge) =
+        let (step, purge, roll) =
             self.written(written.map_err(Error::write("commit what was received")))?;
         if let Some(created) = created {
             created.publish(self);
         }
         self.flushed(step);
         self.purged(purge);
+        self.rolled(roll);
         for ((path, boot), touched) in staged.tracks {
             if let Some(agent) = self.agents.get_mut(&path) {
                 agent.tracks.insert(boot, (touched.track, touched.seen));
             }
+        }
+        if !staged.rows.is_empty() {
+            self.flush.each = staged.rows.iter().map(|row| row.data.len() as u64).sum();
         }
         for (row, id) in staged.rows.iter().zip(ids) {
             self.last_log = self.last_log.max(id);

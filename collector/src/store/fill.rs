@@ -24,7 +24,7 @@ impl Reader {
         let floor = start.as_millis().max(self.shared.floor.load(Ordering::Relaxed));
         let mut windows: BTreeSet<i64> = reading(&self.shared.windows).keys().copied().collect();
         for series in reading(&self.shared.index).iter() {
-            windows.extend(lock(&series.head).numbers());
+            windows.extend(lock(&series.head).windows());
         }
         windows.into_iter().filter(|window| window_end(*window) >= floor).collect()
     }

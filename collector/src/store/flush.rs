@@ -1,5 +1,7 @@
 //! From the head to chunks, a few series with every commit, so that no commit takes long.
 
+mod trim;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -8,9 +10,13 @@ use super::bytes::{key, seal, unseal};
 use super::head::{merge, window_end};
 use super::record::{read_ids, write_ids};
 use super::retention::Removal;
+use super::rollup::note_stale;
 use super::shared::{Filled, count, lock, reading, writing};
+use super::summaries::{day_of, day_of_window};
 use super::times::{Common, read_times, release_times};
 use super::{Store, codec};
+use trim::TRIM_STEP;
+pub(super) use trim::note_log_bytes;
 
 /// How long after its end, and after its last sample, a window is written. Longer than queries for
 /// the present look back (5 min), so that these need only the head.
@@ -19,12 +25,8 @@ const SETTLE_MILLIS: i64 = 10 * 60 * 1000;
 const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
 /// Series written with one commit, at least. A pass takes at most 256 commits.
 const STEP: usize = 256;
-
-/// Log rows deleted with one commit, at most.
-const TRIM_STEP: i64 = 64;
-/// Free pages of 16 kB that are kept, 4 MB, and that are given back at once.
-const FREE_PAGES: i64 = 256;
-const GIVE_BACK: i64 = 128;
+/// Series written with one commit at most to be done in time, before the log gets too long.
+const MOST_STEP: usize = 4_096;
 
 /// What waits to be written, and what is being written.
 #[derive(Debug, Default)]
@@ -41,6 +43,8 @@ pub(super) struct Flush {
     mended: BTreeSet<(i64, u32)>,
     /// Bytes of log ever appended, as seen by this process.
     pub(super) appended: u64,
+    /// Bytes of log that the last commit appended.
+    pub(super) each: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +67,8 @@ struct Pass {
     first_log: u64,
     series: Vec<u32>,
     next: usize,
+    /// It is to be at its end when so much log was appended: the rest of the log grows meanwhile.
+    until: u64,
 }
 
 /// What one transaction wrote; memory follows after the commit.
@@ -75,7 +81,9 @@ pub(super) struct Step {
     pub(super) log_bytes_deleted: u64,
     trimmed: i64,
     pub(super) lost_rows: u64,
-    pub(super) removed: Option<i64>,
+    pub(super) removed: Option<Removal>,
+    /// Day and series whose summaries are not those of their chunks any more.
+    stale: Vec<(i64, u32)>,
 }
 
 impl Flush {
@@ -105,6 +113,11 @@ impl Flush {
     ) {
         self.hurried.extend(windows);
         self.mended.extend(mended);
+    }
+
+    /// Whether the window has samples that are not in chunks.
+    pub(super) fn waits(&self, window: i64) -> bool {
+        self.filling.contains_key(&window) || self.passes(window)
     }
 
     /// Whether the window is on its way to disk.
@@ -159,6 +172,13 @@ impl Store {
         }
     }
 
+    /// Has a window written before others.
+    pub(super) fn flush_next(&mut self, window: i64) {
+        if self.flush.pass.is_none() {
+            self.start(window);
+        }
+    }
+
     fn start(&mut self, window: i64) {
         let Some(mut filling) = self.flush.filling.remove(&window) else { return };
         filling.series.sort_unstable();
@@ -168,6 +188,7 @@ impl Store {
             first_log: filling.first_log,
             series: filling.series,
             next: 0,
+            until: self.flush.appended.saturating_add(self.options.replay_bytes / 4),
         });
     }
 
@@ -186,24 +207,15 @@ impl Store {
             }
             self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
         }
-        while self.maintain(hallwatch_model::Timestamp::from_millis(self.now))? {}
-        Ok(())
-    }
-
-    /// Gives pages that nothing stands on back to the file system, when there are many, a few at a
-    /// time; gives whether there are more. Some are kept: the log needs them again.
-    pub(super) fn give_back(&self) -> Result<bool, super::Error> {
-        let free = || self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0));
-        let before: i64 = free().map_err(super::Error::read("count free pages"))?;
-        if before <= FREE_PAGES {
-            return Ok(false);
+        // What is to be summed up can be so later.
+        let mut busy = true;
+        while busy {
+            self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
+            let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
+            let due = self.flush.due(self.now, self.options.replay_bytes).is_some();
+            busy = self.flush.is_busy() || purging || due || self.give_back()?;
         }
-        let give = format!("PRAGMA incremental_vacuum({GIVE_BACK})");
-        self.connection
-            .execute_batch(&give)
-            .map_err(super::Error::write("give back free pages"))?;
-        let after: i64 = free().map_err(super::Error::read("count free pages"))?;
-        Ok(after < before && after > FREE_PAGES)
+        Ok(())
     }
 
     /// A part of the work, within the caller's transaction. Changes nothing in memory.
@@ -229,8 +241,14 @@ impl Store {
         if pass.next == 0 {
             self.note_series(connection, pass, known.is_some())?;
         }
-        let count = STEP.max(pass.series.len().div_ceil(256));
+        let left = pass.series.len().saturating_sub(pass.next);
+        let commits = pass.until.saturating_sub(self.flush.appended) / self.flush.each.max(1);
+        let commits = usize::try_from(commits).unwrap_or(usize::MAX).max(1);
+        let hurry = left.div_ceil(commits).min(MOST_STEP);
+        let count = STEP.max(pass.series.len().div_ceil(256)).max(hurry);
         let part = pass.series.iter().skip(pass.next).take(count);
+        let day = day_of_window(window);
+        let summed = (self.has_summaries(day), self.has_summaries(day.saturating_sub(1)));
         let mut common = Common::default();
         for id in part {
             step.done += 1;
@@ -263,6 +281,13 @@ impl Store {
                 release_times(connection, window, old.times_at)?;
                 filled.bytes = filled.bytes.saturating_sub(old.bytes);
                 filled.samples = filled.samples.saturating_sub(old_samples);
+            }
+            // The first moment of a window may belong to the day before.
+            let days = [day_of(times.first().copied().unwrap_or(end)), day];
+            for one in days.into_iter().filter(|one| if *one == day { summed.0 } else { summed.1 })
+            {
+                note_stale(connection, one, *id)?;
+                step.stale.push((one, *id));
             }
             let data = common.compress(connection, window, *id, &times, &values)?;
             let data = seal(data, key(window, i64::from(*id)));
@@ -355,47 +380,18 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a few log rows that nobody needs any more.
-    fn trim_log(&self, connection: &Connection, step: &mut Step) -> rusqlite::Result<()> {
-        // A pass that ends with this transaction counts as done: it is in the same transaction.
-        let filling = self.flush.filling.values().map(|filling| filling.first_log).min();
-        let needed = if step.ended { filling } else { self.flush.first_log() };
-        let replay_from = needed.unwrap_or(self.last_log + 1);
-        if step.ended {
-            connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO meta (key, value) VALUES ('replay_from', ?1)",
-                )?
-                .execute([replay_from.cast_signed()])?;
-        }
-        let exported = self.cursors.values().min().copied().unwrap_or(u64::MAX);
-        let too_much = self.log_bytes() > self.options.export_bytes;
-        let below =
-            if too_much { replay_from } else { replay_from.min(exported.saturating_add(1)) };
-        let mut select = connection.prepare_cached(
-            "SELECT id, length(data) FROM log WHERE id < ?1 ORDER BY id LIMIT ?2",
-        )?;
-        let rows: Vec<(i64, i64)> = select
-            .query_map(params![below.cast_signed(), TRIM_STEP], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?
-            .collect::<Result<_, _>>()?;
-        let mut delete = connection.prepare_cached("DELETE FROM log WHERE id = ?1")?;
-        step.trimmed = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        for (id, bytes) in rows {
-            delete.execute([id])?;
-            step.log_bytes_deleted += bytes.cast_unsigned();
-            step.lost_rows += u64::from(id.cast_unsigned() > exported);
-        }
-        Ok(())
-    }
-
     /// Lets memory follow what is on disk now.
     pub(super) fn flushed(&mut self, step: Step) {
         use std::sync::atomic::Ordering;
         self.shared.log_bytes.fetch_sub(step.log_bytes_deleted, Ordering::Relaxed);
         self.flush.trimming = step.trimmed >= TRIM_STEP;
         self.shared.export_lost_rows.fetch_add(step.lost_rows, Ordering::Relaxed);
+        if !step.stale.is_empty() {
+            let mut stale = writing(&self.shared.stale);
+            for (day, series) in &step.stale {
+                stale.entry(*day).or_default().insert(*series);
+            }
+        }
         if let (Some(filled), Some(mut pass)) = (step.filled, self.flush.pass.take()) {
             // Readers look into the head first and then here: so this comes first.
             writing(&self.shared.windows).insert(step.window, filled);

@@ -110,9 +110,9 @@ impl Head {
         self.windows.get(from).is_some_and(|window| window_start(window.number) <= end)
     }
 
-    /// The windows that have samples here.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = i64> {
-        self.windows.iter().map(|window| window.number)
+    /// The windows that it has samples of, ascending.
+    pub(super) fn windows(&self) -> Vec<i64> {
+        self.windows.iter().map(|window| window.number).collect()
     }
 
     /// Forgets a window, because its samples are in a chunk or beyond retention.

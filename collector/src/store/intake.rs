@@ -9,7 +9,11 @@ use hallwatch_model::{AgentPath, Batch, Labels, Sample, Timestamp};
 pub struct Options {
     /// Samples older than this are deleted, and not taken any more; `None` keeps them for ever.
     pub retention_age: Option<Duration>,
-    /// The oldest chunks are deleted when chunks and log together have more bytes than this;
+    /// How long the samples of a day are kept summed up by minutes; `None` makes no such summaries.
+    pub minute_age: Option<Duration>,
+    /// How long they are kept summed up by hours; `None` makes no such summaries.
+    pub hour_age: Option<Duration>,
+    /// The oldest chunks are deleted when chunks, summaries and log together have more bytes than this;
     /// `None` sets no limit.
     pub retention_bytes: Option<u64>,
     /// Samples further than this ahead of their reception are not taken: the clock that made them
@@ -28,6 +32,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             retention_age: None,
+            minute_age: None,
+            hour_age: None,
             retention_bytes: None,
             most_ahead: Duration::from_secs(24 * 60 * 60),
             replay_bytes: 64 << 20,
@@ -134,6 +140,8 @@ pub struct Stats {
     pub chunk_bytes: u64,
     /// Samples in chunks.
     pub chunk_samples: u64,
+    /// Bytes of long history.
+    pub summary_bytes: u64,
     /// Bytes of the log.
     pub log_bytes: u64,
     /// Log rows that were dropped although an exporter had not seen them.

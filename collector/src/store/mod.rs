@@ -12,11 +12,13 @@
 //! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
 //! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
 //! `times` (what points of a device share),
-//! `flush` (from head to chunks), `replay` and `salvage` (the start), `retention`, `deletion` and
-//! `purge` (what is to go), `index`, `entries` and [`reader`] (the way out), `frame` and `fill`
-//! (from one collector to another), [`verify`] and [`backup`].
+//! `flush` (from head to chunks), `summaries` and `rollup` (from chunks to long history), `replay`,
+//! `bulk` and `salvage` (the start), `retention`, `deletion` and `purge` (what is to go), `index`,
+//! `entries`, [`reader`] and `history` (the way out), `frame` and `fill` (from one collector to
+//! another), [`verify`] and [`backup`].
 
 pub mod backup;
+mod bulk;
 mod bytes;
 mod codec;
 mod commit;
@@ -30,6 +32,7 @@ mod fill;
 mod flush;
 mod frame;
 mod head;
+mod history;
 mod index;
 pub mod intake;
 mod pack;
@@ -38,9 +41,11 @@ pub mod reader;
 mod record;
 mod replay;
 mod retention;
+mod rollup;
 mod salvage;
 mod schema;
 mod shared;
+mod summaries;
 mod times;
 mod track;
 pub mod verify;
@@ -78,6 +83,10 @@ pub struct Store {
     /// The series by number, as in the index, without its lock.
     series: Vec<Option<Arc<Series>>>,
     flush: Flush,
+    /// The day that is being summed up.
+    roll: Option<rollup::Roll>,
+    /// Samples before this are not taken: their window is about to go.
+    closed: i64,
     /// Deletions that are still on their way to the disk, the oldest first.
     purges: VecDeque<purge::Purge>,
     /// By exporter: up to where it has read the log.

@@ -1,14 +1,18 @@
 //! Taking deleted samples from the disk: from the log, from chunks, then from whatever SQLite and
 //! damage have left beside them.
 
+mod rollup;
+
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
 use super::bytes::{key, seal};
 use super::deletion::Hidden;
+use super::flush::note_log_bytes;
 use super::head::window_of;
 use super::record::{read_ids, read_points, write_ids, write_points};
+use super::rollup::Rolled;
 use super::salvage;
 use super::shared::{Filled, reading, writing};
 use super::times::release_times;
@@ -33,6 +37,8 @@ enum Stage {
     Log(u64),
     /// A window, or the first after it, and which of the series is next.
     Chunks(i64, usize),
+    /// A resolution and a day, or the first after it, and which of the series is next.
+    Summaries(i64, i64, usize),
     Events,
     /// Everything is overwritten; copies are left.
     Copies,
@@ -71,6 +77,8 @@ pub(super) struct PurgeStep {
     purge: Purge,
     windows: Vec<(i64, Filled)>,
     log_bytes: u64,
+    rolled: Vec<((i64, i64), Rolled)>,
+    stale: Vec<(i64, u32)>,
 }
 
 impl Purge {
@@ -93,9 +101,22 @@ impl Store {
         let Some(purge) = self.purges.front().filter(|purge| purge.writes()) else {
             return Ok(None);
         };
-        let mut step = PurgeStep { purge: purge.clone(), windows: Vec::new(), log_bytes: 0 };
+        let mut step = PurgeStep {
+            purge: purge.clone(),
+            windows: Vec::new(),
+            log_bytes: 0,
+            rolled: Vec::new(),
+            stale: Vec::new(),
+        };
         match purge.stage {
-            Stage::Log(next) => purge_log(connection, next, &mut step)?,
+            Stage::Log(next) => {
+                purge_log(connection, next, &mut step)?;
+                let left = self.log_bytes().saturating_sub(step.log_bytes);
+                note_log_bytes(connection, left, self.last_log)?;
+            }
+            Stage::Summaries(resolution, day, next) => {
+                self.purge_summaries(connection, ((resolution, day), next), &mut step)?;
+            }
             Stage::Chunks(window, next) => {
                 self.purge_chunks(connection, (window, next), &mut step)?;
             }
@@ -111,6 +132,10 @@ impl Store {
         let Some(step) = step else { return };
         self.shared.log_bytes.fetch_sub(step.log_bytes, std::sync::atomic::Ordering::Relaxed);
         writing(&self.shared.windows).extend(step.windows);
+        writing(&self.shared.rolled).extend(step.rolled);
+        for (day, series) in step.stale {
+            writing(&self.shared.stale).entry(day).or_default().insert(series);
+        }
         if let Some(first) = self.purges.front_mut() {
             *first = step.purge;
         }
@@ -132,7 +157,7 @@ impl Store {
                 all.flatten().map(|(window, filled)| (*window, *filled))
             };
             let Some((number, mut filled)) = found else {
-                step.purge.stage = Stage::Events;
+                step.purge.stage = Stage::Summaries(i64::MIN, i64::MIN, 0);
                 return Ok(());
             };
             if number != window {

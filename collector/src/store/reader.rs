@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use hallwatch_model::sample::from_float;
 use hallwatch_model::{Labels, Sample, Timestamp};
-use hallwatch_promql::{Matchers, Select, Series as Selected, Source, SourceError};
+use hallwatch_promql::{Found, Matchers, Purpose, Select, Series as Selected, Source, SourceError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bytes::{key, unseal};
 use super::head::{cut, merge, window_end, window_of, window_start};
 use super::index::Series;
 use super::record::read_ids;
+use super::rollup::listed;
 use super::shared::{Shared, count, lock, reading};
+use super::summaries::{DAY_MILLIS, day_of};
 use super::times::read_times;
 use super::{Error, Stats, codec, schema};
 
@@ -46,6 +48,14 @@ impl Source for Reader {
             values,
         });
         Ok(selected.collect())
+    }
+
+    fn select_for(&self, request: &Select<'_>, purpose: &Purpose) -> Result<Found, SourceError> {
+        let Some(resolution) = self.resolution(request, purpose) else {
+            return self.select(request).map(Found::Samples);
+        };
+        let summed = self.summed_up(request, resolution);
+        summed.map(Found::Summaries).map_err(|error| SourceError(error.into()))
     }
 }
 
@@ -156,10 +166,17 @@ impl Reader {
             windows: windows.len(),
             chunk_bytes: windows.values().map(|filled| filled.bytes).sum(),
             chunk_samples: windows.values().map(|filled| filled.samples).sum(),
+            summary_bytes: reading(&self.shared.rolled).values().map(|one| one.bytes).sum(),
             log_bytes: self.shared.log_bytes.load(Ordering::Relaxed),
             export_lost_rows: self.shared.export_lost_rows.load(Ordering::Relaxed),
             damage: self.shared.found.damage(),
         }
+    }
+
+    /// Bytes of the log.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.shared.log_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn matching(&self, sets: &[Matchers]) -> Vec<Arc<Series>> {
@@ -179,7 +196,8 @@ impl Reader {
         start: i64,
         end: i64,
     ) -> Result<Vec<Arc<Series>>, Error> {
-        let start = start.max(self.shared.floor.load(Ordering::Relaxed));
+        let floor = self.shared.floor.load(Ordering::Relaxed);
+        let (asked, start) = (start, start.max(floor));
         let hidden = self.hidden();
         let is_hidden = |id: u32, from: i64, to: i64| {
             hidden.iter().any(|one| one.start <= from && one.end >= to && one.has(id))
@@ -203,6 +221,26 @@ impl Reader {
             };
             let (here, rest) = unknown.into_iter().partition(|series: &Arc<Series>| {
                 let (from, to) = (window_start(window).max(start), window_end(window).min(end));
+                ids.binary_search(&series.id).is_ok() && !is_hidden(series.id, from, to)
+            });
+            unknown = rest;
+            found.extend::<Vec<_>>(here);
+        }
+        // Of what is gone for its age there may be summaries.
+        let days = day_of(asked)..=day_of(end.min(floor)).max(day_of(asked));
+        let rolled: Vec<(i64, i64)> = {
+            let rolled = reading(&self.shared.rolled);
+            rolled.keys().filter(|(_, day)| asked < floor && days.contains(day)).copied().collect()
+        };
+        for (resolution, day) in rolled {
+            if unknown.is_empty() {
+                break;
+            }
+            let listed = self
+                .with_connection("read a day", |connection| listed(connection, (resolution, day)));
+            let ids = listed?.unwrap_or_default();
+            let (from, to) = (day.saturating_mul(DAY_MILLIS), (day + 1).saturating_mul(DAY_MILLIS));
+            let (here, rest) = unknown.into_iter().partition(|series: &Arc<Series>| {
                 ids.binary_search(&series.id).is_ok() && !is_hidden(series.id, from, to)
             });
             unknown = rest;

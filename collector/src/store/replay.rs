@@ -10,16 +10,20 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use hallwatch_model::{AgentPath, Id};
 use rusqlite::{Connection, Params, Row};
 
+use super::bulk::Raw;
 use super::bytes::{key, unseal};
 use super::dictionary::Agent;
 use super::flush::Flush;
-use super::record::{read_labels, read_points, sum_entry};
-use super::shared::{Filled, Found, Shared, count, reading, writing};
+use super::record::{read_labels, sum_entry};
+use super::rollup::Rolled;
+use super::shared::{Filled, Found, Shared, count, writing};
 use super::track::Track;
 use super::{Error, Options, Reader, Store, salvage, schema};
 
-/// Log rows held in memory at once while replaying.
-const STEP: i64 = 64;
+/// Log rows read at once while replaying.
+const STEP: i64 = 16;
+/// Bytes of log that are put into the heads together: some two million samples.
+const BATCH: usize = 8 << 20;
 
 pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, Error> {
     let path = dir.join(schema::FILE);
@@ -44,6 +48,8 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         path,
         index: std::sync::RwLock::default(),
         windows: std::sync::RwLock::default(),
+        rolled: std::sync::RwLock::default(),
+        stale: std::sync::RwLock::default(),
         floor: AtomicI64::new(i64::MIN),
         hidden: std::sync::RwLock::default(),
         orders: std::sync::Mutex::default(),
@@ -59,6 +65,8 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         agents: HashMap::new(),
         series: Vec::new(),
         flush: Flush::default(),
+        roll: None,
+        closed: i64::MIN,
         purges: std::collections::VecDeque::new(),
         cursors: BTreeMap::new(),
         now: 0,
@@ -79,7 +87,13 @@ pub(super) fn rows(
     params: impl Params,
     mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<()>>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(query)?;
+    let mut statement = match connection.prepare(query) {
+        Err(error) if schema::is_damage(&error) => {
+            count(damaged);
+            return Ok(());
+        }
+        prepared => prepared?,
+    };
     let mut rows = statement.query(params)?;
     loop {
         let used = match rows.next() {
@@ -106,6 +120,7 @@ impl Store {
         self.load_series(&shared)?;
         self.load_agents(&shared)?;
         self.load_windows(&shared)?;
+        self.load_rolled(&shared)?;
         rows(
             &self.connection,
             &shared.found.rows,
@@ -231,47 +246,65 @@ impl Store {
         Ok(())
     }
 
+    fn load_rolled(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+        let damaged = &shared.found.rows;
+        let mut rolled = writing(&shared.rolled);
+        let query = "SELECT resolution, day, done, bytes FROM rolled";
+        rows(&self.connection, damaged, query, [], |row| {
+            let bytes: i64 = row.get(3)?;
+            let one = Rolled { done: row.get(2)?, bytes: bytes.cast_unsigned() };
+            rolled.insert((row.get(0)?, row.get(1)?), one);
+            Ok(Some(()))
+        })?;
+        let mut stale = writing(&shared.stale);
+        rows(&self.connection, damaged, "SELECT day, series FROM stale", [], |row| {
+            stale.entry(row.get(0)?).or_default().insert(row.get(1)?);
+            Ok(Some(()))
+        })?;
+        if let Some(floor) = self.meta("floor") {
+            shared.floor.fetch_max(floor, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn meta(&self, key: &str) -> Option<i64> {
+        let query = "SELECT value FROM meta WHERE key = ?1";
+        self.connection.query_row(query, [key], |row| row.get(0)).ok()
+    }
+
+    /// The bytes of the log, of which the most were counted before.
+    fn count_log(&self) -> u64 {
+        let counted = self.meta("log_bytes").zip(self.meta("log_bytes_upto"));
+        let (bytes, upto) = counted.unwrap_or((0, 0));
+        let query = "SELECT coalesce(sum(length(data)), 0) FROM log WHERE id > ?1";
+        let more: i64 = self.connection.query_row(query, [upto], |row| row.get(0)).unwrap_or(0);
+        bytes.max(0).saturating_add(more).cast_unsigned()
+    }
+
     /// Puts into the heads what is in the log and not in chunks.
     fn replay(&mut self, shared: &Shared) -> rusqlite::Result<()> {
         let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'log'";
         let last: i64 = self.connection.query_row(sequence, [], |row| row.get(0)).unwrap_or(0);
         self.last_log = last.cast_unsigned();
-        let bytes: i64 = self
-            .connection
-            .query_row("SELECT coalesce(sum(length(data)), 0) FROM log", [], |row| row.get(0))
-            .unwrap_or(0);
-        shared.log_bytes.store(bytes.cast_unsigned(), Ordering::Relaxed);
-        let from = "SELECT value FROM meta WHERE key = 'replay_from'";
-        let mut next: i64 = self.connection.query_row(from, [], |row| row.get(0)).unwrap_or(0);
+        shared.log_bytes.store(self.count_log(), Ordering::Relaxed);
+        let mut next = self.meta("replay_from").unwrap_or(0);
         while next <= last {
-            let (mut read, mut received) = (Vec::new(), 0i64);
-            let until = next.saturating_add(STEP);
+            let (mut raws, mut bytes, mut received) = (Vec::new(), 0, 0i64);
             let query = "SELECT id, received, data FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id";
-            rows(&self.connection, &shared.found.log_rows, query, [next, until], |row| {
-                let (id, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-                received = received.max(at);
-                let data = row.get_ref(2)?.as_bytes().unwrap_or_default();
-                let points = read_points(data);
-                Ok(points.map(|points| read.push((id.cast_unsigned(), data.len(), points))))
-            })?;
-            self.now = self.now.max(received);
-            let hidden = reading(&shared.hidden).clone();
-            for (id, bytes, mut points) in read {
-                {
-                    let windows = reading(&shared.windows);
-                    points.retain(|point| {
-                        let window = super::head::window_of(point.time);
-                        windows.get(&window).is_none_or(|filled| filled.upto < id)
-                            && !hidden.iter().any(|hidden| {
-                                id <= hidden.upto && hidden.covers(point.series, point.time)
-                            })
-                    });
-                }
-                self.last_log = self.last_log.max(id);
-                self.flush.appended += bytes as u64;
-                self.apply(id, &points);
+            while next <= last && bytes < BATCH {
+                let until = next.saturating_add(STEP);
+                rows(&self.connection, &shared.found.log_rows, query, [next, until], |row| {
+                    let id: i64 = row.get(0)?;
+                    received = received.max(row.get(1)?);
+                    let data = row.get_ref(2)?.as_bytes().unwrap_or_default().to_vec();
+                    bytes += data.len();
+                    raws.push(Raw { id: id.cast_unsigned(), data });
+                    Ok(Some(()))
+                })?;
+                next = until;
             }
-            next = until;
+            self.now = self.now.max(received);
+            self.apply_all(&raws);
         }
         Ok(())
     }

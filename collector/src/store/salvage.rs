@@ -12,7 +12,7 @@ use super::shared::{Found, count};
 use super::{Error, schema};
 
 /// The tables in the order in which they are saved, and their columns.
-const TABLES: [(&str, usize, &str); 11] = [
+const TABLES: [(&str, usize, &str); 14] = [
     ("time", 4, "window, id"),
     ("deletion", 13, "id"),
     ("agent", 4, "id"),
@@ -22,6 +22,9 @@ const TABLES: [(&str, usize, &str); 11] = [
     ("exporter", 2, "name"),
     ("window", 5, "window"),
     ("log", 4, "id"),
+    ("stale", 2, "day, series"),
+    ("rolled", 5, "resolution, day"),
+    ("rollup", 4, "resolution, day, series"),
     ("event", 8, "id"),
     ("chunk", 4, "window, series, part"),
 ];
@@ -133,6 +136,11 @@ fn copy(old: &Connection, new: &Connection, damaged: &AtomicU64) -> rusqlite::Re
             }
         }
         transaction.commit()?;
+    }
+    // Of what is gone for its age the summaries must stay.
+    let floor = "SELECT value FROM meta WHERE key = 'floor'";
+    if let Ok(floor) = old.query_row(floor, [], |row| row.get::<_, i64>(0)) {
+        new.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('floor', ?1)", [floor])?;
     }
     // Log rows never get a number again: windows and exporters remember them. Where the replay
     // starts is found out again.

@@ -8,14 +8,15 @@ use rusqlite::{Connection, OpenFlags};
 /// The name of the file in the store's folder.
 pub(super) const FILE: &str = "store.sqlite";
 /// What `user_version` says.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Chunks are keyed by window first, so that a window is written, read and deleted as neighbours.
 /// A blob is sealed by a checksum. A chunk has a part above 0 only when part 0 is damaged.
 ///
 /// `window.upto`: the samples of this window in log rows up to there are all in chunks.
 /// `window.series`: which series have chunks in it.
-/// `meta.replay_from`: log rows below it are wholly in chunks.
+/// `meta.replay_from`: log rows below it are wholly in chunks. `meta.floor`: samples before it were
+/// deleted for their age. `meta.log_bytes`: the bytes of the log up to the row `meta.log_bytes_upto`.
 const TABLES: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE agent (
@@ -62,6 +63,21 @@ const SECOND: &str = "
         PRIMARY KEY (window, id)) WITHOUT ROWID;
 ";
 
+/// What version 3 adds: long history. `rollup` has the summaries of a day of one series, sealed, by
+/// resolution in milliseconds. A day in `rolled` is done when all its series have theirs; `stale`
+/// has those that are to be made again.
+const THIRD: &str = "
+    CREATE TABLE rollup (
+        resolution INTEGER NOT NULL, day INTEGER NOT NULL, series INTEGER NOT NULL,
+        data BLOB NOT NULL, PRIMARY KEY (resolution, day, series)) WITHOUT ROWID;
+    CREATE TABLE rolled (
+        resolution INTEGER NOT NULL, day INTEGER NOT NULL, done INTEGER NOT NULL,
+        bytes INTEGER NOT NULL, series BLOB NOT NULL,
+        PRIMARY KEY (resolution, day)) WITHOUT ROWID;
+    CREATE TABLE stale (
+        day INTEGER NOT NULL, series INTEGER NOT NULL, PRIMARY KEY (day, series)) WITHOUT ROWID;
+";
+
 /// The writer's connection.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
@@ -77,8 +93,9 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(64);
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {
-        0 => Some(format!("{TABLES}{SECOND}")),
-        1 => Some(SECOND.to_owned()),
+        0 => Some(format!("{TABLES}{SECOND}{THIRD}")),
+        1 => Some(format!("{SECOND}{THIRD}")),
+        2 => Some(THIRD.to_owned()),
         _ => None,
     };
     if let Some(tables) = missing {
@@ -107,13 +124,17 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::{Error, ErrorCode};
     match error {
-        Error::SqliteFailure(failure, _) => {
+        Error::SqliteFailure(failure, text) => {
+            // Statements are right: it is the schema that was changed.
+            let schema = ["no such column", "no such table", "has no column named"];
             matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                || text.as_ref().is_some_and(|text| schema.iter().any(|one| text.contains(one)))
         }
         Error::InvalidColumnType(..)
         | Error::FromSqlConversionFailure(..)
         | Error::IntegralValueOutOfRange(..)
-        | Error::Utf8Error(..) => true,
+        | Error::Utf8Error(..)
+        | Error::SqlInputError { .. } => true,
         _ => false,
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 use super::deletion::{AllHidden, Orders};
 use super::index::Index;
 use super::intake::Damage;
+use super::rollup::{AllRolled, Stale};
 
 /// A window that has chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) index: RwLock<Index>,
     pub(super) windows: RwLock<BTreeMap<i64, Filled>>,
+    /// The days that are summed up.
+    pub(super) rolled: RwLock<AllRolled>,
+    pub(super) stale: RwLock<Stale>,
     /// Samples before this are deleted, or are about to be.
     pub(super) floor: AtomicI64,
     pub(super) hidden: RwLock<AllHidden>,

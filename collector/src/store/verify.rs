@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::bytes::{key, unseal};
 use super::head::{window_end, window_start};
 use super::record::{read_ids, read_labels, read_points};
+use super::summaries::{self, DAY_MILLIS};
 use super::times::read_times;
 use super::{Error, codec, schema};
 
@@ -24,6 +25,8 @@ pub struct Verification {
     pub chunks: u64,
     /// Samples in chunks.
     pub chunk_samples: u64,
+    /// Days of series that are summed up, by minutes and by hours.
+    pub rollups: u64,
     /// Log rows.
     pub log_rows: u64,
     /// Samples in the log; those in chunks, too, among them.
@@ -37,7 +40,7 @@ pub struct Verification {
 /// One damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damaged {
-    /// `chunk`, `log`, `series`, `window` or `file`.
+    /// `chunk`, `rollup`, `log`, `series`, `window` or `file`.
     pub part: &'static str,
     /// Which: a series, a number, or what SQLite says.
     pub which: String,
@@ -63,8 +66,10 @@ pub fn verify(dir: &Path) -> Result<Verification, Error> {
         found.survives("file", walked)?;
     }
     let names = names(&transaction);
-    let walked = chunks(&transaction, &names, &mut found);
-    found.survives("file", walked)?;
+    for part in [chunks, rollups] {
+        let walked = part(&transaction, &names, &mut found);
+        found.survives("file", walked)?;
+    }
     Ok(found)
 }
 
@@ -193,6 +198,43 @@ fn chunks(
             if let Some(last) = found.damages.last_mut().filter(|last| last.part == "chunk") {
                 last.series = last.series.take().or(series);
             }
+        }
+    }
+    Ok(())
+}
+
+fn rollups(
+    connection: &Connection,
+    names: &HashMap<u32, Labels>,
+    found: &mut Verification,
+) -> rusqlite::Result<()> {
+    // A store that no later version has opened yet has none.
+    if schema::version(connection)? < 3 {
+        return Ok(());
+    }
+    let of = |day: i64| {
+        let start = day.saturating_mul(DAY_MILLIS);
+        let time = Timestamp::from_millis;
+        Some((time(start), time(start.saturating_add(DAY_MILLIS))))
+    };
+    let mut select = connection.prepare("SELECT DISTINCT day, series FROM rolled")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let day: i64 = row.get(0)?;
+        if read_ids(day, row.get_ref(1)?.as_bytes().unwrap_or_default()).is_none() {
+            found.tell("rollup", "its list of series", of(day));
+        }
+    }
+    let mut select = connection.prepare("SELECT resolution, day, series, data FROM rollup")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (resolution, day, id): (i64, i64, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        found.rollups += 1;
+        let data = row.get_ref(3)?.as_bytes().unwrap_or_default();
+        if summaries::read(resolution, day, id, data).is_none() {
+            let number = || format!("series number {id}");
+            let name = names.get(&id).map_or_else(number, Labels::to_string);
+            found.tell("rollup", name, of(day));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod groups;
 mod histogram;
 pub(crate) mod labels;
 mod select;
+mod summaries;
 mod windows;
 
 use std::collections::HashMap;

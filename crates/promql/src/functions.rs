@@ -9,4 +9,5 @@ pub mod label;
 pub mod math;
 pub mod moving;
 pub mod sum;
+pub mod summary;
 pub mod window;

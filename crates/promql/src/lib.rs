@@ -38,4 +38,6 @@ pub use eval::{instant, range};
 pub use matchers::{MatchOp, Matcher, Matchers};
 pub use promql_parser::parser::value::ValueType;
 pub use query::{Query, Selector};
-pub use source::{MemorySource, Select, Series, Source, SourceError};
+pub use source::{
+    Found, MemorySource, Purpose, Select, Series, Source, SourceError, Summaries, Summarised, Want,
+};

@@ -32,6 +32,11 @@ impl Notes {
         self.infos.insert(format!("PromQL info: {sentence} {at}"));
     }
 
+    /// An info about all of the query.
+    pub(crate) fn remark(&mut self, sentence: impl fmt::Display) {
+        self.infos.insert(format!("PromQL info: {sentence}"));
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<String>, Vec<String>) {
         (self.warnings.into_iter().collect(), self.infos.into_iter().collect())
     }

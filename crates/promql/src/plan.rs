@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::functions::aggregate::Aggregation;
 use crate::functions::binary::Operator;
+use crate::functions::summary::Summable;
 use crate::functions::window;
 use crate::matchers::Matchers;
 use crate::notes::Position;
@@ -98,6 +99,8 @@ pub(crate) enum Function {
     /// Takes seconds since the epoch; of the evaluation time, when called without an argument.
     Date(fn(f64) -> f64),
     Window(window::Function),
+    /// One that summaries answer, too.
+    Summable(Summable, window::Function),
     /// `delta`, which changes from one moment to the next.
     Delta(window::Function),
     /// `rate` (per second) and `increase`: only for counters.
@@ -107,7 +110,7 @@ pub(crate) enum Function {
     MinOverTime,
     MaxOverTime,
     /// `first_over_time` and `last_over_time`: the metric name stays.
-    NamedWindow(window::Function),
+    NamedWindow(Summable, window::Function),
     QuantileOverTime,
     PredictLinear,
     Smoothing,

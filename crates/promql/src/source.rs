@@ -3,6 +3,7 @@
 use hallwatch_model::{Labels, Timestamp};
 use thiserror::Error;
 
+use crate::functions::summary::Summary;
 use crate::matchers::Matchers;
 
 /// Gives series to queries. The store implements it.
@@ -13,6 +14,75 @@ pub trait Source {
     /// # Errors
     /// When the samples cannot be read.
     fn select(&self, request: &Select<'_>) -> Result<Vec<Series>, SourceError>;
+
+    /// As [`Source::select`], knowing what for. A source that keeps long history summed up may give
+    /// summaries: where it has the samples no more, or where they say the same and are fewer.
+    ///
+    /// # Errors
+    /// When the samples cannot be read.
+    fn select_for(&self, request: &Select<'_>, _purpose: &Purpose) -> Result<Found, SourceError> {
+        self.select(request).map(Found::Samples)
+    }
+}
+
+/// What samples are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// By whom.
+    pub want: Want,
+    /// How long the windows are, milliseconds; 0 when there are none.
+    pub range: i64,
+    /// The first time that is asked about: of windows the end; milliseconds.
+    pub first: i64,
+    /// From one such time to the next, milliseconds; 0 when there is only one.
+    pub step: i64,
+}
+
+/// Who wants samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// An instant selector: the last sample before each time.
+    Last,
+    /// A function of windows that summaries answer, too.
+    Summable,
+    /// A function of windows that needs each sample.
+    Samples,
+}
+
+impl Purpose {
+    /// Whether all windows and times begin and end with summaries of this resolution
+    /// (milliseconds, above zero): then these give what the samples would give.
+    #[must_use]
+    pub fn is_aligned(&self, resolution: i64) -> bool {
+        [self.range, self.first, self.step].iter().all(|time| time.rem_euclid(resolution) == 0)
+    }
+}
+
+/// What a source gives.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// The samples.
+    Samples(Vec<Series>),
+    /// Summaries, all of one resolution.
+    Summaries(Summaries),
+}
+
+/// Series whose samples are summed up.
+#[derive(Clone, Debug)]
+pub struct Summaries {
+    /// Of each summary, milliseconds.
+    pub resolution: i64,
+    /// The series, no two of which have the same labels. They may reach back further than asked.
+    pub series: Vec<Summarised>,
+}
+
+/// A series and its summaries.
+#[derive(Clone, Debug)]
+pub struct Summarised {
+    /// What it is called.
+    pub labels: Labels,
+    /// Ascending.
+    pub summaries: Vec<Summary>,
 }
 
 /// Which samples a query needs.

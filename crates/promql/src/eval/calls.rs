@@ -7,6 +7,7 @@ use super::columns::{Column, cells, map};
 use super::labels::absent_labels;
 use super::{ABSENT, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
+use crate::functions::summary::Summable;
 use crate::functions::window::{self, Window};
 use crate::functions::{math, moving};
 use crate::plan::{Function, Kind, Node};
@@ -23,8 +24,14 @@ impl Eval<'_> {
         let Some(first) = args.first() else { return self.call_without_arguments(function, grid) };
         let columns = match function {
             Function::Map(f) | Function::Date(f) => self.map_call(f, first, grid),
-            Function::Window(f) | Function::Delta(f) => self.window_call(f, first, false, grid),
-            Function::NamedWindow(f) => self.window_call(f, first, true, grid),
+            Function::Window(f) => self.window_call(f, first, grid),
+            Function::Delta(f) => self.summable_call(f, first, (false, Summable::Delta), grid),
+            Function::Summable(summable, f) => {
+                self.summable_call(f, first, (false, summable), grid)
+            }
+            Function::NamedWindow(summable, f) => {
+                self.summable_call(f, first, (true, summable), grid)
+            }
             Function::Counter { per_second } => self.counter_call(per_second, first, grid),
             Function::MinOverTime => self.extreme_call(false, first, grid),
             Function::MaxOverTime => self.extreme_call(true, first, grid),
@@ -129,13 +136,20 @@ impl Eval<'_> {
         &mut self,
         f: window::Function,
         arg: &Node,
-        keep_name: bool,
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
         let windows = self.windows(arg, grid)?;
-        self.over_windows(windows, grid, (keep_name, true), || {
-            move |_, window: &Window<'_>| f(window)
-        })
+        self.over_windows(windows, grid, (false, true), || move |_, window: &Window<'_>| f(window))
+    }
+
+    fn summable_call(
+        &mut self,
+        f: window::Function,
+        arg: &Node,
+        kind: (bool, Summable),
+        grid: Grid,
+    ) -> Result<Vec<Column>, Error> {
+        self.over_ranges(arg, grid, kind, || move |_, window: &Window<'_>| f(window))
     }
 
     fn counter_call(
@@ -144,8 +158,8 @@ impl Eval<'_> {
         arg: &Node,
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
-        let windows = self.windows(arg, grid)?;
-        let columns = self.over_windows(windows, grid, (false, true), || {
+        let kind = (false, Summable::Increase { per_second });
+        let columns = self.over_ranges(arg, grid, kind, || {
             let mut counter = moving::Counter::new(per_second);
             move |(_, from), window| counter.value(from, window)
         })?;
@@ -159,8 +173,8 @@ impl Eval<'_> {
         arg: &Node,
         grid: Grid,
     ) -> Result<Vec<Column>, Error> {
-        let windows = self.windows(arg, grid)?;
-        self.over_windows(windows, grid, (false, true), || {
+        let kind = (false, if largest { Summable::Max } else { Summable::Min });
+        self.over_ranges(arg, grid, kind, || {
             let mut extreme = moving::Extreme::new(largest);
             move |(_, from), window| extreme.value(from, window)
         })

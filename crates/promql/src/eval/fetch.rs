@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use hallwatch_model::Timestamp;
 
-use super::Eval;
+use super::{Eval, summaries};
 use crate::error::Error;
 use crate::matchers::Matchers;
 use crate::plan::{Kind, Node};
-use crate::source::{Select, Series};
+use crate::source::{Found, Purpose, Select, Series};
 
 /// What was read for the selectors that stand in a query more than once.
 #[derive(Default)]
@@ -66,12 +66,12 @@ impl Eval<'_> {
     pub(super) fn fetch(
         &mut self,
         matchers: &Matchers,
-        after: i64,
-        end: i64,
-    ) -> Result<Vec<Series>, Error> {
+        (after, end): (i64, i64),
+        purpose: &Purpose,
+    ) -> Result<Found, Error> {
         self.check()?;
         if self.cache.uses.is_empty() {
-            return self.read(matchers, after, end);
+            return self.read(matchers, (after, end), purpose);
         }
         let key = matchers.to_string();
         let shared = self.cache.is_shared(&key);
@@ -80,29 +80,40 @@ impl Eval<'_> {
             if !shared && let Some(read) = self.cache.read.remove(&key) {
                 self.release(length(&read.series));
             }
-            return Ok(series);
+            return Ok(Found::Samples(series));
         }
-        let series = self.read(matchers, after, end)?;
-        if shared {
-            self.hold(length(&series))?;
+        let found = self.read(matchers, (after, end), purpose)?;
+        if let (true, Found::Samples(series)) = (shared, &found) {
+            self.hold(length(series))?;
             let read = Read { after, end, series: series.clone() };
             if let Some(replaced) = self.cache.read.insert(key, read) {
                 self.release(length(&replaced.series));
             }
         }
-        Ok(series)
+        Ok(found)
     }
 
-    fn read(&mut self, matchers: &Matchers, after: i64, end: i64) -> Result<Vec<Series>, Error> {
+    fn read(
+        &mut self,
+        matchers: &Matchers,
+        (after, end): (i64, i64),
+        purpose: &Purpose,
+    ) -> Result<Found, Error> {
         let start = Timestamp::from_millis(after.saturating_add(1));
         let request = Select { matchers, start, end: Timestamp::from_millis(end) };
-        let series = self
+        let found = self
             .source
-            .select(&request)
+            .select_for(&request, purpose)
             .map_err(|source| Error::Source { matchers: matchers.to_string(), source })?;
-        let read = length(&series);
+        let read = match &found {
+            Found::Samples(series) => length(series),
+            Found::Summaries(summaries) => {
+                self.remark(summaries, purpose);
+                summaries::length(&summaries.series)
+            }
+        };
         self.samples_read += read;
         self.hold(read)?;
-        Ok(series)
+        Ok(found)
     }
 }

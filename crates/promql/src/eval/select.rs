@@ -4,10 +4,10 @@ use hallwatch_model::Timestamp;
 use hallwatch_model::sample::is_missing;
 
 use super::fetch::length;
-use super::{ABSENT, Column, Eval, Grid};
+use super::{ABSENT, Column, Eval, Grid, summaries};
 use crate::error::{Error, millis};
 use crate::plan::{At, Select, Shift};
-use crate::source::Series;
+use crate::source::{Found, Purpose, Series, Want};
 
 /// How many series are worked on before it is asked again whether to stop.
 const SERIES_BETWEEN_CHECKS: usize = 256;
@@ -24,6 +24,13 @@ impl Eval<'_> {
         time.saturating_sub(shift.offset)
     }
 
+    /// What a selector is read for.
+    pub(super) fn purpose(&self, want: Want, shift: Shift, range: i64, grid: Grid) -> Purpose {
+        let fixed = shift.at.is_some() || grid.steps == 1;
+        let first = self.shifted(shift, grid.start);
+        Purpose { want, range, first, step: if fixed { 0 } else { grid.step } }
+    }
+
     /// The values at each step; with `stamps`, the times of the samples in seconds instead.
     pub(super) fn select(
         &mut self,
@@ -34,10 +41,22 @@ impl Eval<'_> {
         let lookback = millis(self.limits.lookback);
         let first = self.shifted(select.shift, grid.start);
         let last = self.shifted(select.shift, grid.last());
-        let series = self.fetch(&select.matchers, first.saturating_sub(lookback), last)?;
-        let read = length(&series);
-        self.hold(series.len().saturating_mul(grid.steps))?;
         let fixed = select.shift.at.is_some();
+        let purpose = self.purpose(Want::Last, select.shift, 0, grid);
+        let times = (first.saturating_sub(lookback), last);
+        let (series, lookback, read) = match self.fetch(&select.matchers, times, &purpose)? {
+            Found::Samples(series) => {
+                let read = length(&series);
+                (series, lookback, read)
+            }
+            Found::Summaries(found) => {
+                // Between two summaries the last sample of the one before is all there is.
+                let reach = if purpose.is_aligned(found.resolution) { 0 } else { found.resolution };
+                let read = summaries::length(&found.series);
+                (summaries::lasts(found), lookback.max(reach), read)
+            }
+        };
+        self.hold(series.len().saturating_mul(grid.steps))?;
         let mut columns = Vec::with_capacity(series.len());
         for Series { labels, times, values: samples } in series {
             if columns.len() % SERIES_BETWEEN_CHECKS == 0 {

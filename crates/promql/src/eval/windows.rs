@@ -4,11 +4,13 @@
 use hallwatch_model::Labels;
 use hallwatch_model::sample::is_missing;
 
-use super::{ABSENT, Column, Eval, Grid, is_absent};
+use super::summaries::{self, Summed};
+use super::{ABSENT, Column, Eval, Grid, fetch, is_absent};
 use crate::error::{Error, millis};
+use crate::functions::summary::Summable;
 use crate::functions::window::Window;
 use crate::plan::{Kind, Node, Shift};
-use crate::source::Series;
+use crate::source::{Found, Series, Want};
 
 /// The samples of one series for the windows of all steps.
 pub(super) struct Samples {
@@ -27,6 +29,12 @@ pub(super) struct Windows {
     fixed: bool,
     /// The window's end at the first step.
     first_end: i64,
+}
+
+/// A range vector, of what the source has.
+enum Ranges {
+    Samples(Windows),
+    Summed(Summed),
 }
 
 impl Windows {
@@ -50,29 +58,70 @@ impl Windows {
 }
 
 impl Eval<'_> {
+    /// Of samples: where the source has summaries only, of the last one of each.
     pub(super) fn windows(&mut self, node: &Node, grid: Grid) -> Result<Windows, Error> {
-        match &node.kind {
+        match self.ranges(node, grid, Want::Samples)? {
+            Ranges::Samples(windows) => Ok(windows),
+            Ranges::Summed(Summed { found, range, shift }) => {
+                let held = summaries::length(&found.series);
+                let lasts = summaries::lasts(found);
+                self.release(held.saturating_sub(fetch::length(&lasts)));
+                let series = lasts.into_iter().map(without_missing).collect();
+                let fixed = shift.at.is_some();
+                let first_end = self.shifted(shift, grid.start);
+                Ok(Windows { series, range, shift, fixed, first_end })
+            }
+        }
+    }
+
+    /// Evaluates a function that summaries answer, too, as [`Eval::over_windows`] does.
+    pub(super) fn over_ranges<F>(
+        &mut self,
+        node: &Node,
+        grid: Grid,
+        (keep_name, summable): (bool, Summable),
+        make: impl Fn() -> F,
+    ) -> Result<Vec<Column>, Error>
+    where
+        F: FnMut((usize, usize), &Window<'_>) -> Option<f64>,
+    {
+        match self.ranges(node, grid, Want::Summable)? {
+            Ranges::Samples(windows) => self.over_windows(windows, grid, (keep_name, true), make),
+            Ranges::Summed(summed) => self.over_summaries(summed, grid, keep_name, summable),
+        }
+    }
+
+    fn ranges(&mut self, node: &Node, grid: Grid, want: Want) -> Result<Ranges, Error> {
+        let windows = match &node.kind {
             Kind::Window { select, range } => {
                 let first_end = self.shifted(select.shift, grid.start);
                 let last_end = self.shifted(select.shift, grid.last());
                 let after = first_end.saturating_sub(*range);
-                let fetched = self.fetch(&select.matchers, after, last_end)?;
+                let purpose = self.purpose(want, select.shift, *range, grid);
+                let fetched = match self.fetch(&select.matchers, (after, last_end), &purpose)? {
+                    Found::Samples(series) => series,
+                    Found::Summaries(found) => {
+                        let summed = Summed { found, range: *range, shift: select.shift };
+                        return Ok(Ranges::Summed(summed));
+                    }
+                };
                 let series = fetched.into_iter().map(without_missing).collect();
                 let (shift, fixed) = (select.shift, select.shift.at.is_some());
-                Ok(Windows { series, range: *range, shift, fixed, first_end })
+                Windows { series, range: *range, shift, fixed, first_end }
             }
             Kind::Subquery { inner, range, step, shift } => {
-                self.subquery(inner, *range, *step, *shift, grid)
+                self.subquery(inner, *range, *step, *shift, grid)?
             }
             // The parser has checked that this is a range vector.
-            _ => Ok(Windows {
+            _ => Windows {
                 series: Vec::new(),
                 range: 0,
                 shift: Shift { at: None, offset: 0 },
                 fixed: false,
                 first_end: grid.start,
-            }),
-        }
+            },
+        };
+        Ok(Ranges::Samples(windows))
     }
 
     /// Evaluates the inner expression once, at all the times that any window needs. They are

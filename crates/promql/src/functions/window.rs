@@ -130,16 +130,49 @@ pub(super) fn extrapolated(
     for lost in falls.into_iter().flatten() {
         change += lost;
     }
-    let mut to_start = seconds(first_time.saturating_sub(window.start));
-    let mut to_end = seconds(window.end.saturating_sub(*last_time));
-    let sampled = seconds(last_time.saturating_sub(*first_time));
-    let between = sampled / count(window.values.len() - 1);
+    let extent = Extent {
+        first: (*first_time, *first),
+        last_time: *last_time,
+        count: count(window.values.len()),
+        start: window.start,
+        end: window.end,
+    };
+    stretched(change, &extent, is_counter, per_second)
+}
+
+/// Where in a window its samples lie.
+pub(super) struct Extent {
+    /// The first sample.
+    pub(super) first: (i64, f64),
+    /// When the last one is.
+    pub(super) last_time: i64,
+    pub(super) count: f64,
+    /// The window, as in [`Window`].
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// The change from the first to the last sample, as that over the window. `None` of one sample.
+pub(super) fn stretched(
+    change: f64,
+    extent: &Extent,
+    is_counter: bool,
+    per_second: bool,
+) -> Option<f64> {
+    if extent.count < 2.0 {
+        return None;
+    }
+    let (first_time, first) = extent.first;
+    let mut to_start = seconds(first_time.saturating_sub(extent.start));
+    let mut to_end = seconds(extent.end.saturating_sub(extent.last_time));
+    let sampled = seconds(extent.last_time.saturating_sub(first_time));
+    let between = sampled / (extent.count - 1.0);
     // Farther from the end of the window than this, the series is taken to start or end there.
     let threshold = between * 1.1;
     if to_start >= threshold {
         to_start = between / 2.0;
     }
-    if is_counter && change > 0.0 && *first >= 0.0 {
+    if is_counter && change > 0.0 && first >= 0.0 {
         to_start = to_start.min(sampled * (first / change));
     }
     if to_end >= threshold {
@@ -147,7 +180,7 @@ pub(super) fn extrapolated(
     }
     let mut factor = (sampled + to_start + to_end) / sampled;
     if per_second {
-        factor /= seconds(window.end.saturating_sub(window.start));
+        factor /= seconds(extent.end.saturating_sub(extent.start));
     }
     Some(change * factor)
 }

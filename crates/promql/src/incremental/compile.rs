@@ -197,9 +197,9 @@ impl Graph {
                 let vector = self.vector(first)?;
                 self.each(vector, each::What::Map(f), &[])
             }
-            Function::Window(f) => self.over(first, Over::Plain(f), &[]),
+            Function::Window(f) | Function::Summable(_, f) => self.over(first, Over::Plain(f), &[]),
             Function::Delta(f) => self.over(first, Over::Extrapolated(f), &[]),
-            Function::NamedWindow(f) => self.window(first, false, Over::Plain(f), &[]),
+            Function::NamedWindow(_, f) => self.window(first, false, Over::Plain(f), &[]),
             Function::Counter { per_second } => self.over(first, Over::Counter { per_second }, &[]),
             Function::MinOverTime => self.over(first, Over::Extreme { largest: false }, &[]),
             Function::MaxOverTime => self.over(first, Over::Extreme { largest: true }, &[]),

@@ -17,6 +17,7 @@ use super::{
 use crate::error::{Error, millis};
 use crate::functions::aggregate::Aggregation;
 use crate::functions::binary::Operator;
+use crate::functions::summary::Summable;
 use crate::functions::{calendar, math, window};
 use crate::matchers::Matchers;
 use crate::notes::Position;
@@ -343,7 +344,12 @@ fn function(name: &str) -> Option<Function> {
             "delta" => Function::Delta(function),
             "min_over_time" => Function::MinOverTime,
             "max_over_time" => Function::MaxOverTime,
-            "first_over_time" | "last_over_time" => Function::NamedWindow(function),
+            "first_over_time" => Function::NamedWindow(Summable::First, function),
+            "last_over_time" => Function::NamedWindow(Summable::Last, function),
+            "sum_over_time" => Function::Summable(Summable::Sum, function),
+            "count_over_time" => Function::Summable(Summable::Count, function),
+            "avg_over_time" => Function::Summable(Summable::Average, function),
+            "present_over_time" => Function::Summable(Summable::Present, function),
             _ => Function::Window(function),
         });
     }
