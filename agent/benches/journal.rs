@@ -101,7 +101,13 @@ fn at(second: u64) -> Timestamp {
 fn entry(readings: &Readings, second: u64) -> Command {
     let bytes = encode_readings(readings).into();
     let count = readings.readings.len().try_into().unwrap();
-    Command::Append(Append { series: Vec::new(), bytes, readings: count, time: at(second) })
+    Command::Append(Append {
+        series: Vec::new(),
+        bytes,
+        readings: count,
+        time: at(second),
+        personal: false,
+    })
 }
 
 /// Hands over a command, and waits while the queue is full.
