@@ -472,7 +472,7 @@ fn title(what: &str, columns: [&str; 3]) {
 fn appending(path: &dyn Fn(&str) -> String, size: &Size) {
     title("append, as fast as it goes", ["/CPU second", "/second", "B/sample"]);
     for (points, entries) in [(POINTS, size.entries), (MANY, size.entries / 20)] {
-        for (mode, name) in [("append", "journal"), ("file", "plain file, sync each entry")] {
+        for (mode, name) in [("append", "journal"), ("file", "plain file, synced")] {
             let (at, count, rows) = (path("append"), points.to_string(), entries.to_string());
             let report = measure(&[mode, &at, &count, &rows]);
             let samples = report_samples(points, entries);
@@ -481,7 +481,7 @@ fn appending(path: &dyn Fn(&str) -> String, size: &Size) {
                 format!("{:.0}", samples / report.get("wall") * 1e6),
                 format!("{:.1}", report.get("disk") / samples),
             ];
-            row(&format!("{name}, {points} samples each"), figures);
+            row(&format!("{name}, entries of {points}"), figures);
             fs::remove_dir_all(at).unwrap();
         }
     }
@@ -494,12 +494,12 @@ fn report_samples(points: u32, entries: u64) -> f64 {
 
 /// One entry a second, acknowledged.
 fn living(path: &dyn Fn(&str) -> String, directory: &Path, size: &Size) {
-    title("one by one, each acknowledged", ["p50", "p99", "B/sample"]);
+    title("from append to durable, each acknowledged", ["p50", "p99", ""]);
     let device = Device::make(directory);
     let at = device.as_ref().map_or_else(|| path("live"), |_| path("mount/live"));
     let mut wear = Vec::new();
     for points in [POINTS / 4, POINTS, MANY] {
-        for (mode, name) in [("live", "journal"), ("file", "plain file")] {
+        for (mode, name) in [("live", "journal"), ("file", "plain file, synced")] {
             let (count, rows) = (points.to_string(), size.live.to_string());
             let before = device.as_ref().map(Device::written);
             let report = measure(&[mode, &at, &count, &rows]);
@@ -508,8 +508,8 @@ fn living(path: &dyn Fn(&str) -> String, directory: &Path, size: &Size) {
             let samples = report_samples(points, size.live);
             let millis = |name: &str| format!("{:.2} ms", report.get(name) / 1e3);
             let process = report.get("written") / samples;
-            let name = format!("{name}, {points} samples each");
-            row(&name, [millis("p50"), millis("p99"), format!("{process:.1}")]);
+            let name = format!("{name}, entries of {points}");
+            row(&name, [millis("p50"), millis("p99"), String::new()]);
             let device = written.zip(before).map(|(after, before)| after - before);
             wear.push((name, process, device, samples));
         }

@@ -24,7 +24,7 @@ struct Collector {
     had: BTreeMap<u64, Ranges>,
     /// What no longer was in the journal when the agent heard of the loss.
     excused: BTreeSet<(u64, u64)>,
-    /// Its store is the first, or the so manieth after a loss.
+    /// How often it lost its disk.
     store: u64,
 }
 
@@ -187,7 +187,7 @@ impl World {
     }
 
     fn step(&mut self, step: Step) {
-        let (now, uptime) = at(self.millis);
+        let (now, _) = at(self.millis);
         match step {
             Step::Append => {
                 let seq = self.next_seq;
@@ -343,9 +343,9 @@ proptest! {
         }
         world.settle();
         // A loss shows with the next acknowledgement; that there is one is the agent's status.
-        for which in 0..2 {
+        for (which, name) in NAMES.iter().enumerate() {
             let store = world.collectors[which].store + 1;
-            world.replay(&id(NAMES[which]), store);
+            world.replay(&id(name), store);
         }
         world.settle();
         for entry in &world.appended {

@@ -434,3 +434,21 @@ fn a_journal_that_was_large_gives_its_room_back() {
     assert!(before > 18_000_000 && after < 1_000_000, "{before} {after}");
     assert_eq!(session(&directory, BOUNDS, Vec::new()).0.series.len(), 400);
 }
+
+#[test]
+fn a_disk_that_hangs_is_not_waited_for() {
+    let (commands, receiver) = std::sync::mpsc::sync_channel(QUEUE);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let hanging = std::thread::spawn(move || {
+        let _ = released.recv();
+        drop(receiver);
+    });
+    let journal = Journal { commands, thread: Some(hanging) };
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(journal);
+        let _ = ended.send(());
+    });
+    assert_eq!(end.recv_timeout(GRACE * 10), Ok(()));
+    drop(release);
+}
