@@ -145,7 +145,8 @@ async fn what_a_killed_agent_had_journalled_arrives_after_its_restart() {
         };
         let before = collector.read(backlog);
         collector.until("the agent", |held| backlog(held).filter(|b| Some(*b) != before)).await;
-        sleep(Duration::from_millis(1_200)).await;
+        // Two seconds have an entry each.
+        sleep(Duration::from_millis(3_500)).await;
         agent.kill();
         boots += 1;
     }
@@ -160,7 +161,7 @@ async fn what_a_killed_agent_had_journalled_arrives_after_its_restart() {
         .collect();
     drop(query);
     drop(journal);
-    assert!(journalled.len() >= 3 * boots, "{}", journalled.len());
+    assert!(journalled.len() >= 2 * boots, "{}", journalled.len());
 
     collector.set_silent(false);
     let agent = Process::start(&file);
@@ -286,9 +287,9 @@ async fn a_silent_collector_makes_the_journal_grow_and_then_drain() {
     let site = Site::new(&broker, &meter(address));
     let agent = Running::start(&site);
     let backlog = |held: &support::Held| held.status.as_ref().map(|status| status.backlog);
-    collector.until("a backlog", |held| backlog(held).filter(|backlog| *backlog >= 20)).await;
+    collector.until("a backlog", |held| backlog(held).filter(|backlog| *backlog >= 6)).await;
     collector.set_silent(false);
-    collector.until("everything", |held| (held.batches.len() > 30).then_some(())).await;
+    collector.until("everything", |held| (held.batches.len() > 9).then_some(())).await;
     collector.until("the journal to drain", drained).await;
     agent.stop().await;
     collector.read(support::Held::assert_whole);
