@@ -68,6 +68,7 @@ impl Agent {
             if ack.store != 0 && self.stores.get(from) != Some(&ack.store) {
                 tracing::info!(collector = %from, "a collector has a new store: what is kept is sent again");
                 self.stores.insert(from.clone(), ack.store);
+                self.outbox.forget(from);
                 let (collector, store) = (from.clone(), ack.store);
                 self.commands.push_back(Command::Replay { collector, store });
             }

@@ -31,6 +31,8 @@ use watch::Watch;
 
 /// How often the broker is told how the agent is.
 const STATUS: Duration = Duration::from_secs(10);
+/// How often it is logged what the journal writes: what a flash disk can take is finite.
+const WEAR: Duration = Duration::from_secs(60 * 60);
 /// How often the journal's bounds are enforced.
 const TRIM: Duration = Duration::from_secs(10);
 /// A clock that moves by more than this between two looks was set.
@@ -136,6 +138,7 @@ pub struct Agent {
     bytes: u64,
     written_bytes: u64,
     written_readings: u64,
+    wear_at: Uptime,
     /// Complaints that were swallowed since the last one that was logged.
     complaints: u64,
     complain_at: Uptime,
@@ -156,7 +159,7 @@ impl Agent {
             one_broker: config.sensors.is_none(),
             watch: Watch::new(&config.devices, now.uptime),
             dictionary: Dictionary::new(opened.dictionary, opened.series),
-            pending: Pending::default(),
+            pending: Pending::new(now.uptime),
             outbox,
             commands: VecDeque::new(),
             connected: false,
@@ -174,6 +177,7 @@ impl Agent {
             bytes: 0,
             written_bytes: 0,
             written_readings: 0,
+            wear_at: now.uptime + WEAR,
             complaints: 0,
             complain_at: now.uptime,
         };
@@ -296,6 +300,13 @@ impl Agent {
             let now = if set { self.trusted(now) } else { Timestamp::MIN };
             self.commands.push_back(Command::Trim { now });
         }
+        if now.uptime >= self.wear_at {
+            self.wear_at = now.uptime + WEAR;
+            if let Some(each) = self.written_bytes.checked_div(self.written_readings) {
+                let (bytes, readings) = (self.written_bytes, self.written_readings);
+                tracing::info!(bytes, readings, each, "bytes that the journal wrote in this run");
+            }
+        }
         if now.uptime >= self.status_at {
             self.status_at = now.uptime + STATUS;
             if self.connected {
@@ -316,7 +327,7 @@ impl Agent {
             self.pending.hold(now.uptime);
             return;
         }
-        let mut readings = self.pending.take();
+        let mut readings = self.pending.take(now.uptime);
         if readings == Readings::default() {
             return;
         }
@@ -326,7 +337,8 @@ impl Agent {
         let series = series.map(|(id, labels)| (id, labels.clone())).collect();
         self.journalled = self.dictionary.len();
         let bytes = Bytes::from(hallwatch_model::wire::encode_readings(&readings));
-        let append = journal::Append { series, bytes, readings: count, time: now.time };
+        let personal = !readings.events.is_empty();
+        let append = journal::Append { series, bytes, readings: count, time: now.time, personal };
         self.commands.push_back(Command::Append(append));
     }
 

@@ -153,7 +153,7 @@ fn the_dictionary_goes_before_the_data_that_uses_it_and_again_after_a_reconnect(
     let mut stage = Stage::new();
     assert_eq!(topics(&stage.connect()), ["status"]);
     stage.poll(1);
-    let actions = stage.pass(300);
+    let actions = stage.pass(1_000);
     assert_eq!(topics(&actions), ["describe/0", "data"]);
     let mut known = BTreeSet::new();
     for action in &actions {
@@ -174,7 +174,7 @@ fn the_dictionary_goes_before_the_data_that_uses_it_and_again_after_a_reconnect(
         }
     }
     stage.poll(2);
-    assert_eq!(topics(&stage.pass(300)), ["data"]);
+    assert_eq!(topics(&stage.pass(1_000)), ["data"]);
     assert_eq!(topics(&stage.connect()), ["status", "describe/0"]);
 }
 
@@ -198,7 +198,7 @@ fn acknowledged_entries_leave_the_journal_and_the_status_says_what_is_owed() {
     stage.connect();
     for _ in 0..3 {
         stage.poll(1);
-        stage.pass(300);
+        stage.pass(1_000);
     }
     assert_eq!(stage.agent.backlog(), 3);
     stage.ack("c-1", &Ack { boot: 7, upto: 1, beyond: vec![(3, 3)], ..Ack::default() });
@@ -220,7 +220,7 @@ fn readings_that_no_journal_takes_become_a_gap_and_not_a_leak() {
     let mut stage = Stage::new();
     for _ in 0..700 {
         stage.poll(1);
-        stage.millis += 300;
+        stage.millis += 1_000;
         stage.event(Event::Tick);
     }
     let commands: Vec<Command> = std::iter::from_fn(|| stage.agent.command()).collect();
@@ -248,7 +248,7 @@ fn messages_that_are_no_acknowledgements_of_ours_change_nothing() {
     let mut stage = Stage::new();
     stage.connect();
     stage.poll(1);
-    stage.pass(300);
+    stage.pass(1_000);
     for (topic, payload) in [
         (
             "hallwatch/v1/acme/fra-1/gw-2/ack/c-1",
@@ -290,7 +290,7 @@ fn a_silent_device_is_a_gap_that_lasts_until_it_answers() {
     let mut stage = Stage::new();
     stage.connect();
     stage.poll(1);
-    stage.pass(300);
+    stage.pass(1_000);
     let gaps = |actions: &[Action]| -> Vec<Gap> {
         let batches = actions.iter().filter_map(|action| match action {
             Action::Send { message, .. } => Some(decode_batch(&message.payload).unwrap()),
@@ -309,15 +309,15 @@ fn a_silent_device_is_a_gap_that_lasts_until_it_answers() {
             took: Duration::ZERO,
         };
         stage.event(Event::Polled(polled));
-        told.extend(gaps(&stage.pass(300)));
+        told.extend(gaps(&stage.pass(1_000)));
     }
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].open && told[0].first == start, "since the last answer: {told:?}");
     stage.poll(2);
-    let over = gaps(&stage.pass(300));
+    let over = gaps(&stage.pass(1_000));
     assert_eq!(over.len(), 1);
     assert!(!over[0].open && over[0].first == start && over[0].device == "meter-1", "{over:?}");
-    assert_eq!(over[0].last, now(stage.millis - 300).time);
+    assert_eq!(over[0].last, now(stage.millis - 1_000).time);
 }
 
 #[test]
@@ -398,7 +398,7 @@ fn what_is_read_before_the_time_is_known_waits_for_it() {
     let shift = stage.agent.handle(Event::Tick, unset(60_010));
     let by = now(0).time.as_millis() - 5_000;
     assert!(matches!(shift[..], [Action::Shift(millis), ..] if millis == by), "{shift:?}");
-    stage.agent.handle(Event::Tick, Now { wall: wall(60_300).wall, ..now(60_300) });
+    stage.agent.handle(Event::Tick, Now { wall: wall(61_000).wall, ..now(61_000) });
     let bytes = appended(&mut stage.agent);
     assert_eq!(bytes.len(), 1);
     let readings = hallwatch_model::wire::decode_readings(&bytes[0]).unwrap().readings;
@@ -509,4 +509,34 @@ fn what_is_refused_is_logged_with_what_the_device_sent_but_not_every_second() {
     // What was refused is missing, for that reason.
     let told = lines.iter().filter(|line| line.contains("out of range")).count();
     assert_eq!(told % 2, 0);
+}
+
+#[test]
+fn a_device_that_falls_silent_is_journalled_at_once_and_calm_values_once_a_second() {
+    let mut stage = Stage::new();
+    let entries = |stage: &mut Stage| {
+        stage.event(Event::Tick);
+        std::iter::from_fn(|| stage.agent.command())
+            .filter(|command| matches!(command, Command::Append(_)))
+            .count()
+    };
+    let mut calm = 0;
+    for _ in 0..50 {
+        stage.poll(1);
+        calm += entries(&mut stage);
+        stage.millis += 100;
+    }
+    assert!((4..=5).contains(&calm), "{calm}");
+    stage.millis += 100;
+    let polled = Polled {
+        device: 0,
+        answers: vec![Err(hallwatch_model::Missing::Timeout)],
+        time: now(stage.millis).time,
+        took: Duration::ZERO,
+    };
+    stage.event(Event::Polled(polled));
+    assert_eq!(entries(&mut stage), 1);
+    stage.millis += 100;
+    stage.poll(1);
+    assert_eq!(entries(&mut stage), 1, "and when it is back");
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use hallwatch_link::Message;
+use hallwatch_model::vocabulary::{self, Kind};
 use hallwatch_model::{Gap, Labels, Missing, Reading, SeriesId, Timestamp, Uptime, Value};
 
 use super::Now;
@@ -36,8 +37,9 @@ pub(super) struct Watch {
 struct Watched {
     device: Device,
     state: State,
-    /// Ids of the device's series by their labels as the profile or configuration has them.
-    ids: HashMap<Labels, SeriesId>,
+    /// Ids and kinds of the device's series by their labels as the profile or configuration has
+    /// them.
+    ids: HashMap<Labels, (SeriesId, Kind)>,
     /// Events by door and result.
     events: BTreeMap<(String, String), u64>,
     errors: u64,
@@ -215,8 +217,8 @@ impl Watch {
 impl Watched {
     /// `labels` are those of the profile or the configuration; the device's come on top.
     fn tell(&mut self, labels: &Labels, time: Timestamp, value: Value, out: &mut Out<'_>) {
-        let series = self.series(labels, out);
-        out.pending.reading(Reading { series, time, value }, out.uptime);
+        let (series, kind) = self.series(labels, out);
+        out.pending.reading(Reading { series, time, value }, kind, out.uptime);
     }
 
     /// As [`Self::tell`], of what is read in a rhythm.
@@ -228,18 +230,20 @@ impl Watched {
         value: Value,
         out: &mut Out<'_>,
     ) {
-        let series = self.series(labels, out);
+        let (series, kind) = self.series(labels, out);
         out.dictionary.every(series, interval);
-        out.pending.reading(Reading { series, time, value }, out.uptime);
+        out.pending.reading(Reading { series, time, value }, kind, out.uptime);
     }
 
-    fn series(&mut self, labels: &Labels, out: &mut Out<'_>) -> SeriesId {
+    fn series(&mut self, labels: &Labels, out: &mut Out<'_>) -> (SeriesId, Kind) {
         match self.ids.get(labels) {
-            Some(id) => *id,
+            Some(known) => *known,
             None => {
                 let id = out.dictionary.id(&self.device.labels(labels));
-                self.ids.insert(labels.clone(), id);
-                id
+                let metric = labels.name().and_then(vocabulary::find);
+                let known = (id, metric.map_or(Kind::Gauge, |metric| metric.kind));
+                self.ids.insert(labels.clone(), known);
+                known
             }
         }
     }

@@ -39,6 +39,8 @@ const NO_INPUT: u8 = 66;
 const CONFIGURATION: u8 = 78;
 /// Something is not as it should be.
 const FAILURE: u8 = 1;
+/// How long tasks that block may go on after the end.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Where the configuration of an installed agent is.
 const INSTALLED: &str = "/etc/hallwatch/agent.toml";
 
@@ -163,10 +165,13 @@ fn on_one_thread(tool: impl Future<Output = Result<ExitCode, Failed>>) -> Result
 
 fn run(config: &std::path::Path) -> Result<ExitCode, Failed> {
     let config = load::config(config, false)?;
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(until_stopped(config)));
+    let result =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().and_then(|runtime| {
+            let result = runtime.block_on(until_stopped(config));
+            // A name that is still being resolved, or a disk that hangs, does not hold up the end.
+            runtime.shutdown_timeout(GRACE);
+            result
+        });
     match result {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
         Ok(Err(error)) => Err(Failed::new(error.exit_status(), chain(&error))),

@@ -80,6 +80,14 @@ impl Boot {
         (*ranges != before).then_some(&*ranges)
     }
 
+    pub(super) fn forget(&mut self, collector: &Id) {
+        for (id, ranges) in &mut self.acked {
+            if id == collector {
+                *ranges = Ranges::default();
+            }
+        }
+    }
+
     /// Ranges that everyone has since the last time this was asked.
     pub(super) fn newly_done(&mut self) -> Vec<(u64, u64)> {
         let common = Ranges::common(self.acked.iter().map(|(_, ranges)| ranges));

@@ -255,6 +255,12 @@ impl Outbox {
         }
     }
 
+    /// A collector has lost what it had, or is new. Until the journal has answered by
+    /// [`Self::replay`], nothing counts as held by everyone because this one had it before.
+    pub fn forget(&mut self, collector: &Id) {
+        self.boots.iter_mut().for_each(|boot| boot.forget(collector));
+    }
+
     /// A collector has lost what it had, or is new: of these runs, the present one among them,
     /// the journal owes what it still holds. They come oldest first.
     pub fn replay(&mut self, runs: Vec<Earlier>) {

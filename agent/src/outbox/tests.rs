@@ -1,7 +1,7 @@
 //! The outbox against a model of a journal, a transport that loses, repeats and reorders, and
-//! collectors that acknowledge as the real one does.
+//! collectors that acknowledge as the real one does, and lose their disks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
@@ -20,31 +20,67 @@ fn at(millis: u64) -> (Timestamp, Uptime) {
 #[derive(Default)]
 struct Collector {
     has: BTreeMap<u64, Ranges>,
+    /// What it had before it lost its disk, as long as the agent cannot know of that.
+    had: BTreeMap<u64, Ranges>,
+    /// What no longer was in the journal when the agent heard of the loss.
+    excused: BTreeSet<(u64, u64)>,
+    /// How often it lost its disk.
+    store: u64,
 }
 
 impl Collector {
     fn take(&mut self, boot: u64, seq: u64, oldest: u64) -> Ack {
         let ranges = self.has.entry(boot).or_default();
-        // What lies below the agent's oldest will not come any more.
-        ranges.insert(1, oldest - 1);
+        // What lies below the agent's oldest will not come any more; to a new store it may.
+        if self.store == 0 {
+            ranges.insert(1, oldest - 1);
+        }
         ranges.insert(seq, seq);
         let upto = ranges.next_out(1) - 1;
         let beyond = ranges.iter().filter(|(first, _)| *first > upto).collect();
-        Ack { boot, upto, beyond, ..Ack::default() }
+        Ack { boot, upto, beyond, store: self.store + 1, ..Ack::default() }
     }
+
+    fn is_thought_to_have(&self, boot: u64, seq: u64) -> bool {
+        let mut stores = [&self.has, &self.had].into_iter();
+        stores.any(|store| store.get(&boot).is_some_and(|ranges| ranges.contains(seq)))
+    }
+
+    fn lose(&mut self) {
+        for (boot, ranges) in std::mem::take(&mut self.has) {
+            let had = self.had.entry(boot).or_default();
+            ranges.iter().for_each(|(first, last)| had.insert(first, last));
+        }
+        self.store += 1;
+    }
+}
+
+/// What the journal has told and the agent has not heard yet, in order.
+enum Told {
+    Committed(u64, Timestamp),
+    Replay(Vec<Earlier>),
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Append,
     Time(u64),
-    Deliver { at: usize, repeat: bool },
+    Deliver {
+        at: usize,
+        repeat: bool,
+    },
     Lose(usize),
     Ack(usize),
     LoseAck(usize),
     Disconnect,
     Connect,
     Restart,
+    /// A collector loses its disk.
+    Loss(usize),
+    /// The agent hears what the journal has told.
+    Hear,
+    /// What everyone has was kept long enough.
+    Forget,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -59,6 +95,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Disconnect),
         2 => Just(Step::Connect),
         1 => Just(Step::Restart),
+        1 => (0usize..2).prop_map(Step::Loss),
+        8 => Just(Step::Hear),
+        1 => Just(Step::Forget),
     ];
     proptest::collection::vec(step, 1..300)
 }
@@ -68,6 +107,12 @@ struct World {
     boot: u64,
     /// What is on the agent's disk.
     journal: BTreeMap<(u64, u64), Timestamp>,
+    /// Entries stay in the journal when everyone has them, these do so.
+    keep: bool,
+    done: BTreeSet<(u64, u64)>,
+    told: VecDeque<Told>,
+    /// The stores that the agent knows of, as its journal does.
+    stores: [u64; 2],
     acked: BTreeMap<(u64, Id), Ranges>,
     appended: BTreeSet<(u64, u64)>,
     next_seq: u64,
@@ -80,12 +125,16 @@ struct World {
 const NAMES: [&str; 2] = ["c-1", "c-2"];
 
 impl World {
-    fn new() -> Self {
+    fn new(keep: bool) -> Self {
         let collectors = NAMES.map(id).to_vec();
         Self {
             outbox: Outbox::new(pace(), collectors, 1, Vec::new()),
             boot: 1,
             journal: BTreeMap::new(),
+            keep,
+            done: BTreeSet::new(),
+            told: VecDeque::new(),
+            stores: [1; 2],
             acked: BTreeMap::new(),
             appended: BTreeSet::new(),
             next_seq: 1,
@@ -106,6 +155,8 @@ impl World {
                     self.wire.extend((0..2).map(|to| (to, out.clone())));
                 }
                 Order::Fetch { boot, first, last } => {
+                    // The answer comes after all that was told before.
+                    self.hear();
                     let entries = self
                         .journal
                         .range((boot, first)..=(boot, last))
@@ -119,10 +170,16 @@ impl World {
                 }
                 Order::Done { boot, first, last } => {
                     for seq in first..=last {
-                        let has = |c: &Collector| c.has.get(&boot)?.around(seq);
-                        let everyone = self.collectors.iter().all(|c| has(c).is_some());
+                        let has = |c: &Collector| {
+                            c.is_thought_to_have(boot, seq) || c.excused.contains(&(boot, seq))
+                        };
+                        let everyone = self.collectors.iter().all(has);
                         assert!(everyone, "{boot}/{seq} let go too early");
-                        self.journal.remove(&(boot, seq));
+                        if !self.keep {
+                            self.journal.remove(&(boot, seq));
+                        } else if self.journal.contains_key(&(boot, seq)) {
+                            self.done.insert((boot, seq));
+                        }
                     }
                 }
             }
@@ -130,15 +187,25 @@ impl World {
     }
 
     fn step(&mut self, step: Step) {
-        let (now, uptime) = at(self.millis);
+        let (now, _) = at(self.millis);
         match step {
             Step::Append => {
                 let seq = self.next_seq;
                 self.next_seq += 1;
                 self.journal.insert((self.boot, seq), now);
                 self.appended.insert((self.boot, seq));
-                let order = self.outbox.committed(seq, now, Bytes::new(), now, uptime);
-                self.orders(order);
+                self.told.push_back(Told::Committed(seq, now));
+            }
+            Step::Hear => self.hear(),
+            Step::Loss(which) => {
+                self.collectors[which].lose();
+                // A connection keeps their order: none of the old store follows one of the new.
+                self.acks.retain(|(from, _)| *from != id(NAMES[which]));
+            }
+            Step::Forget => {
+                for entry in std::mem::take(&mut self.done) {
+                    self.journal.remove(&entry);
+                }
             }
             Step::Time(passed) => {
                 self.millis += passed;
@@ -158,6 +225,7 @@ impl World {
             }
             Step::Ack(at) if !self.acks.is_empty() => {
                 let (from, ack) = self.acks.swap_remove(at % self.acks.len());
+                self.replay(&from, ack.store);
                 let orders = self.outbox.acknowledged(&from, &ack);
                 self.orders(orders);
             }
@@ -171,7 +239,50 @@ impl World {
         }
     }
 
+    fn hear(&mut self) {
+        let (now, uptime) = at(self.millis);
+        while let Some(told) = self.told.pop_front() {
+            match told {
+                Told::Committed(seq, time) => {
+                    let order = self.outbox.committed(seq, time, Bytes::new(), now, uptime);
+                    self.orders(order);
+                }
+                Told::Replay(runs) => self.outbox.replay(runs),
+            }
+        }
+    }
+
+    /// What agent and journal do about an acknowledgement of a store that they do not know.
+    fn replay(&mut self, from: &Id, store: u64) {
+        let which = NAMES.iter().position(|name| id(name) == *from).unwrap();
+        if self.stores[which] == store {
+            return;
+        }
+        self.stores[which] = store;
+        self.outbox.forget(from);
+        self.acked.retain(|(_, collector), _| collector != from);
+        self.done.clear();
+        let gone = self.appended.iter().filter(|entry| !self.journal.contains_key(entry));
+        self.collectors[which].excused = gone.copied().collect();
+        self.collectors[which].had.clear();
+        let runs = self.runs();
+        self.told.push_back(Told::Replay(runs));
+    }
+
     fn restart(&mut self) {
+        // What was told and not heard is found in the journal.
+        self.told.clear();
+        let earlier = self.runs();
+        self.boot += 1;
+        self.next_seq = 1;
+        let collectors = NAMES.map(id).to_vec();
+        self.outbox = Outbox::new(pace(), collectors, self.boot, earlier);
+        let orders = self.outbox.recovered();
+        self.orders(orders);
+    }
+
+    /// The runs of which entries are left, as the journal finds them.
+    fn runs(&self) -> Vec<Earlier> {
         let mut earlier: BTreeMap<u64, Earlier> = BTreeMap::new();
         for (boot, seq) in self.journal.keys() {
             let known = earlier.entry(*boot).or_insert_with(|| Earlier {
@@ -187,23 +298,22 @@ impl World {
                     .collect(),
             });
             known.last = *seq;
+            if self.done.contains(&(*boot, *seq)) {
+                known.done.insert(*seq, *seq);
+            }
         }
-        self.boot += 1;
-        self.next_seq = 1;
-        let collectors = NAMES.map(id).to_vec();
-        let earlier = earlier.into_values().collect();
-        self.outbox = Outbox::new(pace(), collectors, self.boot, earlier);
-        let orders = self.outbox.recovered();
-        self.orders(orders);
+        earlier.into_values().collect()
     }
 
     /// From now on nothing is lost: everything must arrive.
     fn settle(&mut self) {
         self.outbox.connected();
         for _ in 0..2_000 {
-            if self.journal.is_empty() {
+            let owed = self.journal.keys().any(|entry| !self.done.contains(entry));
+            if !owed && self.told.is_empty() && self.outbox.backlog() == 0 {
                 return;
             }
+            self.step(Step::Hear);
             self.step(Step::Time(100));
             while !self.wire.is_empty() {
                 self.step(Step::Deliver { at: 0, repeat: false });
@@ -212,7 +322,7 @@ impl World {
                 self.step(Step::Ack(0));
             }
         }
-        panic!("still owed: {:?}", self.journal);
+        panic!("still owed: {:?} but for {:?}", self.journal, self.done);
     }
 }
 
@@ -223,15 +333,25 @@ fn pace() -> Pace {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn everything_arrives_everywhere_and_the_journal_ends_up_empty(steps in steps()) {
-        let mut world = World::new();
+    fn everything_arrives_everywhere_and_nothing_is_owed_in_the_end(
+        keep in any::<bool>(),
+        steps in steps(),
+    ) {
+        let mut world = World::new(keep);
         for step in steps {
             world.step(step);
         }
         world.settle();
-        for (boot, seq) in &world.appended {
+        // A loss shows with the next acknowledgement; that there is one is the agent's status.
+        for (which, name) in NAMES.iter().enumerate() {
+            let store = world.collectors[which].store + 1;
+            world.replay(&id(name), store);
+        }
+        world.settle();
+        for entry in &world.appended {
             for collector in &world.collectors {
-                prop_assert!(collector.has[boot].contains(*seq), "{}/{}", boot, seq);
+                let has = collector.has.get(&entry.0).is_some_and(|has| has.contains(entry.1));
+                prop_assert!(has || collector.excused.contains(entry), "{entry:?}");
             }
         }
         prop_assert_eq!(world.outbox.backlog(), 0);

@@ -172,6 +172,8 @@ pub(crate) struct Held {
     /// By boot and number.
     pub(crate) batches: BTreeMap<(u64, u64), Batch>,
     pub(crate) duplicates: u64,
+    /// Boot and number of each that was new, in the order in which they came.
+    pub(crate) arrivals: Vec<(u64, u64)>,
     pub(crate) status: Option<Status>,
     /// The boots, in the order in which they were first heard of.
     pub(crate) boots: Vec<u64>,
@@ -303,8 +305,13 @@ impl Held {
                 if !self.boots.contains(&boot) {
                     self.boots.push(boot);
                 }
-                if known && self.batches.insert((boot, batch.seq), batch).is_some() {
-                    self.duplicates += 1;
+                if known {
+                    let key = (boot, batch.seq);
+                    if self.batches.insert(key, batch).is_some() {
+                        self.duplicates += 1;
+                    } else {
+                        self.arrivals.push(key);
+                    }
                 }
                 let numbers =
                     self.batches.range((boot, 0)..=(boot, u64::MAX)).map(|((_, n), _)| *n);

@@ -19,6 +19,11 @@ const TOLD: usize = 100;
 const NEAR: i64 = 60_000;
 /// Unused pages that stay in the file, for the next entries: 8 MiB.
 const SPARE_PAGES: i64 = 2_048;
+/// Pages in use up to which the file is written anew to be rid of unused ones: 4 MiB.
+const FEW_PAGES: i64 = 1_024;
+/// Of an entry's id the low bits are its number, the others its run.
+const SEQ_BITS: u32 = 40;
+const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
 
 #[derive(Debug)]
 pub(super) struct File {
@@ -39,6 +44,14 @@ pub(super) fn signed(number: u64) -> i64 {
 
 pub(super) fn unsigned(number: i64) -> u64 {
     number.cast_unsigned()
+}
+
+fn entry_id(run: i64, seq: u64) -> i64 {
+    run << SEQ_BITS | signed(seq.min(MAX_SEQ))
+}
+
+pub(super) fn run_and_seq(id: i64) -> (i64, u64) {
+    (id >> SEQ_BITS, unsigned(id) & MAX_SEQ)
 }
 
 /// Names and values in turn, a line each; neither can have a control character.
@@ -125,6 +138,7 @@ impl File {
         seq: u64,
         series: &[(SeriesId, Labels)],
         time: Timestamp,
+        personal: bool,
         bytes: &[u8],
     ) -> Result<i64, rusqlite::Error> {
         for (id, labels) in series {
@@ -133,9 +147,40 @@ impl File {
                 .execute(params![id.0, labels_text(labels)])?;
         }
         self.connection
-            .prepare_cached("INSERT INTO entry (run, seq, time, bytes) VALUES (?, ?, ?, ?)")?
-            .execute(params![self.run, signed(seq), time.as_millis(), bytes])?;
+            .prepare_cached("INSERT INTO entry (id, time, personal, bytes) VALUES (?, ?, ?, ?)")?
+            .execute(params![entry_id(self.run, seq), time.as_millis(), personal, bytes])?;
         Ok(self.connection.last_insert_rowid())
+    }
+
+    /// The ids that entries `first` to `last` of a boot have; none when the boot is not known.
+    fn ids(&self, boot: u64, first: u64, last: u64) -> Result<Option<[i64; 2]>, rusqlite::Error> {
+        let run: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT id FROM run WHERE boot = ?")?
+            .query_row([signed(boot)], |row| row.get(0))
+            .optional()?;
+        Ok(run.map(|run| [entry_id(run, first), entry_id(run, last)]))
+    }
+
+    /// Deletes entries by their ids. Those that hold names of people are overwritten; of others
+    /// it would double what is written to the disk.
+    fn delete(&self, condition: &str, ids: &[i64]) -> Result<(), rusqlite::Error> {
+        let of = |what: &str| format!("{what} FROM entry WHERE {condition}");
+        let personal: bool = self
+            .connection
+            .prepare_cached(&of("SELECT coalesce(max(personal), 0)"))?
+            .query_row(rusqlite::params_from_iter(ids), |row| row.get(0))?;
+        if personal {
+            self.connection.pragma_update(None, "secure_delete", true)?;
+        }
+        let deleted = self
+            .connection
+            .prepare_cached(&of("DELETE"))
+            .and_then(|mut statement| statement.execute(rusqlite::params_from_iter(ids)));
+        if personal {
+            self.connection.pragma_update(None, "secure_delete", "fast")?;
+        }
+        deleted.map(drop)
     }
 
     /// The collector is owed everything that is here; all runs of which entries are left.
@@ -177,27 +222,19 @@ impl File {
         last: u64,
         keep: bool,
     ) -> Result<(), rusqlite::Error> {
-        let text = if keep {
-            "UPDATE entry SET done = 1
-             WHERE run = (SELECT id FROM run WHERE boot = ?) AND seq BETWEEN ? AND ?"
-        } else {
-            "DELETE FROM entry
-             WHERE run = (SELECT id FROM run WHERE boot = ?) AND seq BETWEEN ? AND ?"
-        };
-        self.connection.prepare_cached(text)?.execute(params![
-            signed(boot),
-            signed(first),
-            signed(last)
-        ])?;
-        Ok(())
+        let Some(ids) = self.ids(boot, first, last)? else { return Ok(()) };
+        if keep {
+            self.connection
+                .prepare_cached("UPDATE entry SET done = 1 WHERE id BETWEEN ? AND ?")?
+                .execute(ids)?;
+            return Ok(());
+        }
+        self.delete("id BETWEEN ? AND ?", &ids)
     }
 
     /// Deletes what everyone has and what was kept long enough.
     pub(super) fn forget(&self, before: Timestamp) -> Result<(), rusqlite::Error> {
-        self.connection
-            .prepare_cached("DELETE FROM entry WHERE done = 1 AND time <= ?")?
-            .execute([before.as_millis()])?;
-        Ok(())
+        self.delete("done = 1 AND time <= ?", &[before.as_millis()])
     }
 
     /// Deletes the oldest entry that is not younger than `until`, with up to `most` in all, and
@@ -243,7 +280,7 @@ impl File {
             }
         }
         if let Some(id) = last_id {
-            self.connection.prepare_cached("DELETE FROM entry WHERE id <= ?")?.execute([id])?;
+            self.delete("id <= ?", &[id])?;
         }
         if let Some(gap) = gap {
             self.gap(&gap)?;
@@ -327,7 +364,7 @@ impl File {
         let (ids, gaps): (Vec<i64>, Vec<Gap>) = untold.into_iter().unzip();
         let readings = Readings { dictionary: self.dictionary, gaps, ..Readings::default() };
         let bytes = Bytes::from(encode_readings(&readings));
-        let entry = self.append(seq, &[], time, &bytes)?;
+        let entry = self.append(seq, &[], time, false, &bytes)?;
         for id in ids {
             self.connection
                 .prepare_cached("UPDATE gap SET entry = ? WHERE id = ?")?
@@ -348,13 +385,13 @@ impl File {
         first: u64,
         last: u64,
     ) -> Result<Vec<Entry>, rusqlite::Error> {
+        let Some(ids) = self.ids(boot, first, last)? else { return Ok(Vec::new()) };
         let mut query = self.connection.prepare_cached(
-            "SELECT seq, time, bytes FROM entry
-             WHERE run = (SELECT id FROM run WHERE boot = ?) AND seq BETWEEN ? AND ? ORDER BY seq",
+            "SELECT id, time, bytes FROM entry WHERE id BETWEEN ? AND ? ORDER BY id",
         )?;
-        let rows = query.query_map(params![signed(boot), signed(first), signed(last)], |row| {
+        let rows = query.query_map(ids, |row| {
             Ok(Entry {
-                seq: unsigned(row.get(0)?),
+                seq: run_and_seq(row.get(0)?).1,
                 time: Timestamp::from_millis(row.get(1)?),
                 bytes: Bytes::from(row.get::<_, Vec<u8>>(2)?),
             })
@@ -370,14 +407,14 @@ impl File {
         Ok(unsigned(pages.max(0)).saturating_mul(unsigned(number("page_size")?)))
     }
 
-    /// Gives unused pages back to the disk, a few at a time, when there are many.
+    /// Gives unused pages back to the disk when there are many, and little else is in the file:
+    /// what is in use is written anew.
     pub(super) fn shrink(&self) -> Result<(), rusqlite::Error> {
-        let unused: i64 =
-            self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-        if unused > SPARE_PAGES {
-            let mut query = self.connection.prepare_cached("PRAGMA incremental_vacuum(1024)")?;
-            let mut rows = query.query([])?;
-            while rows.next()?.is_some() {}
+        let number =
+            |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let unused = number("freelist_count")?;
+        if unused > SPARE_PAGES && number("page_count")?.saturating_sub(unused) <= FEW_PAGES {
+            self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
         }
         Ok(())
     }

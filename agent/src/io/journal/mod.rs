@@ -2,17 +2,19 @@
 //!
 //! One SQLite file, written by a thread of its own, so that polling never waits for the disk. In
 //! front of it a bounded queue. Each turn of the thread is one transaction, synced when it ends;
-//! only then is an entry a fact, gets its number and is told to the outbox.
+//! only then is an entry a fact, gets its number and is told to the outbox. What collectors have
+//! is written some seconds later, many at a time: what a power cut takes of that is sent once more.
 //!
 //! A disk that is full or takes no writes is waited out: what comes meanwhile is held in memory, up
 //! to a bound, and not sent. When it is so already at the start, the journal lives in memory, is
 //! not durable and says so, until the disk takes writes and everything was delivered; then the
-//! agent ends, to be started anew. Any other failure of the disk ends the agent at once: what the
+//! agent ends, to be started anew. A damaged file is set aside at the next start. Any other failure of the disk ends the agent at once: what the
 //! kernel holds after a failed sync is not to be trusted, and a restart recovers what is on the
 //! disk.
 //!
 //! What is lost is a gap. Gaps are entries, too: journalled, sent and acknowledged as readings are.
 
+mod deferred;
 mod file;
 mod gap;
 mod open;
@@ -20,6 +22,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hallwatch_model::{Gap, Id, Labels, SeriesId, Timestamp};
@@ -31,6 +34,8 @@ use crate::ranges::Ranges;
 
 pub use gap::{Gaps, extend, lost, read_gaps};
 
+/// How long the end waits for a disk that hangs.
+const GRACE: Duration = Duration::from_secs(5);
 /// Commands that may wait for the disk.
 const QUEUE: usize = 512;
 
@@ -95,6 +100,8 @@ pub struct Append {
     pub readings: u64,
     /// When the entry was closed: everything up to then has been read.
     pub time: Timestamp,
+    /// It holds names of people: nothing of it may stay on the disk when it goes.
+    pub personal: bool,
 }
 
 /// An entry read back.
@@ -231,10 +238,17 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // The thread ends when its queue does, and it never waits for long.
+        // The thread ends when its queue does; a disk that hangs is not waited for.
         let (closed, _) = std::sync::mpsc::sync_channel(1);
         self.commands = closed;
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        let step = Duration::from_millis(1);
+        let mut waited = Duration::ZERO;
+        while !thread.is_finished() && waited < GRACE {
+            std::thread::sleep(step);
+            waited += step;
+        }
+        if thread.is_finished() {
             let _ = thread.join();
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hallwatch_model::{Gap, Id, Labels};
 use rusqlite::{Connection, ErrorCode};
 
-use super::file::{File, is_full, signed, unsigned};
+use super::file::{File, is_full, run_and_seq, signed, unsigned};
 use super::{Opened, Run};
 use crate::error::Error;
 use crate::ranges::Ranges;
@@ -16,16 +16,6 @@ const SCHEMA: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     CREATE TABLE series (id INTEGER PRIMARY KEY, labels TEXT NOT NULL) STRICT;
     CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT, boot INTEGER NOT NULL UNIQUE) STRICT;
-    CREATE TABLE entry (
-        id INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        time INTEGER NOT NULL,
-        done INTEGER NOT NULL DEFAULT 0,
-        bytes BLOB NOT NULL,
-        UNIQUE (run, seq)
-    ) STRICT;
-    CREATE INDEX entry_done ON entry (time) WHERE done = 1;
     CREATE TABLE acked (
         collector TEXT NOT NULL,
         boot INTEGER NOT NULL,
@@ -56,20 +46,56 @@ const GAPS_TOLD: &str = "
     CREATE INDEX gap_range_gap ON gap_range (gap);
     PRAGMA user_version = 2;
 ";
-const VERSION: i64 = 2;
+/// Since version 3: an entry's id is its run and its number, so that no index has to be written
+/// with each entry or read at the start. Run and number are computed, for readers.
+const ENTRIES: &str = "
+    CREATE TABLE entry (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL AS (id >> 40) VIRTUAL,
+        seq INTEGER NOT NULL AS (id & 1099511627775) VIRTUAL,
+        time INTEGER NOT NULL,
+        done INTEGER NOT NULL DEFAULT 0,
+        personal INTEGER NOT NULL,
+        bytes BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX entry_done ON entry (time) WHERE done = 1;
+    PRAGMA user_version = 3;
+";
+/// Of entries from before version 3 nobody knows whether they hold names.
+const TAKE_ENTRIES: &str = "
+    INSERT INTO entry (id, time, done, personal, bytes)
+        SELECT run << 40 | seq, time, done, 1, bytes FROM old_entry ORDER BY run, seq;
+    UPDATE gap SET entry =
+        (SELECT run << 40 | seq FROM old_entry WHERE old_entry.id = gap.entry);
+    DROP TABLE old_entry;
+";
+const VERSION: i64 = 3;
 /// A journal that is not on the disk.
 const MEMORY: &str = ":memory:";
 /// How long another process may still hold the file, such as one that is just ending.
 const BUSY: Duration = Duration::from_secs(1);
 
 /// Opens the journal at `path`; a damaged one is renamed and a new one made.
+///
+/// What a start needs is read, and damage there is found. The whole file is only checked when
+/// damage showed while it was in use, or was just found: reading a gigabyte takes many seconds on a
+/// gateway, and nobody watches meanwhile.
 pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
     let failed = |source| Error::Journal { what: "open", path: path.to_owned(), source };
-    match load(path) {
-        Ok(found) => Ok(found),
+    let is_suspect = suspicion(path).exists();
+    // Set aside, but the end came before that was on record.
+    let is_lost = is_suspect && !path.exists();
+    match load(path, is_suspect) {
+        Ok((file, opened)) => {
+            if is_lost {
+                file.gap(&damage()).map_err(failed)?;
+            }
+            let _ = fs::remove_file(suspicion(path));
+            Ok((file, opened))
+        }
         Err(error) if is_busy(&error) => Err(Error::JournalInUse { path: path.to_owned() }),
         Err(error) if is_full(&error, path) => {
-            let (mut file, mut opened) = load(Path::new(MEMORY)).map_err(failed)?;
+            let (mut file, mut opened) = load(Path::new(MEMORY), false).map_err(failed)?;
             file.forget_disk(path);
             opened.durable = false;
             let cause: &dyn std::error::Error = &error;
@@ -77,11 +103,11 @@ pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
             Ok((file, opened))
         }
         Err(error) if is_damage(&error) => {
+            suspect(path);
             let aside = set_aside(path)?;
-            let (file, mut opened) = load(path).map_err(failed)?;
-            // Of what time it was, nobody knows.
-            let gap = Gap { cause: "damaged".to_owned(), ..Gap::default() };
-            file.gap(&gap).map_err(failed)?;
+            let (file, mut opened) = load(path, false).map_err(failed)?;
+            file.gap(&damage()).map_err(failed)?;
+            let _ = fs::remove_file(suspicion(path));
             opened.set_aside = Some(aside);
             Ok((file, opened))
         }
@@ -89,11 +115,29 @@ pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
     }
 }
 
+/// The file that says that the journal at `path` is to be checked when it is next opened.
+fn suspicion(path: &Path) -> PathBuf {
+    path.with_extension("suspect")
+}
+
+/// Has the journal at `path` checked when it is next opened.
+pub(super) fn suspect(path: &Path) {
+    let made = fs::File::create(suspicion(path)).and_then(|file| file.sync_all());
+    if let Err(error) = made {
+        tracing::warn!(%error, "the next start will not check the journal");
+    }
+}
+
+/// Of what time it was, nobody knows.
+fn damage() -> Gap {
+    Gap { cause: "damaged".to_owned(), ..Gap::default() }
+}
+
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
@@ -132,16 +176,18 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     Ok(aside)
 }
 
-fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
+fn load(path: &Path, is_suspect: bool) -> Result<(File, Opened), rusqlite::Error> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    // `auto_vacuum` first: it can only be chosen before the first table is made.
+    // Without `auto_vacuum` there are no pages that say where each page belongs, to be written with
+    // each entry.
     connection.execute_batch(
-        "PRAGMA auto_vacuum = INCREMENTAL;
+        "PRAGMA auto_vacuum = NONE;
+         PRAGMA temp_store = MEMORY;
          PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
-         PRAGMA secure_delete = ON;
+         PRAGMA secure_delete = FAST;
          PRAGMA journal_size_limit = 16777216;",
     )?;
     let transaction =
@@ -150,19 +196,22 @@ fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
         0 => {
             transaction.execute_batch(SCHEMA)?;
             transaction.execute_batch(GAPS_TOLD)?;
+            transaction.execute_batch(ENTRIES)?;
             transaction.execute("INSERT INTO meta VALUES ('dictionary', random())", [])?;
         }
-        version @ (1 | VERSION) => {
-            let checked: String =
-                transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            if checked != "ok" {
-                return Err(rusqlite::Error::SqliteFailure(
-                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-                    Some(checked),
-                ));
+        version @ 1..=VERSION => {
+            if is_suspect {
+                check(&transaction)?;
             }
-            if version < VERSION {
+            if version < 2 {
                 transaction.execute_batch(GAPS_TOLD)?;
+            }
+            if version < 3 {
+                transaction.execute_batch(
+                    "DROP INDEX entry_done; ALTER TABLE entry RENAME TO old_entry",
+                )?;
+                transaction.execute_batch(ENTRIES)?;
+                transaction.execute_batch(TAKE_ENTRIES)?;
             }
         }
         // A newer agent's: not ours to change.
@@ -174,7 +223,11 @@ fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
         }
     }
     // Runs of which nothing is left.
-    transaction.execute("DELETE FROM run WHERE id NOT IN (SELECT run FROM entry)", [])?;
+    transaction.execute(
+        "DELETE FROM run WHERE NOT EXISTS
+             (SELECT 1 FROM entry WHERE entry.id BETWEEN run.id << 40 AND (run.id + 1 << 40) - 1)",
+        [],
+    )?;
     transaction.execute("DELETE FROM acked WHERE boot NOT IN (SELECT boot FROM run)", [])?;
     let dictionary =
         transaction.query_row("SELECT value FROM meta WHERE name = 'dictionary'", [], |row| {
@@ -199,6 +252,16 @@ fn load(path: &Path) -> Result<(File, Opened), rusqlite::Error> {
     };
     let file = File::new(connection, path.to_owned(), run, opened.dictionary);
     Ok((file, opened))
+}
+
+/// Reads all of the file.
+fn check(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if checked == "ok" {
+        return Ok(());
+    }
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(corrupt, Some(checked)))
 }
 
 /// The dictionary; damage when a number is missing.
@@ -233,8 +296,14 @@ fn stores(connection: &Connection) -> Result<Vec<(Id, u64)>, rusqlite::Error> {
 
 pub(super) fn runs(connection: &Connection) -> Result<Vec<Run>, rusqlite::Error> {
     let mut query = connection.prepare(
-        "SELECT run.id, run.boot, min(seq), max(seq) FROM run JOIN entry ON entry.run = run.id
-         GROUP BY run.id ORDER BY run.id",
+        "SELECT id, boot,
+             (SELECT entry.id & 1099511627775 FROM entry
+              WHERE entry.id BETWEEN run.id << 40 AND (run.id + 1 << 40) - 1
+              ORDER BY entry.id LIMIT 1) AS first,
+             (SELECT entry.id & 1099511627775 FROM entry
+              WHERE entry.id BETWEEN run.id << 40 AND (run.id + 1 << 40) - 1
+              ORDER BY entry.id DESC LIMIT 1)
+         FROM run WHERE first IS NOT NULL ORDER BY id",
     )?;
     let rows = query.query_map([], |row| {
         let id: i64 = row.get(0)?;
@@ -242,14 +311,19 @@ pub(super) fn runs(connection: &Connection) -> Result<Vec<Run>, rusqlite::Error>
         Ok((id, Run { boot, first, last, done: Ranges::default(), acked: Vec::new() }))
     })?;
     let mut runs = rows.collect::<Result<Vec<_>, _>>()?;
-    for (id, run) in &mut runs {
-        let mut query =
-            connection.prepare_cached("SELECT seq FROM entry WHERE run = ? AND done = 1")?;
-        let mut rows = query.query([*id])?;
-        while let Some(row) = rows.next()? {
-            let seq = unsigned(row.get(0)?);
+    // By the index alone: the entries themselves are not read.
+    let mut query =
+        connection.prepare("SELECT id FROM entry INDEXED BY entry_done WHERE done = 1")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let (of, seq) = run_and_seq(row.get(0)?);
+        if let Ok(index) = runs.binary_search_by_key(&of, |(id, _)| *id)
+            && let Some((_, run)) = runs.get_mut(index)
+        {
             run.done.insert(seq, seq);
         }
+    }
+    for (_, run) in &mut runs {
         let mut query = connection.prepare_cached(
             "SELECT collector, first, last FROM acked WHERE boot = ? ORDER BY collector, first",
         )?;

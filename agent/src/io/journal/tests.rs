@@ -21,7 +21,16 @@ fn append(number: u32, time: i64, bytes: usize) -> Command {
         bytes: vec![0x5a; bytes].into(),
         readings: 1,
         time: at(time),
+        personal: false,
     })
+}
+
+/// The same, of a series that is known already.
+fn known(command: Command) -> Command {
+    match command {
+        Command::Append(append) => Command::Append(Append { series: Vec::new(), ..append }),
+        other => other,
+    }
 }
 
 fn range(first: u64, last: u64) -> Ranges {
@@ -240,12 +249,21 @@ fn a_journal_of_the_first_version_is_taken_on() {
         .execute_batch(
             "DROP TABLE gap_range; DROP INDEX gap_entry;
              ALTER TABLE gap DROP COLUMN readings; ALTER TABLE gap DROP COLUMN entry;
-             INSERT INTO gap VALUES (1, 5, 7, 3, 'max_age'); PRAGMA user_version = 1;",
+             INSERT INTO gap VALUES (1, 5, 7, 3, 'max_age');
+             CREATE TABLE first_entry (
+                 id INTEGER PRIMARY KEY, run INTEGER NOT NULL, seq INTEGER NOT NULL,
+                 time INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0, bytes BLOB NOT NULL,
+                 UNIQUE (run, seq)
+             ) STRICT;
+             INSERT INTO first_entry SELECT 77, run, seq, time, done, bytes FROM entry;
+             DROP TABLE entry; ALTER TABLE first_entry RENAME TO entry;
+             CREATE INDEX entry_done ON entry (time) WHERE done = 1;
+             PRAGMA user_version = 1;",
         )
         .unwrap();
     drop(connection);
     let (opened, told) = session(&directory, BOUNDS, vec![append(1, 9, 10)]);
-    assert_eq!(opened.runs.len(), 1);
+    assert_eq!((opened.runs.len(), opened.runs[0].first, opened.runs[0].last), (1, 1, 1));
     let [gap] = &told_gaps(&told)[..] else { panic!("{told:?}") };
     assert_eq!((gap.first, gap.last, gap.entries), (at(5), at(7), 3));
 }
@@ -298,4 +316,139 @@ fn a_full_disk_is_waited_out_and_what_memory_does_not_hold_becomes_a_gap() {
     assert!(lost >= 100 && gaps.iter().all(|gap| gap.cause == "disk_full"), "{gaps:?}");
     // Also the series of what was lost are known afterwards: ids must not be given twice.
     assert_eq!(session(&directory, BOUNDS, Vec::new()).0.series.len(), 720);
+}
+
+/// All bytes that are on the disk.
+fn disk(directory: &TempDir) -> Vec<u8> {
+    let files = ["journal.sqlite", "journal.sqlite-wal"];
+    files
+        .iter()
+        .flat_map(|name| fs::read(directory.path().join(name)).unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn damage_that_shows_in_use_ends_the_run_and_the_next_start_sets_the_file_aside() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let commands = (0..400).map(|n| known(append(n, n.into(), 3_000))).collect();
+    let (first, _) = session(&directory, BOUNDS, commands);
+    let mut bytes = fs::read(&path).unwrap();
+    // Far from what a start reads: pages of entries in the middle.
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 65_536].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let fetch = Command::Fetch { boot: first.boot, first: 1, last: 400 };
+    let (opened, told) = session(&directory, BOUNDS, vec![known(append(400, 400, 100)), fetch]);
+    assert_eq!(opened.set_aside, None, "a start does not read a gigabyte");
+    assert!(matches!(told.last(), Some(Told::Failed(Error::Journal { .. }))), "{:?}", told.last());
+    let (opened, told) = session(&directory, BOUNDS, vec![append(0, 500, 100)]);
+    assert_eq!(opened.set_aside, Some(directory.path().join("journal.sqlite.damaged-1")));
+    assert_eq!(told_gaps(&told)[0].cause, "damaged");
+    let (opened, told) = session(&directory, BOUNDS, vec![append(1, 600, 100)]);
+    assert_eq!((opened.set_aside, told_gaps(&told).len()), (None, 0), "counted once");
+}
+
+#[test]
+fn a_power_cut_while_a_damaged_journal_is_set_aside_still_leaves_the_gap() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    session(&directory, BOUNDS, vec![append(0, 0, 100)]);
+    super::open::suspect(&path);
+    fs::rename(&path, directory.path().join("journal.sqlite.damaged-1")).unwrap();
+    let (_, told) = session(&directory, BOUNDS, vec![append(0, 5, 100)]);
+    assert_eq!(told_gaps(&told)[0].cause, "damaged");
+    // A sound one that was only suspected stays.
+    super::open::suspect(&path);
+    let (opened, told) = session(&directory, BOUNDS, vec![append(1, 6, 100)]);
+    assert_eq!((opened.set_aside, opened.runs.len(), told_gaps(&told).len()), (None, 1, 0));
+}
+
+#[test]
+fn what_collectors_have_is_written_with_the_next_look_at_the_bounds() {
+    let directory = TempDir::new().unwrap();
+    let (journal, mut tells, opened) = Journal::open(directory.path(), BOUNDS).unwrap();
+    let boot = opened.boot;
+    let (file, reader) = (directory.path().join("journal.sqlite"), Id::new("c-1").unwrap());
+    let until_health = |tells: &mut mpsc::Receiver<Told>| {
+        while !matches!(tells.blocking_recv().unwrap(), Told::Health { .. }) {}
+    };
+    for number in 0..20 {
+        journal.tell(append(number, number.into(), 100)).unwrap();
+        until_health(&mut tells);
+        let seq = u64::from(number) + 1;
+        journal
+            .tell(Command::Acked { collector: reader.clone(), boot, ranges: range(1, seq) })
+            .unwrap();
+        journal.tell(Command::Done { boot, first: seq, last: seq }).unwrap();
+    }
+    journal.tell(Command::Trim { now: at(100) }).unwrap();
+    until_health(&mut tells);
+    // A kill: the file as it is now.
+    let copy = TempDir::new().unwrap();
+    for name in ["journal.sqlite", "journal.sqlite-wal"] {
+        fs::copy(directory.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let (found, _) = session(&copy, BOUNDS, Vec::new());
+    assert!(found.runs.is_empty(), "all were let go: {:?}", found.runs);
+    drop(journal);
+    assert!(file.exists());
+}
+
+#[test]
+fn names_of_people_do_not_stay_on_the_disk_when_their_entry_goes() {
+    let directory = TempDir::new().unwrap();
+    let (journal, mut tells, opened) = Journal::open(directory.path(), BOUNDS).unwrap();
+    let name = b"Erika Mustermann";
+    for number in 0..10 {
+        let mut bytes = vec![0x5a; 3_000];
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(&[0x5a; 9_000]);
+        let entry = Append {
+            series: Vec::new(),
+            bytes: bytes.into(),
+            readings: 0,
+            time: at(number),
+            personal: true,
+        };
+        journal.tell(Command::Append(entry)).unwrap();
+    }
+    journal.tell(Command::Done { boot: opened.boot, first: 1, last: 10 }).unwrap();
+    journal.tell(Command::Stop).unwrap();
+    while tells.blocking_recv().is_some() {}
+    drop(journal);
+    let found = |bytes: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+    assert!(!found(&disk(&directory)));
+}
+
+#[test]
+fn a_journal_that_was_large_gives_its_room_back() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let commands = (0..400).map(|n| append(n, n.into(), 50_000)).collect();
+    let (opened, _) = session(&directory, BOUNDS, commands);
+    let before = fs::metadata(&path).unwrap().len();
+    let done = Command::Done { boot: opened.boot, first: 1, last: 400 };
+    session(&directory, BOUNDS, vec![done, Command::Trim { now: at(1_000) }]);
+    let after = fs::metadata(&path).unwrap().len();
+    assert!(before > 18_000_000 && after < 1_000_000, "{before} {after}");
+    assert_eq!(session(&directory, BOUNDS, Vec::new()).0.series.len(), 400);
+}
+
+#[test]
+fn a_disk_that_hangs_is_not_waited_for() {
+    let (commands, receiver) = std::sync::mpsc::sync_channel(QUEUE);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let hanging = std::thread::spawn(move || {
+        let _ = released.recv();
+        drop(receiver);
+    });
+    let journal = Journal { commands, thread: Some(hanging) };
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(journal);
+        let _ = ended.send(());
+    });
+    assert_eq!(end.recv_timeout(GRACE * 10), Ok(()));
+    drop(release);
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use hallwatch_model::Timestamp;
 use tokio::sync::mpsc;
 
+use super::deferred::Deferred;
 use super::file::{File, is_full, refuses_writes};
 use super::gap::{extend, lost as lost_entry};
+use super::open::{is_damage, suspect};
 use super::{Append, Command, Entry, Told};
 use crate::config::JournalBounds;
 use crate::error::Error;
@@ -41,6 +43,7 @@ pub(super) struct Writer {
     told: mpsc::Sender<Told>,
     /// What a full disk did not take yet, in order.
     waiting: VecDeque<Command>,
+    deferred: Deferred,
     durable: bool,
     /// Commands that came since a full disk was last tried.
     untried: usize,
@@ -51,10 +54,15 @@ pub(super) struct Writer {
     readings: u64,
 }
 
-/// Whether a command makes room. Those may go before all others: they concern what is on the disk
-/// already.
+/// Whether a command makes room. It may go before all others, with what is deferred: they concern
+/// what is on the disk already.
 fn frees(command: &Command) -> bool {
-    matches!(command, Command::Done { .. } | Command::Acked { .. } | Command::Trim { .. })
+    matches!(command, Command::Trim { .. })
+}
+
+/// Whether a command must find on the disk what was told before.
+fn needs_all(command: &Command) -> bool {
+    matches!(command, Command::Trim { .. } | Command::Replay { .. })
 }
 
 impl Writer {
@@ -64,6 +72,7 @@ impl Writer {
             bounds,
             told,
             waiting: VecDeque::new(),
+            deferred: Deferred::default(),
             durable: true,
             untried: 0,
             untold: true,
@@ -91,13 +100,25 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Timeout) => retry = true,
             }
-            retry |= self.untried >= UNTRIED || self.waiting.iter().any(frees);
+            retry |= self.untried >= UNTRIED
+                || self.waiting.iter().any(frees)
+                || !self.deferred.is_empty();
             if !(self.durable || retry || stopping) {
                 self.make_room();
                 continue;
             }
-            if let Err(source) = self.turn() {
+            let all = stopping
+                || !self.durable
+                || self.deferred.is_full()
+                || self.waiting.iter().any(needs_all);
+            if self.waiting.is_empty() && !all {
+                continue;
+            }
+            if let Err(source) = self.turn(all) {
                 let path = self.file.path().to_owned();
+                if is_damage(&source) {
+                    suspect(&path);
+                }
                 self.tell(Told::Failed(Error::Journal { what: "write", path, source }));
                 return;
             }
@@ -106,8 +127,10 @@ impl Writer {
     }
 
     fn take(&mut self, command: Command) {
-        self.untried += 1;
-        self.waiting.push_back(command);
+        if let Some(command) = self.deferred.take(command) {
+            self.untried += 1;
+            self.waiting.push_back(command);
+        }
     }
 
     /// Fails only when the receiver is gone, and then nobody needs to know.
@@ -115,14 +138,22 @@ impl Writer {
         let _ = self.told.blocking_send(told);
     }
 
-    fn turn(&mut self) -> Result<(), rusqlite::Error> {
+    /// One transaction; with `all` also what is deferred.
+    fn turn(&mut self, all: bool) -> Result<(), rusqlite::Error> {
         self.untried = 0;
-        match self.transaction(|_| true) {
+        match self.transaction(|_| true, all) {
             Ok(told) => {
                 self.durable = true;
+                if all {
+                    self.deferred = Deferred::default();
+                }
                 let trimmed = |command: &Command| matches!(command, Command::Trim { .. });
                 if self.waiting.iter().any(trimmed) {
-                    self.file.shrink()?;
+                    match self.file.shrink() {
+                        // A smaller file needs more room for a moment.
+                        Err(error) if is_full(&error, self.file.path()) => {}
+                        shrunk => shrunk?,
+                    }
                     self.leave_memory()?;
                 }
                 self.waiting.clear();
@@ -131,13 +162,14 @@ impl Writer {
             Err(error) if is_full(&error, self.file.path()) => {
                 self.file.rollback();
                 self.durable = false;
-                match self.transaction(frees) {
+                match self.transaction(frees, true) {
                     Ok(told) => told.into_iter().for_each(|told| self.tell(told)),
                     Err(error) if is_full(&error, self.file.path()) => self.file.rollback(),
                     Err(error) => return Err(error),
                 }
                 // Even those that failed: what is not let go now is found at the next start.
                 self.waiting.retain(|command| !frees(command));
+                self.deferred = Deferred::default();
                 self.make_room();
             }
             Err(error) => {
@@ -170,29 +202,33 @@ impl Writer {
     fn transaction(
         &mut self,
         pick: impl Fn(&Command) -> bool,
+        all: bool,
     ) -> Result<Vec<Told>, rusqlite::Error> {
         let mut told = Vec::new();
-        if !self.waiting.iter().any(&pick) {
+        if !self.waiting.iter().any(&pick) && (self.deferred.is_empty() || !all) {
             return Ok(told);
         }
         let mut last = self.file.last;
         let (mut readings, mut untold, mut now) = (self.readings, self.untold, self.time);
         self.file.begin()?;
+        let mut deferred = all.then_some(&self.deferred);
+        let mut apply = || match deferred.take() {
+            Some(deferred) => deferred.apply(&self.file, !self.bounds.keep.is_zero()),
+            None => Ok(()),
+        };
         for command in self.waiting.iter().filter(|command| pick(command)) {
+            if needs_all(command) || matches!(command, Command::Fetch { .. }) {
+                apply()?;
+            }
             match command {
-                Command::Append(Append { series, bytes, readings: count, time }) => {
+                Command::Append(append) => {
+                    let Append { series, bytes, readings: count, time, personal } = append;
                     last += 1;
                     readings = readings.saturating_add(*count);
                     now = *time;
-                    self.file.append(last, series, *time, bytes)?;
+                    self.file.append(last, series, *time, *personal, bytes)?;
                     let entry = Entry { seq: last, time: *time, bytes: bytes.clone() };
                     told.push(Told::Committed(entry));
-                }
-                Command::Acked { collector, boot, ranges } => {
-                    self.file.acked(collector, *boot, ranges)?;
-                }
-                Command::Done { boot, first, last } => {
-                    self.file.done(*boot, *first, *last, !self.bounds.keep.is_zero())?;
                 }
                 Command::Fetch { boot, first, last } => {
                     told.push(self.fetch(*boot, *first, *last)?);
@@ -210,9 +246,11 @@ impl Writer {
                     self.trim(*present, &mut told)?;
                     untold |= told.len() > before;
                 }
-                Command::Stop => {}
+                // The former two are deferred before they get here.
+                Command::Acked { .. } | Command::Done { .. } | Command::Stop => {}
             }
         }
+        apply()?;
         // Before the first entry nobody knows what time it is.
         if untold && now > Timestamp::MIN {
             let entry = self.file.tell_gaps(last + 1, now)?;
