@@ -301,7 +301,6 @@ fn a_silent_device_is_a_gap_that_lasts_until_it_answers() {
     let start = now(0).time;
     let mut told = Vec::new();
     for _ in 0..5 {
-        stage.millis += 1_000;
         let polled = Polled {
             device: 0,
             answers: vec![Err(hallwatch_model::Missing::Timeout)],

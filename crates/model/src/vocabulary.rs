@@ -522,7 +522,7 @@ pub static METRICS: &[Metric] = &[
         "1 while an `output` is on."),
     // Physical access.
     metric("access_door_open", Unit::State, Kind::State,
-        "1 while a door is open."),
+        "1 while a door is open; `door` says which, where one device has several."),
     metric("access_door_forced", Unit::State, Kind::State,
         "1 after a door opened without a grant."),
     metric("access_door_held_open", Unit::State, Kind::State,
