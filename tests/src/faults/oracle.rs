@@ -276,8 +276,10 @@ fn turns(evidence: &Evidence, collector: &Collector, findings: &mut Findings) {
         let mut before = from;
         for time in inside.chain([to]) {
             findings.turns += 1;
-            // Two turns further on at least one was missed, however late the polls were.
-            let hole = (before + interval, time - interval);
+            // Two turns further on at least one was missed, however late the polls were. The answer
+            // to the first of them may have taken as long as a turn: a gap begins with what would
+            // have been read, not with the question.
+            let hole = (before + 2 * interval, time - interval);
             if time - before >= 2 * interval + SLACK
                 && !covered(&collector.gaps, device, hole.0.min(hole.1), hole.1)
             {
