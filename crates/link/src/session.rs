@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rumqttc::v5::mqttbytes::Error as CodecError;
 
 use crate::codec::{self, Incoming, Limits};
+use crate::error::CodecError;
 use crate::event::{Event, Message, reason};
+use crate::options::Version;
 
 /// At most so many messages are on their way unacknowledged, even if the broker takes more.
 const WINDOW: u16 = 256;
 
 #[derive(Debug)]
 pub(crate) struct Session {
+    version: Version,
     limits: Limits,
     keep_alive: Duration,
     ack_timeout: Duration,
@@ -61,6 +63,7 @@ impl From<Event> for Happening {
 
 impl Session {
     pub(crate) fn new(
+        version: Version,
         limits: Limits,
         keep_alive: Duration,
         ack_timeout: Duration,
@@ -70,6 +73,7 @@ impl Session {
         let asked = limits.keep_alive_seconds.filter(|seconds| *seconds > 0);
         let keep_alive = asked.map_or(keep_alive, |seconds| Duration::from_secs(seconds.into()));
         Self {
+            version,
             limits,
             keep_alive: keep_alive.max(Duration::from_secs(1)),
             ack_timeout,
@@ -100,7 +104,7 @@ impl Session {
             return Ok(());
         }
         let id = self.free_id();
-        codec::subscribe(id, &filters, out)?;
+        codec::subscribe(self.version, id, &filters, out)?;
         self.subscribing = Some((id, filters));
         Ok(())
     }
@@ -121,13 +125,11 @@ impl Session {
             return refuse(message.topic, reason::RETAIN_NOT_SUPPORTED);
         }
         let id = self.limits.qos1.then(|| self.free_id());
-        let packet = codec::publish_packet(&message, id);
         // The protocol itself ends at 256 MiB.
         let most = self.limits.max_packet_bytes.unwrap_or(u32::MAX).min(268_435_455);
-        if u32::try_from(packet.size()).unwrap_or(u32::MAX) > most {
+        if !codec::publish(self.version, &message, id, most, out)? {
             return refuse(message.topic, reason::PACKET_TOO_LARGE);
         }
-        packet.write(out, None)?;
         if let Some(id) = id {
             self.in_flight.insert(id, InFlight { topic: message.topic, sent: now });
         }
@@ -154,6 +156,10 @@ impl Session {
         Ok(match packet {
             Incoming::Publish { message, acknowledge } => {
                 vec![Happening { event: Event::Message(message), acknowledge }]
+            }
+            Incoming::TooLarge { topic, acknowledge } => {
+                let event = Event::Refused { topic, reason_code: reason::PACKET_TOO_LARGE };
+                vec![Happening { event, acknowledge }]
             }
             Incoming::PubAck { id, reason_code } => match self.in_flight.remove(&id) {
                 Some(InFlight { topic, .. }) if reason_code >= 0x80 => {
@@ -241,7 +247,7 @@ mod tests {
     }
 
     fn session(limits: Limits) -> Session {
-        Session::new(limits, 10 * S, 30 * S, Duration::ZERO)
+        Session::new(Version::V5, limits, 10 * S, 30 * S, Duration::ZERO)
     }
 
     #[test]
