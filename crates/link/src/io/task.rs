@@ -62,6 +62,9 @@ impl Task {
             };
             let end = match dialled {
                 Ok(accepted) => {
+                    if self.peers.len() > 1 {
+                        tracing::info!(%peer, "connected");
+                    }
                     let started = now();
                     let end = self.hold(&peer, accepted, started).await;
                     if started.elapsed() >= GOOD {
