@@ -32,7 +32,7 @@ pub enum Event {
     /// A message came.
     Message(Message),
     /// A message was not taken (by the broker, or here because the broker would not), a
-    /// subscription was refused, or a message from a broker that speaks MQTT 3.1.1 was larger than
+    /// subscription was refused (it is tried again after a pause), or a message from a broker that speaks MQTT 3.1.1 was larger than
     /// we take. The connection goes on.
     ///
     /// MQTT 3.1.1 has no word for a publish that is denied: the broker acknowledges it, or hangs up.
@@ -41,6 +41,11 @@ pub enum Event {
         topic: String,
         /// MQTT 5's reason code, whatever was spoken, 0x80 or above; see [`reason`].
         reason_code: u8,
+    },
+    /// A subscription that was refused before is accepted now.
+    Subscribed {
+        /// Its filter.
+        filter: String,
     },
 }
 

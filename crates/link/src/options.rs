@@ -43,7 +43,8 @@ pub struct Options {
     /// How many messages the broker may have on the way to us unacknowledged; at least 1. Not known
     /// in MQTT 3.1.1, where only TCP holds the broker back.
     pub receive_maximum: u16,
-    /// Topic filters, subscribed with QoS 1 at every connect.
+    /// Topic filters, subscribed with QoS 1 at every connect; those that are refused, again after a
+    /// pause of a second, that doubles up to a minute.
     pub subscriptions: Vec<String>,
     /// The pauses between attempts.
     pub backoff: Backoff,
@@ -51,7 +52,8 @@ pub struct Options {
     pub queue: usize,
     /// How long to wait for the TCP connection, the TLS handshake and the CONNACK, each.
     pub connect_timeout: Duration,
-    /// A broker that does not acknowledge a message for so long is taken for stuck, and left.
+    /// A broker that does not acknowledge a message or a subscription for so long is taken for stuck,
+    /// and left.
     pub ack_timeout: Duration,
 }
 

@@ -153,7 +153,7 @@ async fn connect(
                     verdict.problems.push(chain(&error));
                     break;
                 }
-                Event::Connected { .. } => {}
+                Event::Connected { .. } | Event::Subscribed { .. } => {}
             }
         }
     };
