@@ -49,7 +49,11 @@ impl Rumqttd {
 pub struct NatsCluster {
     nodes: [Node; 3],
     directory: PathBuf,
+    client: Client,
 }
+
+/// What a client of a cluster is told beside the address.
+type Client = Box<dyn Fn(Options) -> Options + Send + Sync>;
 
 struct Node {
     mqtt: SocketAddr,
@@ -57,27 +61,55 @@ struct Node {
     process: Process,
 }
 
-impl NatsCluster {
-    /// Starts the three and waits until each takes MQTT connections.
-    pub async fn start(directory: &Path) -> Self {
-        let routes = [free_address(), free_address(), free_address()];
+/// What a node is made of.
+pub struct NodePlan {
+    /// From 0 to 2.
+    pub number: usize,
+    /// Where it takes MQTT connections.
+    pub mqtt: SocketAddr,
+    /// Where the nodes meet.
+    pub routes: [SocketAddr; 3],
+    /// Where it may write.
+    pub store: PathBuf,
+}
+
+impl NodePlan {
+    fn plain(&self) -> String {
+        let Self { number, mqtt, routes, store } = self;
         let list = routes.map(|route| format!("\"nats-route://{route}\"")).join(", ");
+        let route = routes[*number];
+        format!(
+            "server_name: n{number}\n\
+             listen: \"127.0.0.1:-1\"\n\
+             jetstream {{ store_dir: {store:?}, max_file_store: 1G }}\n\
+             cluster {{ name: hallwatch, listen: \"{route}\", routes: [{list}] }}\n\
+             mqtt {{ listen: \"{mqtt}\", stream_replicas: 3 }}\n"
+        )
+    }
+}
+
+impl NatsCluster {
+    /// Starts the three without TLS and waits until each takes MQTT connections.
+    pub async fn start(directory: &Path) -> Self {
+        Self::start_as(directory, NodePlan::plain, Box::new(|options| options)).await
+    }
+
+    /// Starts the three with these configurations; `client` is how a client has to be.
+    pub async fn start_as(
+        directory: &Path,
+        configuration: impl Fn(&NodePlan) -> String,
+        client: Client,
+    ) -> Self {
+        let routes = [free_address(), free_address(), free_address()];
         let nodes = std::array::from_fn(|number| {
-            let (mqtt, route) = (free_address(), routes[number]);
-            let config = directory.join(format!("nats-{number}.conf"));
             let store = directory.join(format!("nats-{number}"));
-            let text = format!(
-                "server_name: n{number}\n\
-                 listen: \"127.0.0.1:-1\"\n\
-                 jetstream {{ store_dir: {store:?}, max_file_store: 1G }}\n\
-                 cluster {{ name: hallwatch, listen: \"{route}\", routes: [{list}] }}\n\
-                 mqtt {{ listen: \"{mqtt}\", stream_replicas: 3 }}\n"
-            );
-            std::fs::write(&config, text).expect("a configuration");
+            let plan = NodePlan { number, mqtt: free_address(), routes, store };
+            let config = directory.join(format!("nats-{number}.conf"));
+            std::fs::write(&config, configuration(&plan)).expect("a configuration");
             let process = spawn(directory, &config, number);
-            Node { mqtt, config, process }
+            Node { mqtt: plan.mqtt, config, process }
         });
-        let cluster = Self { nodes, directory: directory.to_owned() };
+        let cluster = Self { nodes, directory: directory.to_owned(), client };
         for number in 0..3 {
             cluster.takes_connections(number).await;
         }
@@ -89,6 +121,13 @@ impl NatsCluster {
         let url = |number: usize| format!("\"mqtt://{}\"", self.nodes[number % 3].mqtt);
         let [url, second, third] = [url(first), url(first + 1), url(first + 2)];
         format!("url = {url}\nothers = [{second}, {third}]\nversion = \"3.1.1\"")
+    }
+
+    /// A connection to one node.
+    pub fn options(&self, number: usize, client_id: &str) -> Options {
+        let mqtt = self.nodes[number].mqtt;
+        let options = Options::new(&mqtt.ip().to_string(), mqtt.port(), client_id);
+        (self.client)(Options { version: Version::V311, ..options })
     }
 
     /// kill -9 of one.
@@ -105,12 +144,7 @@ impl NatsCluster {
 
     /// A node takes MQTT connections once the cluster has elected leaders that it can reach.
     async fn takes_connections(&self, number: usize) {
-        let address = self.nodes[number].mqtt;
-        let id = format!("probe-{number}");
-        let options = Options {
-            version: Version::V311,
-            ..Options::new(&address.ip().to_string(), address.port(), &id)
-        };
+        let options = self.options(number, &format!("probe-{number}"));
         let (_publisher, mut events) = hallwatch_link::open(options);
         let what = format!("a connection to NATS node {number}");
         wait_for(&what, Duration::from_secs(90), async || {
