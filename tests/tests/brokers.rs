@@ -11,7 +11,9 @@ use hallwatch_tests::brokers::{NatsCluster, NodePlan, Rumqttd};
 use hallwatch_tests::complete::{Complete, complete};
 use hallwatch_tests::pager::now;
 use hallwatch_tests::peers::Mosquitto;
+use hallwatch_tests::process::binary;
 use hallwatch_tests::site::{Options, Site};
+use serde_json::Value as Json;
 use tokio::time::{sleep, timeout};
 
 async fn site(agent: String, collector: String) -> Site {
@@ -74,6 +76,17 @@ async fn three_nats_nodes_each_killed_under_load_when_the_one_before_is_back() {
     let mut cluster = NatsCluster::start(directory.path()).await;
     // They meet through the cluster: each starts at a node of its own.
     let mut site = site(cluster.broker(0), cluster.broker(1)).await;
+    let output = Command::new(binary("hallwatch-agent"))
+        .args(["check", "--json", "--listen", "1", "--config"])
+        .arg(site.directory().join("agent.toml"))
+        .output()
+        .expect("hallwatch-agent check");
+    let report: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+    let checks = report["checks"].as_array().expect("checks");
+    let brokers: Vec<_> = checks.iter().filter(|check| check["name"] == "broker").collect();
+    assert_eq!(brokers.len(), 3, "each address: {report}");
+    assert!(brokers.iter().all(|check| check["verdict"] == "ok"), "{brokers:?}");
+
     for (round, node) in (0..).zip([0, 1, 2]) {
         a_while(round).await;
         cluster.kill(node);

@@ -39,7 +39,8 @@ async fn others(config: &Config) -> Vec<Verdict> {
         for url in broker.iter().flat_map(|broker| &broker.others) {
             let Some(broker) = broker else { continue };
             let alone = Broker { url: url.clone(), ..broker.clone() };
-            let id = format!("{}-other", check_id(config));
+            // A cluster may refuse an id that comes back at once at another node.
+            let id = format!("{}-other-{}", check_id(config), verdicts.len());
             verdicts.push(connect(name, &alone, &id, Vec::new(), Duration::ZERO, &mut []).await.0);
         }
     }
