@@ -51,6 +51,7 @@ pub(super) fn broker(config: &Config) -> Result<link::Options, Error> {
         .map(|url| link::Peer { host: url.host().to_owned(), port: url.port() })
         .collect();
     options.version = *version;
+    options.silence = (!others.is_empty()).then_some(link::CLUSTER_SILENCE);
     if let Some(files) = tls {
         let client = files.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
         options.tls = Some(link::Tls::load(&files.ca, client).map_err(Error::Tls)?);

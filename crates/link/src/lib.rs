@@ -25,4 +25,4 @@ mod session;
 pub use error::{Closed, CodecError, Error, Peer, TryPublishError};
 pub use event::{Event, Message, reason};
 pub use io::{Events, Publisher, open, tls::Tls};
-pub use options::{Backoff, Options, Version};
+pub use options::{Backoff, CLUSTER_SILENCE, Options, Version};

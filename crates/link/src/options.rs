@@ -55,7 +55,14 @@ pub struct Options {
     /// A broker that does not acknowledge a message or a subscription for so long is taken for stuck,
     /// and left.
     pub ack_timeout: Duration,
+    /// A broker that delivers no message for so long is left; none: it may be quiet for ever. For
+    /// clusters, where a subscription can die with the node that kept it while the connection, to
+    /// another node, looks well.
+    pub silence: Option<Duration>,
 }
+
+/// A good [`Options::silence`] for a connection that hears something every few seconds.
+pub const CLUSTER_SILENCE: Duration = Duration::from_secs(30);
 
 impl Options {
     /// A plain connection to `host:port` as `client_id`; everything else as it is best for a
@@ -83,6 +90,7 @@ impl Options {
             queue: 1024,
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(30),
+            silence: None,
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Session {
     refused: Option<RefusedFilters>,
     heard: Duration,
     pinged: Option<Duration>,
+    /// How long no message may come, and when the last one did.
+    silence: Option<(Duration, Duration)>,
 }
 
 #[derive(Debug)]
@@ -107,7 +109,13 @@ impl Session {
             refused: None,
             heard: now,
             pinged: None,
+            silence: None,
         }
+    }
+
+    /// Gives up a peer that delivers no message for so long.
+    pub(crate) fn expect_messages(&mut self, within: Duration, now: Duration) {
+        self.silence = Some((within, now));
     }
 
     /// Whether one more message may be sent.
@@ -219,6 +227,9 @@ impl Session {
         now: Duration,
     ) -> Result<Vec<Happening>, Fault> {
         self.heard(now);
+        if let (Some((_, last)), Incoming::Publish { .. }) = (&mut self.silence, &packet) {
+            *last = now;
+        }
         Ok(match packet {
             Incoming::Publish { message, acknowledge } => {
                 vec![Happening { event: Event::Message(message), acknowledge }]
@@ -261,6 +272,9 @@ impl Session {
         if let Some(asked) = &mut self.subscribing {
             asked.sent = now;
         }
+        if let Some((_, last)) = &mut self.silence {
+            *last = now;
+        }
     }
 
     fn dead_after(&self) -> Duration {
@@ -275,7 +289,8 @@ impl Session {
         };
         let again = self.refused.as_ref().map(|refused| refused.again);
         let unanswered = self.oldest().map(|sent| sent + self.ack_timeout);
-        [again, unanswered].into_iter().flatten().fold(silence, Duration::min)
+        let undelivered = self.silence.map(|(within, last)| last + within);
+        [again, unanswered, undelivered].into_iter().flatten().fold(silence, Duration::min)
     }
 
     /// When the oldest packet was sent that still waits for its answer.
@@ -293,6 +308,11 @@ impl Session {
         }
         if self.oldest().is_some_and(|sent| now.saturating_sub(sent) >= self.ack_timeout) {
             return Err(Fault::Silent { what: "acknowledgement", after: self.ack_timeout });
+        }
+        if let Some((within, last)) = self.silence
+            && now.saturating_sub(last) >= within
+        {
+            return Err(Fault::Silent { what: "message", after: within });
         }
         if let Some(refused) = self.refused.take_if(|refused| refused.again <= now) {
             self.ask(refused.filters, Some(refused.pause), now, out)?;
@@ -426,6 +446,24 @@ mod tests {
         session.tick(30 * S, &mut out).unwrap();
         assert_eq!(session.deadline(), 31 * S);
         assert!(matches!(session.tick(31 * S, &mut out), Err(Fault::Silent { .. })));
+    }
+
+    #[test]
+    fn a_broker_that_answers_but_delivers_nothing_is_left_where_messages_are_expected() {
+        let mut session = session(Limits::default());
+        let mut out = BytesMut::new();
+        session.expect_messages(30 * S, Duration::ZERO);
+        let message = message(1);
+        session.receive(Incoming::Publish { message, acknowledge: None }, 20 * S).unwrap();
+        for second in 21..50 {
+            session.receive(Incoming::PingResp, second * S).unwrap();
+            session.tick(second * S, &mut out).unwrap();
+        }
+        assert_eq!(session.deadline(), 50 * S);
+        assert!(matches!(
+            session.tick(50 * S, &mut out),
+            Err(Fault::Silent { what: "message", .. })
+        ));
     }
 
     #[test]

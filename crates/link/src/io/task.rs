@@ -101,6 +101,9 @@ impl Task {
         let (keep_alive, ack_timeout) = (options.keep_alive, options.ack_timeout);
         let mut session =
             Session::new(options.version, limits, keep_alive, ack_timeout, started.elapsed());
+        if let Some(within) = options.silence {
+            session.expect_messages(within, started.elapsed());
+        }
         let mut out = BytesMut::new();
         let mut unflushed = false;
         let mut pending = VecDeque::from([Happening::from(Event::Connected { session_present })]);
