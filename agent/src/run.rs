@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallwatch_link::{Events, Options, Publisher, open};
+use hallwatch_link::{CLUSTER_SILENCE, Events, Options, Publisher, open};
 use hallwatch_model::Topic;
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
@@ -95,6 +95,7 @@ fn connect(
     let options = Options {
         will: Some(agent.status(false, clock.now())),
         subscriptions,
+        silence: (!config.broker.others.is_empty()).then_some(CLUSTER_SILENCE),
         ..broker::options(&config.broker, &client_id)?
     };
     let (publisher, events) = open(options);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hallwatch_agent::config::{Config, DeviceSource, Endpoint};
 use hallwatch_config::Source;
+use hallwatch_link::Version;
 
 fn check(name: &str) -> String {
     let path = Path::new("tests/bad").join(name);
@@ -44,6 +45,8 @@ collectors = ["c-1", "c-2"]
 
 [broker]
 url = "mqtts://broker.example"
+others = ["mqtts://second.example:8884", "mqtts://third.example"]
+version = "3.1.1"
 ca = "/etc/ca.pem"
 certificate = "/etc/gw-1.pem"
 key = "/etc/gw-1.key"
@@ -82,7 +85,10 @@ fn a_good_one_is_understood() {
     let config = Config::parse(&Source::new("agent.toml", GOOD)).unwrap();
     assert_eq!(config.path.to_string(), "acme/fra-1/gw-1");
     assert_eq!(config.broker.url.port(), 8883);
-    assert_eq!(config.sensors.as_ref().map(|sensors| sensors.url.port()), Some(1883));
+    let others: Vec<u16> = config.broker.others.iter().map(|url| url.port()).collect();
+    assert_eq!((others, config.broker.version), (vec![8884, 8883], Version::V311));
+    let sensors = config.sensors.as_ref().unwrap();
+    assert_eq!((sensors.url.port(), sensors.version), (1883, Version::V5));
     // The same broker twice is one broker, and one connection.
     let broker = GOOD.split("[journal]").next().unwrap().split("[broker]").nth(1).unwrap();
     let same = GOOD.replace("url = \"mqtt://127.0.0.1:1883\"", broker);

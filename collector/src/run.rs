@@ -111,7 +111,7 @@ impl Collector {
         let telemetry = Telemetry::new().map_err(Error::Telemetry)?;
         telemetry.start_seconds.set(now.as_seconds());
         let board = Board::new();
-        let url = config.broker.url.to_string();
+        let url = config.broker.addresses();
         let core = Core::new(
             config.id.clone(),
             config.sites.clone(),

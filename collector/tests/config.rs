@@ -46,6 +46,9 @@ fn everything_that_can_be_said_is_understood() {
     let config = checked("collector.toml", include_str!("good/collector.toml")).unwrap();
     assert_eq!(config.id.as_str(), "c-1");
     assert_eq!(config.data, Path::new("/etc/hallwatch/data"));
+    let addresses = "mqtt://127.0.0.1:1883 or mqtt://127.0.0.2 or mqtt://127.0.0.3:1884";
+    assert_eq!(config.broker.addresses(), addresses);
+    assert_eq!(config.broker.version, hallwatch_link::Version::V311);
     assert_eq!(config.broker.login.unwrap().password, "hunter2");
     let paths: Vec<String> =
         config.sites.iter().flat_map(|site| site.agent_paths()).map(|p| p.to_string()).collect();

@@ -1,6 +1,8 @@
 //! The harness of the whole-site tests: the binaries as processes, with the real peers, on free
 //! loopback ports, each test in a directory of its own.
 
+pub mod brokers;
+pub mod complete;
 pub mod faults;
 pub mod journal;
 pub mod namespace;

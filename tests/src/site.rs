@@ -48,11 +48,21 @@ pub struct Options {
     pub sink: Option<String>,
     /// The text of a rule file in place of the shipped rules.
     pub rules: Option<String>,
+    /// What `[broker]` says of the agent and of the collector when they meet at another broker than
+    /// the site's mosquitto, which then has the sensors only.
+    pub broker: Option<[String; 2]>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { speed: 1, interval: "1s".into(), keep: "0s".into(), sink: None, rules: None }
+        Self {
+            speed: 1,
+            interval: "1s".into(),
+            keep: "0s".into(),
+            sink: None,
+            rules: None,
+            broker: None,
+        }
     }
 }
 
@@ -84,8 +94,17 @@ impl Site {
             webhook: &webhook,
             rules: rules.as_deref(),
         };
-        write(&path.join("agent.toml"), &site::agent_toml(&configuration, &devices));
-        write(&path.join("collector.toml"), &site::collector_toml(&configuration));
+        let texts =
+            [site::agent_toml(&configuration, &devices), site::collector_toml(&configuration)];
+        let [agent, collector] = match &options.broker {
+            None => texts,
+            Some([agent, collector]) => {
+                let [agent_text, collector_text] = texts;
+                [at_broker(&agent_text, &url, agent), at_broker(&collector_text, &url, collector)]
+            }
+        };
+        write(&path.join("agent.toml"), &agent);
+        write(&path.join("collector.toml"), &collector);
         let agent = start_agent(path);
         let collector = start_collector(path, options.sink.as_deref());
         let api = format!("http://{listen}");
@@ -162,6 +181,13 @@ impl Site {
         })
         .await
     }
+}
+
+/// `text`, whose broker is at `url`, with other `lines` in `[broker]`.
+fn at_broker(text: &str, url: &str, lines: &str) -> String {
+    let section = format!("[broker]\nurl = {url:?}\n");
+    assert!(text.contains(&section), "no {section} in {text}");
+    text.replacen(&section, &format!("[broker]\n{lines}\n"), 1)
 }
 
 fn write(path: &Path, text: &str) {

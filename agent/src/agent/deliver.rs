@@ -44,6 +44,9 @@ impl Agent {
                 let reason = link::reason::text(reason_code);
                 tracing::error!(topic, reason, count, "refused by the broker");
             }),
+            link::Event::Subscribed { filter } => {
+                tracing::info!(filter, "the broker accepts a subscription that it had refused");
+            }
             link::Event::Message(message) => {
                 let from = Topic::parse(&message.topic).filter(|topic| topic.agent == self.path);
                 let Some(TopicKind::Ack(collector)) = from.map(|topic| topic.kind) else {

@@ -409,6 +409,9 @@ impl Agent {
                 let reason = link::reason::text(reason_code);
                 tracing::error!(topic, reason, count, "subscription refused");
             }),
+            link::Event::Subscribed { filter } => {
+                tracing::info!(filter, "the sensors' broker accepts what it had refused");
+            }
             link::Event::Message(message) => {
                 self.watch.message(&message, now, &mut self.dictionary, &mut self.pending);
             }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use hallwatch_link::{Options, Tls};
+use hallwatch_config::Url;
+use hallwatch_link::{Options, Peer, Tls};
 
 use crate::config::Broker;
 use crate::error::Error;
@@ -14,6 +15,9 @@ use crate::error::Error;
 pub fn options(broker: &Broker, client_id: &str) -> Result<Options, Error> {
     let url = &broker.url;
     let mut options = Options::new(url.host(), url.port(), client_id);
+    let peer = |url: &Url| Peer { host: url.host().to_owned(), port: url.port() };
+    options.others = broker.others.iter().map(peer).collect();
+    options.version = broker.version;
     options.username.clone_from(&broker.username);
     if let Some(path) = &broker.password_file {
         let password = fs::read_to_string(path)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use hallwatch_config::{Section, Spanned, Url};
+use hallwatch_link::Version;
 
 use super::files;
 
@@ -11,10 +12,24 @@ use super::files;
 pub struct Broker {
     /// `mqtt` or `mqtts`.
     pub url: Url,
+    /// Other addresses of the same broker, the nodes of a cluster; tried in turn. Same scheme.
+    pub others: Vec<Url>,
+    /// What is spoken.
+    pub version: Version,
     /// The certificates of an `mqtts` connection.
     pub tls: Option<TlsFiles>,
     /// The user's name and password, where the broker wants them.
     pub login: Option<Login>,
+}
+
+impl Broker {
+    /// All addresses, for people: `mqtt://b1:1883 or mqtt://b2:1883`.
+    #[must_use]
+    pub fn addresses(&self) -> String {
+        let all: Vec<&str> =
+            std::iter::once(&self.url).chain(&self.others).map(Url::as_str).collect();
+        all.join(" or ")
+    }
 }
 
 /// PEM files of a TLS connection; they were there when the configuration was read.
@@ -38,6 +53,8 @@ pub struct Login {
 /// `[broker]`.
 pub(super) fn broker(mut section: Section<'_>, disk: &files::Base<'_>) -> Option<Broker> {
     let url = section.required_url("url", &["mqtt", "mqtts"]);
+    let others = others(&mut section, url.as_ref());
+    let version = section.choice("version", &Version::ALL, Version::default());
     let ca = section.optional::<Spanned<PathBuf>>("ca");
     let certificate = section.optional::<Spanned<PathBuf>>("certificate");
     let key = section.optional::<Spanned<PathBuf>>("key");
@@ -99,11 +116,33 @@ pub(super) fn broker(mut section: Section<'_>, disk: &files::Base<'_>) -> Option
     let password = password_file.and_then(|path| disk.secret(&mut section, &path));
     Some(Broker {
         url: url?,
+        others: others?,
+        version,
         tls: ca.map(|ca| TlsFiles { ca, client: certificate.zip(key) }),
         login: username
             .zip(password)
             .map(|(username, password)| Login { username: username.value, password }),
     })
+}
+
+/// The URLs at `others`, which must all have the scheme of `url`.
+fn others(section: &mut Section<'_>, url: Option<&Url>) -> Option<Vec<Url>> {
+    let others = section.optional::<Vec<Spanned<Url>>>("others");
+    if !section.has("others") {
+        return Some(Vec::new());
+    }
+    let others = others?;
+    if let Some(url) = url {
+        for other in others.iter().filter(|other| other.value.scheme() != url.scheme()) {
+            section.problem(
+                other.span.clone(),
+                "all addresses of a broker have the same scheme",
+                format!("`url` has `{}`", url.scheme()),
+                None,
+            );
+        }
+    }
+    Some(others.into_iter().map(|other| other.value).collect())
 }
 
 // The password stays out of logs.

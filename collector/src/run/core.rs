@@ -1,6 +1,7 @@
 //! What the collector does about what happens: a synchronous core, told of every event and of the
 //! time, that answers with actions. It knows no socket, no file and no clock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub(super) struct Core {
     collector: Id,
     sites: Vec<Site>,
     broker_url: String,
+    /// Subscriptions that the broker refuses on this connection.
+    refused: BTreeSet<String>,
     ingest: Ingest,
     agents: Agents,
     board: Board,
@@ -119,6 +122,7 @@ impl Core {
             collector,
             sites,
             broker_url,
+            refused: BTreeSet::new(),
             ingest,
             agents,
             board,
@@ -148,7 +152,14 @@ impl Core {
         match event {
             link::Event::Connected { .. } => {
                 self.telemetry.broker_connected.set(1);
+                self.refused.clear();
                 self.board.set("broker", true, format!("connected to {}", self.broker_url));
+            }
+            link::Event::Subscribed { filter } => {
+                tracing::info!(filter, "the broker accepts what it had refused");
+                if self.refused.remove(&filter) && self.refused.is_empty() {
+                    self.board.set("broker", true, format!("connected to {}", self.broker_url));
+                }
             }
             link::Event::Disconnected { error } => {
                 self.telemetry.broker_connected.set(0);
@@ -163,6 +174,7 @@ impl Core {
                     // Agents are not heard: as bad as no connection.
                     let text = format!("the broker refuses the subscription {topic}: {reason}");
                     self.board.set("broker", false, text);
+                    self.refused.insert(topic);
                 }
             }
             link::Event::Message(message) => return self.message(&message, now),
@@ -487,10 +499,17 @@ mod tests {
         core.handle(Event::Broker(link::Event::Connected { session_present: false }), NOW);
         assert!(part(&board, "broker").0);
         assert_eq!(telemetry.broker_connected.get(), 1);
-        let topic = "hallwatch/v1/+/+/+/data".to_owned();
-        core.handle(Event::Broker(link::Event::Refused { topic, reason_code: 0x87 }), NOW);
+        let filters = ["hallwatch/v1/+/+/+/status", "hallwatch/v1/+/+/+/data"].map(String::from);
+        for topic in filters.clone() {
+            core.handle(Event::Broker(link::Event::Refused { topic, reason_code: 0x87 }), NOW);
+        }
         let wanted = "the broker refuses the subscription hallwatch/v1/+/+/+/data: not authorized";
         assert_eq!(part(&board, "broker"), (false, wanted.into()));
+        // It is well again when each of them is accepted.
+        for (filter, well) in filters.into_iter().zip([false, true]) {
+            core.handle(Event::Broker(link::Event::Subscribed { filter }), NOW);
+            assert_eq!(part(&board, "broker").0, well);
+        }
     }
 
     #[test]

@@ -48,9 +48,15 @@ pub(super) async fn open(config: &Config) -> Result<(Store, State, Gaps), Error>
 
 /// How the broker is reached.
 pub(super) fn broker(config: &Config) -> Result<link::Options, Error> {
-    let config::Broker { url, tls, login } = &config.broker;
+    let config::Broker { url, others, version, tls, login } = &config.broker;
     let mut options =
         link::Options::new(url.host(), url.port(), &format!("hallwatch-collector-{}", config.id));
+    options.others = others
+        .iter()
+        .map(|url| link::Peer { host: url.host().to_owned(), port: url.port() })
+        .collect();
+    options.version = *version;
+    options.silence = (!others.is_empty()).then_some(link::CLUSTER_SILENCE);
     if let Some(files) = tls {
         let client = files.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
         options.tls = Some(link::Tls::load(&files.ca, client).map_err(Error::Tls)?);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::event::{Message, reason};
+use crate::options::Version;
 
 /// The broker, as it was configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +73,35 @@ pub enum Error {
         #[source]
         source: Option<io::Error>,
     },
+    /// The broker said that it does not speak our version of MQTT.
+    #[error("the broker at {peer} does not speak MQTT {version}; try `version = \"{}\"`", version.other())]
+    Version {
+        /// The broker.
+        peer: Peer,
+        /// What we spoke.
+        version: Version,
+    },
+    /// The broker hung up on our CONNECT without a word. Some do so when they do not speak our
+    /// version of MQTT.
+    #[error(
+        "the broker at {peer} hung up on our CONNECT; if it does not speak MQTT {version}, try \
+         `version = \"{}\"`", version.other()
+    )]
+    Unanswered {
+        /// The broker.
+        peer: Peer,
+        /// What we spoke.
+        version: Version,
+        /// What the system said, if anything.
+        #[source]
+        source: Option<io::Error>,
+    },
     /// The broker answered our CONNECT with a refusal.
     #[error("the broker at {peer} refused the connection: {} ({reason_code:#04x})", reason::text(*.reason_code))]
     Refused {
         /// The broker.
         peer: Peer,
-        /// MQTT 5's reason code.
+        /// MQTT 5's reason code, whatever was spoken.
         reason_code: u8,
     },
     /// The broker said DISCONNECT.
@@ -105,7 +129,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// What came is not MQTT 5, or not as it was agreed.
+    /// What came is not MQTT, or not as it was agreed.
     #[error("the broker at {peer} broke the protocol: {what}")]
     Protocol {
         /// The broker.
@@ -120,7 +144,7 @@ pub enum Error {
         peer: Peer,
         /// What the codec said.
         #[source]
-        source: rumqttc::v5::mqttbytes::Error,
+        source: CodecError,
     },
     /// A certificate or key file cannot be used.
     #[error("could not use {what} in {}", path.display())]
@@ -136,6 +160,17 @@ pub enum Error {
     /// Certificates and key do not make a configuration.
     #[error("could not prepare TLS")]
     TlsConfig(#[source] rustls::Error),
+}
+
+/// Bytes that are no packet, or a packet that cannot be written.
+#[derive(Debug, Error)]
+pub enum CodecError {
+    /// Of MQTT 5.
+    #[error(transparent)]
+    V5(#[from] rumqttc::v5::mqttbytes::Error),
+    /// Of MQTT 3.1.1.
+    #[error(transparent)]
+    V311(#[from] rumqttc::mqttbytes::Error),
 }
 
 /// The connection's task has ended; nothing can be published any more.

@@ -31,18 +31,28 @@ pub enum Event {
     },
     /// A message came.
     Message(Message),
-    /// A message was not taken (by the broker, or here because the broker would not), or a
-    /// subscription was refused. The connection goes on.
+    /// A message was not taken (by the broker, or here because the broker would not), a
+    /// subscription was refused (it is tried again after a pause), or a message from a broker that speaks MQTT 3.1.1 was larger than
+    /// we take. The connection goes on.
+    ///
+    /// MQTT 3.1.1 has no word for a publish that is denied: the broker acknowledges it, or hangs up.
     Refused {
         /// The topic of the message, or the filter of the subscription.
         topic: String,
-        /// MQTT 5's reason code, 0x80 or above; see [`reason`].
+        /// MQTT 5's reason code, whatever was spoken, 0x80 or above; see [`reason`].
         reason_code: u8,
+    },
+    /// A subscription that was refused before is accepted now.
+    Subscribed {
+        /// Its filter.
+        filter: String,
     },
 }
 
 /// Reason codes of MQTT 5 (OASIS MQTT 5.0, 2.4).
 pub mod reason {
+    /// The version of MQTT that we speak.
+    pub const UNSUPPORTED_VERSION: u8 = 0x84;
     /// The identity may not do this.
     pub const NOT_AUTHORIZED: u8 = 0x87;
     /// The topic is malformed.

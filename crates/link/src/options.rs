@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::error::Peer;
 use crate::event::Message;
 use crate::io::tls::Tls;
 
@@ -13,6 +14,12 @@ pub struct Options {
     pub host: String,
     /// Its port: 1883, or 8883 with TLS, by convention.
     pub port: u16,
+    /// Other addresses of the same broker: nodes of a cluster, on which whatever is published to one
+    /// is heard at all. Each failure goes on to the next address, and from the last to the first.
+    pub others: Vec<Peer>,
+    /// What is spoken. There is no falling back: a broker that is down, or an attacker in between,
+    /// must not talk us out of what MQTT 5 reports.
+    pub version: Version,
     /// TLS, when the broker wants it.
     pub tls: Option<Tls>,
     /// Who we are. Two connections with one client id throw each other off.
@@ -25,16 +32,19 @@ pub struct Options {
     pub keep_alive: Duration,
     /// Whether the broker shall forget the session of an earlier connection.
     pub clean_start: bool,
-    /// How long the broker keeps the session after a disconnect; in whole seconds.
+    /// How long the broker keeps the session after a disconnect; in whole seconds. In MQTT 3.1.1 the
+    /// broker decides how long, and keeps one only if this is above 0 and `clean_start` false.
     pub session_expiry: Duration,
     /// What the broker publishes for us when we vanish.
     pub will: Option<Message>,
     /// The largest packet taken from the broker, in bytes. A broker that sends a larger one breaks
-    /// the protocol and is disconnected.
+    /// the protocol and is disconnected; in MQTT 3.1.1 it cannot know, and the message is passed over.
     pub max_packet_bytes: u32,
-    /// How many messages the broker may have on the way to us unacknowledged; at least 1.
+    /// How many messages the broker may have on the way to us unacknowledged; at least 1. Not known
+    /// in MQTT 3.1.1, where only TCP holds the broker back.
     pub receive_maximum: u16,
-    /// Topic filters, subscribed with QoS 1 at every connect.
+    /// Topic filters, subscribed with QoS 1 at every connect; those that are refused, again after a
+    /// pause of a second, that doubles up to a minute.
     pub subscriptions: Vec<String>,
     /// The pauses between attempts.
     pub backoff: Backoff,
@@ -42,9 +52,17 @@ pub struct Options {
     pub queue: usize,
     /// How long to wait for the TCP connection, the TLS handshake and the CONNACK, each.
     pub connect_timeout: Duration,
-    /// A broker that does not acknowledge a message for so long is taken for stuck, and left.
+    /// A broker that does not acknowledge a message or a subscription for so long is taken for stuck,
+    /// and left.
     pub ack_timeout: Duration,
+    /// A broker that delivers no message for so long is left; none: it may be quiet for ever. For
+    /// clusters, where a subscription can die with the node that kept it while the connection, to
+    /// another node, looks well.
+    pub silence: Option<Duration>,
 }
+
+/// A good [`Options::silence`] for a connection that hears something every few seconds.
+pub const CLUSTER_SILENCE: Duration = Duration::from_secs(30);
 
 impl Options {
     /// A plain connection to `host:port` as `client_id`; everything else as it is best for a
@@ -55,6 +73,8 @@ impl Options {
         Self {
             host: host.to_owned(),
             port,
+            others: Vec::new(),
+            version: Version::default(),
             tls: None,
             client_id: client_id.to_owned(),
             username: None,
@@ -70,7 +90,38 @@ impl Options {
             queue: 1024,
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(30),
+            silence: None,
         }
+    }
+}
+
+/// A version of MQTT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// MQTT 5: reasons for refusals, limits of both sides.
+    #[default]
+    V5,
+    /// MQTT 3.1.1, for brokers that know nothing newer. Nothing is lost by it, but refusals are not
+    /// explained.
+    V311,
+}
+
+impl Version {
+    /// The name of each version, as it is written in configurations.
+    pub const ALL: [(&'static str, Self); 2] = [("5", Self::V5), ("3.1.1", Self::V311)];
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::V5 => Self::V311,
+            Self::V311 => Self::V5,
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(_, version)| version == self);
+        f.write_str(name.map_or("", |(name, _)| name))
     }
 }
 
@@ -80,6 +131,8 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("others", &self.others)
+            .field("version", &self.version)
             .field("tls", &self.tls.is_some())
             .field("client_id", &self.client_id)
             .field("username", &self.username)

@@ -24,8 +24,35 @@ pub(super) struct Brokers {
     pub(super) sensors: BTreeMap<usize, Verdict>,
 }
 
-/// Connects to the brokers of `config`, and listens to its sensors for `listen`.
+/// Connects to the brokers of `config`, by each of their addresses, and listens to its sensors for
+/// `listen`.
 pub(super) async fn check(config: &Config, listen: Duration) -> Brokers {
+    let (mut brokers, others) = tokio::join!(first_addresses(config, listen), others(config));
+    brokers.brokers.extend(others);
+    brokers
+}
+
+/// The verdicts on the other addresses of brokers that have several.
+async fn others(config: &Config) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for (name, broker) in [("broker", Some(&config.broker)), ("sensors", config.sensors.as_ref())] {
+        for url in broker.iter().flat_map(|broker| &broker.others) {
+            let Some(broker) = broker else { continue };
+            let alone = Broker { url: url.clone(), ..broker.clone() };
+            // A cluster may refuse an id that comes back at once at another node.
+            let id = format!("{}-other-{}", check_id(config), verdicts.len());
+            verdicts.push(connect(name, &alone, &id, Vec::new(), Duration::ZERO, &mut []).await.0);
+        }
+    }
+    verdicts
+}
+
+/// Never the running agent's: two connections with one id throw each other off.
+fn check_id(config: &Config) -> String {
+    format!("hallwatch-check-{}-{}", config.path, std::process::id()).replace('/', "-")
+}
+
+async fn first_addresses(config: &Config, listen: Duration) -> Brokers {
     let mut heard: Vec<Listener<'_>> = config
         .devices
         .iter()
@@ -38,8 +65,7 @@ pub(super) async fn check(config: &Config, listen: Duration) -> Brokers {
     let topics: BTreeSet<&str> =
         heard.iter().flat_map(|listener| listener.sensor.topics()).collect();
     let topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
-    // Never the running agent's: two connections with one id throw each other off.
-    let id = format!("hallwatch-check-{}-{}", config.path, std::process::id()).replace('/', "-");
+    let id = check_id(config);
     let acks = Topic::ack_filter(&config.path);
     let mut brokers = Vec::new();
     let is_connected;
@@ -87,9 +113,10 @@ async fn connect(
             return (verdict, false);
         }
     };
-    // One attempt only: the next would come after the patience.
+    // One attempt at one address only: the next would come after the patience.
     let backoff = Backoff { first: PATIENCE * 2, most: PATIENCE * 2 };
-    let options = Options { subscriptions, backoff, connect_timeout: PATIENCE, ..options };
+    let others = Vec::new();
+    let options = Options { subscriptions, others, backoff, connect_timeout: PATIENCE, ..options };
     // The publisher keeps the connection.
     let (_publisher, mut events) = open(options);
     let mut verdict = match timeout(PATIENCE, events.next()).await {
@@ -127,7 +154,7 @@ async fn connect(
                     verdict.problems.push(chain(&error));
                     break;
                 }
-                Event::Connected { .. } => {}
+                Event::Connected { .. } | Event::Subscribed { .. } => {}
             }
         }
     };
@@ -147,12 +174,18 @@ fn refused(verdict: Verdict, error: &Error) -> Verdict {
             "`ca` must be the authority of the broker's certificate, and the certificate must be \
              for the host in `url`",
         ),
+        Error::Version { .. } => {
+            (Word::Refused, "`version` in the broker's section says what is spoken, 5 where absent")
+        }
         Error::Authentication { .. } | Error::Refused { .. } => (
             Word::Refused,
             "are `username` and `password_file`, or `certificate` and `key`, those that the \
              broker knows?",
         ),
-        _ => (Word::Failed, "is it an MQTT 5 broker that listens there?"),
+        _ => (
+            Word::Failed,
+            "is it an MQTT broker that listens there, and its `version` the one that is set?",
+        ),
     };
     Verdict { word, ..verdict }.problem(chain(error)).hint(hint)
 }

@@ -10,8 +10,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::codec::{self, Incoming, Limits};
+use crate::codec::{self, Decoder, Incoming, Limits};
 use crate::error::{Error, Peer};
+use crate::event::reason;
 use crate::options::Options;
 
 /// A byte stream to the broker, with or without TLS.
@@ -23,14 +24,16 @@ pub(crate) struct Accepted {
     pub(crate) stream: Box<dyn Stream>,
     /// What came after the CONNACK.
     pub(crate) rest: BytesMut,
+    pub(crate) decoder: Decoder,
     pub(crate) session_present: bool,
     pub(crate) limits: Limits,
 }
 
-/// Connects, agrees on TLS if wanted, says CONNECT and hears CONNACK.
+/// Connects to `peer`, agrees on TLS if wanted, says CONNECT and hears CONNACK.
 pub(crate) async fn dial(options: &Options, peer: &Peer) -> Result<Accepted, Error> {
     let mut stream = stream(options, peer).await?;
     let mut out = BytesMut::new();
+    let mut decoder = Decoder::new(options.version, options.max_packet_bytes);
     codec::connect(options, &mut out)
         .map_err(|source| Error::Malformed { peer: peer.clone(), source })?;
     let answer = within(options.connect_timeout, peer, "answer to our CONNECT", async {
@@ -39,7 +42,8 @@ pub(crate) async fn dial(options: &Options, peer: &Peer) -> Result<Accepted, Err
         stream.flush().await.map_err(|e| ended(Some(e)))?;
         let mut buffer = BytesMut::with_capacity(1024);
         loop {
-            let decoded = codec::decode(&mut buffer, options.max_packet_bytes)
+            let decoded = decoder
+                .decode(&mut buffer)
                 .map_err(|source| Error::Malformed { peer: peer.clone(), source })?;
             if let Some(packet) = decoded {
                 return Ok((packet, buffer));
@@ -54,7 +58,10 @@ pub(crate) async fn dial(options: &Options, peer: &Peer) -> Result<Accepted, Err
     let (packet, rest) = answer.await?;
     match packet {
         Incoming::ConnAck { session_present, reason_code: 0, limits } => {
-            Ok(Accepted { stream, rest, session_present, limits })
+            Ok(Accepted { stream, rest, decoder, session_present, limits })
+        }
+        Incoming::ConnAck { reason_code: reason::UNSUPPORTED_VERSION, .. } => {
+            Err(Error::Version { peer: peer.clone(), version: options.version })
         }
         Incoming::ConnAck { reason_code, .. } => {
             Err(Error::Refused { peer: peer.clone(), reason_code })
@@ -71,7 +78,7 @@ pub(crate) async fn dial(options: &Options, peer: &Peer) -> Result<Accepted, Err
 
 async fn stream(options: &Options, peer: &Peer) -> Result<Box<dyn Stream>, Error> {
     let tcp = within(options.connect_timeout, peer, "TCP connection", async {
-        TcpStream::connect((options.host.as_str(), options.port))
+        TcpStream::connect((peer.host.as_str(), peer.port))
             .await
             .map_err(|source| Error::Connect { peer: peer.clone(), source })
     });
@@ -79,7 +86,7 @@ async fn stream(options: &Options, peer: &Peer) -> Result<Box<dyn Stream>, Error
     tcp.set_nodelay(true).map_err(|source| Error::Connect { peer: peer.clone(), source })?;
     let Some(tls) = &options.tls else { return Ok(Box::new(tcp)) };
     let refuse = |source| Error::Handshake { peer: peer.clone(), source };
-    let name = ServerName::try_from(options.host.clone())
+    let name = ServerName::try_from(peer.host.clone())
         .map_err(|error| refuse(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let connector = TlsConnector::from(tls.config.clone());
     let handshake = within(options.connect_timeout, peer, "TLS handshake", async {
@@ -93,8 +100,7 @@ fn early_end(options: &Options, peer: &Peer, source: Option<io::Error>) -> Error
     let peer = peer.clone();
     match (&options.tls, source) {
         (Some(_), source) => Error::Authentication { peer, source },
-        (None, Some(source)) => Error::Io { peer, what: "say CONNECT to", source },
-        (None, None) => Error::Hangup { peer },
+        (None, source) => Error::Unanswered { peer, version: options.version, source },
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::dial::{Accepted, dial};
-use crate::codec;
+use crate::codec::{self, Decoder};
 use crate::error::{Error, Peer};
 use crate::event::{Event, Message};
 use crate::options::Options;
@@ -27,7 +27,8 @@ const GOOD: Duration = Duration::from_secs(5);
 
 pub(crate) struct Task {
     options: Options,
-    peer: Peer,
+    /// The addresses, each in turn; the front one is tried or in use.
+    peers: VecDeque<Peer>,
     messages: mpsc::Receiver<Message>,
     publishers: mpsc::Receiver<Infallible>,
     events: mpsc::Sender<Event>,
@@ -47,21 +48,25 @@ impl Task {
         publishers: mpsc::Receiver<Infallible>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        let peer = Peer { host: options.host.clone(), port: options.port };
-        Self { options, peer, messages, publishers, events }
+        let first = Peer { host: options.host.clone(), port: options.port };
+        let peers = std::iter::once(first).chain(options.others.iter().cloned()).collect();
+        Self { options, peers, messages, publishers, events }
     }
 
     pub(crate) async fn run(mut self) {
         let mut failures = 0u32;
-        loop {
+        while let Some(peer) = self.peers.front().cloned() {
             let dialled = tokio::select! {
-                dialled = dial(&self.options, &self.peer) => dialled,
+                dialled = dial(&self.options, &peer) => dialled,
                 () = unwanted(&mut self.publishers, &self.events) => return,
             };
             let end = match dialled {
                 Ok(accepted) => {
+                    if self.peers.len() > 1 {
+                        tracing::info!(%peer, "connected");
+                    }
                     let started = now();
-                    let end = self.hold(accepted, started).await;
+                    let end = self.hold(&peer, accepted, started).await;
                     if started.elapsed() >= GOOD {
                         failures = 0;
                     }
@@ -71,8 +76,11 @@ impl Task {
             };
             let End::Broken(error) = end else { return };
             failures = failures.saturating_add(1);
-            let pause = self.options.backoff.pause(&self.options.client_id, failures);
-            tracing::debug!(peer = %self.peer, %error, ?pause, failures, "not connected");
+            // All addresses are tried before the pause grows.
+            let rounds = failures.div_ceil(u32::try_from(self.peers.len()).unwrap_or(1));
+            let pause = self.options.backoff.pause(&self.options.client_id, rounds);
+            self.peers.rotate_left(1);
+            tracing::debug!(%peer, %error, ?pause, failures, "not connected");
             let tell = async {
                 // Nobody listens: found out below.
                 let _ = self.events.send(Event::Disconnected { error }).await;
@@ -86,25 +94,28 @@ impl Task {
     }
 
     /// Holds a connection until it breaks or nobody wants it any more.
-    async fn hold(&mut self, accepted: Accepted, started: Instant) -> End {
-        let Accepted { stream, rest: mut inbox, session_present, limits } = accepted;
+    async fn hold(&mut self, peer: &Peer, accepted: Accepted, started: Instant) -> End {
+        let Accepted { stream, rest: mut inbox, mut decoder, session_present, limits } = accepted;
         let (mut reader, mut writer) = tokio::io::split(stream);
         let options = &self.options;
+        let (keep_alive, ack_timeout) = (options.keep_alive, options.ack_timeout);
         let mut session =
-            Session::new(limits, options.keep_alive, options.ack_timeout, started.elapsed());
+            Session::new(options.version, limits, keep_alive, ack_timeout, started.elapsed());
+        if let Some(within) = options.silence {
+            session.expect_messages(within, started.elapsed());
+        }
         let mut out = BytesMut::new();
         let mut unflushed = false;
         let mut pending = VecDeque::from([Happening::from(Event::Connected { session_present })]);
         let mut closing: Option<Instant> = None;
-        if let Err(fault) = session.subscribe(options.subscriptions.clone(), &mut out) {
-            return End::Broken(self.broken(fault));
-        }
         if let Err(fault) =
-            decode(&mut inbox, options.max_packet_bytes, &mut session, started, &mut pending)
+            session.subscribe(options.subscriptions.clone(), started.elapsed(), &mut out)
         {
-            return End::Broken(self.broken(fault));
+            return End::Broken(broken(peer, fault));
         }
-        let most = options.max_packet_bytes;
+        if let Err(fault) = decode(&mut decoder, &mut inbox, &mut session, started, &mut pending) {
+            return End::Broken(broken(peer, fault));
+        }
         loop {
             if let Some(since) = closing
                 && (since.elapsed() >= GRACE || (session.idle() && out.is_empty()))
@@ -125,9 +136,9 @@ impl Task {
             let reading = pending.is_empty();
             let step = tokio::select! {
                 read = reader.read_buf(&mut inbox), if reading => match read {
-                    Ok(0) => return End::Broken(Error::Hangup { peer: self.peer.clone() }),
-                    Ok(_) => decode(&mut inbox, most, &mut session, started, &mut pending),
-                    Err(source) => return End::Broken(self.io("read from", source)),
+                    Ok(0) => return End::Broken(Error::Hangup { peer: peer.clone() }),
+                    Ok(_) => decode(&mut decoder, &mut inbox, &mut session, started, &mut pending),
+                    Err(source) => return End::Broken(io(peer, "read from", source)),
                 },
                 written = write_some(&mut writer, &mut out), if !out.is_empty() || unflushed => {
                     match written {
@@ -135,19 +146,18 @@ impl Task {
                             unflushed = written;
                             Ok(())
                         }
-                        Err(source) => return End::Broken(self.io("write to", source)),
+                        Err(source) => return End::Broken(io(peer, "write to", source)),
                     }
                 }
                 permit = self.events.reserve(), if !pending.is_empty() => match permit {
                     Ok(permit) => {
-                        let acknowledged = match pending.pop_front() {
-                            Some(Happening { event, acknowledge }) => {
-                                permit.send(event);
-                                acknowledge.map_or(Ok(()), |id| codec::puback(id, &mut out))
+                        if let Some(Happening { event, acknowledge }) = pending.pop_front() {
+                            permit.send(event);
+                            if let Some(id) = acknowledge {
+                                codec::puback(id, &mut out);
                             }
-                            None => Ok(()),
-                        };
-                        acknowledged.map_err(Fault::from)
+                        }
+                        Ok(())
                     }
                     Err(_) => {
                         closing.get_or_insert_with(now);
@@ -182,26 +192,26 @@ impl Task {
                 }
             };
             if let Err(fault) = step {
-                return End::Broken(self.broken(fault));
+                return End::Broken(broken(peer, fault));
             }
             if inbox.capacity() - inbox.len() < IN_BYTES / 4 {
                 inbox.reserve(IN_BYTES);
             }
         }
     }
+}
 
-    fn io(&self, what: &'static str, source: std::io::Error) -> Error {
-        Error::Io { peer: self.peer.clone(), what, source }
-    }
+fn io(peer: &Peer, what: &'static str, source: std::io::Error) -> Error {
+    Error::Io { peer: peer.clone(), what, source }
+}
 
-    fn broken(&self, fault: Fault) -> Error {
-        let peer = self.peer.clone();
-        match fault {
-            Fault::Silent { what, after } => Error::Timeout { peer, what, after },
-            Fault::Protocol(what) => Error::Protocol { peer, what },
-            Fault::Disconnected { reason_code } => Error::Disconnected { peer, reason_code },
-            Fault::Codec(source) => Error::Malformed { peer, source },
-        }
+fn broken(peer: &Peer, fault: Fault) -> Error {
+    let peer = peer.clone();
+    match fault {
+        Fault::Silent { what, after } => Error::Timeout { peer, what, after },
+        Fault::Protocol(what) => Error::Protocol { peer, what },
+        Fault::Disconnected { reason_code } => Error::Disconnected { peer, reason_code },
+        Fault::Codec(source) => Error::Malformed { peer, source },
     }
 }
 
@@ -222,13 +232,13 @@ async fn write_some(
 
 /// Takes all whole packets from the inbox.
 fn decode(
+    decoder: &mut Decoder,
     inbox: &mut BytesMut,
-    most: u32,
     session: &mut Session,
     started: Instant,
     pending: &mut VecDeque<Happening>,
 ) -> Result<(), Fault> {
-    while let Some(packet) = codec::decode(inbox, most)? {
+    while let Some(packet) = decoder.decode(inbox)? {
         pending.extend(session.receive(packet, started.elapsed())?);
     }
     Ok(())

@@ -1,141 +1,30 @@
-//! The connection against a real mosquitto, and against a listener that never answers.
+//! The connection against real brokers, and against listeners that are none.
 #![expect(clippy::unwrap_used, reason = "tests")]
+
+mod every;
+mod peers;
+mod versions;
 
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hallwatch_link::{
-    Backoff, Error, Event, Events, Message, Options, Publisher, Tls, open, reason,
-};
+use hallwatch_link::{Error, Event, Message, Options, Tls, open, reason};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(15);
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// A mosquitto that ends with the test.
-struct Broker {
-    directory: TempDir,
-    port: u16,
-    child: Option<Child>,
-}
-
-impl Broker {
-    fn start(configuration: &str) -> Self {
-        let directory = TempDir::new().unwrap();
-        let mut broker = Self { directory, port: free_port(), child: None };
-        let text = configuration.replace("DIR", &broker.directory.path().display().to_string());
-        let text = format!("listener {} 127.0.0.1\n{text}\n", broker.port);
-        fs::write(broker.path("mosquitto.conf"), text).unwrap();
-        broker.restart();
-        broker
-    }
-
-    fn plain() -> Self {
-        Self::start("allow_anonymous true\nuser root")
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn restart(&mut self) {
-        self.kill();
-        let log = fs::File::create(self.path("log")).unwrap();
-        let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"]
-            .into_iter()
-            .find(|path| Path::new(path).exists())
-            .expect("mosquitto is needed: apt-get install mosquitto");
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(self.path("mosquitto.conf"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        for _ in 0..500 {
-            if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("mosquitto: {}", fs::read_to_string(self.path("log")).unwrap());
-    }
-
-    fn options(&self, client_id: &str) -> Options {
-        Options { backoff: QUICK, ..Options::new("127.0.0.1", self.port, client_id) }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-const QUICK: Backoff =
-    Backoff { first: Duration::from_millis(50), most: Duration::from_millis(200) };
-
-fn message(topic: &str, payload: &str) -> Message {
-    Message {
-        topic: topic.into(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        retain: false,
-    }
-}
-
-async fn next(events: &mut Events) -> Event {
-    timeout(PATIENCE, events.next()).await.expect("an event in time").expect("an open connection")
-}
-
-async fn connected(events: &mut Events) {
-    loop {
-        if let Event::Connected { .. } = next(events).await {
-            return;
-        }
-    }
-}
-
-async fn received(events: &mut Events) -> Message {
-    loop {
-        if let Event::Message(message) = next(events).await {
-            return message;
-        }
-    }
-}
-
-async fn failed(options: Options) -> Error {
-    let (_publisher, mut events) = open(options);
-    match next(&mut events).await {
-        Event::Disconnected { error } => error,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn subscriber(broker: &Broker, id: &str, filter: &str) -> (Publisher, Events) {
-    open(Options { subscriptions: vec![filter.into()], ..broker.options(id) })
-}
+use peers::{
+    Mosquitto, PATIENCE, connect_and_vanish, connected, failed, free_port, message, next, received,
+    subscriber,
+};
 
 #[tokio::test]
 async fn what_is_published_is_heard_in_order_and_more_than_the_windows_hold() {
-    let broker = Broker::plain();
-    let (_a, mut hears) = subscriber(&broker, "hears", "t/+");
+    let broker = Mosquitto::plain();
+    let (_a, mut hears) = subscriber(broker.options("hears"), "t/+");
     connected(&mut hears).await;
     let (says, mut said) = open(broker.options("says"));
     connected(&mut said).await;
@@ -155,8 +44,8 @@ async fn what_is_published_is_heard_in_order_and_more_than_the_windows_hold() {
 
 #[tokio::test]
 async fn a_killed_broker_is_found_again_and_subscribed_again() {
-    let mut broker = Broker::plain();
-    let (publisher, mut events) = subscriber(&broker, "both", "t");
+    let mut broker = Mosquitto::plain();
+    let (publisher, mut events) = subscriber(broker.options("both"), "t");
     connected(&mut events).await;
     for round in 0..3 {
         broker.kill();
@@ -176,8 +65,8 @@ async fn a_publish_that_the_acl_denies_is_refused_and_the_connection_goes_on() {
     let acl = directory.path().join("acl");
     fs::write(&acl, "topic readwrite allowed\n").unwrap();
     let broker =
-        Broker::start(&format!("allow_anonymous true\nuser root\nacl_file {}", acl.display()));
-    let (publisher, mut events) = subscriber(&broker, "gw-1", "allowed");
+        Mosquitto::start(&format!("allow_anonymous true\nuser root\nacl_file {}", acl.display()));
+    let (publisher, mut events) = subscriber(broker.options("gw-1"), "allowed");
     connected(&mut events).await;
     publisher.publish(message("denied", "x")).await.unwrap();
     match next(&mut events).await {
@@ -194,8 +83,8 @@ async fn a_publish_that_the_acl_denies_is_refused_and_the_connection_goes_on() {
 async fn a_message_larger_than_the_broker_takes_is_refused_without_a_reconnect() {
     // The first limit is announced in the CONNACK, the second one only in the PUBACK.
     for limit in ["max_packet_size 2000", "message_size_limit 2000"] {
-        let broker = Broker::start(&format!("allow_anonymous true\nuser root\n{limit}"));
-        let (publisher, mut events) = subscriber(&broker, "gw-1", "t");
+        let broker = Mosquitto::start(&format!("allow_anonymous true\nuser root\n{limit}"));
+        let (publisher, mut events) = subscriber(broker.options("gw-1"), "t");
         connected(&mut events).await;
         publisher.publish(message("t", &"x".repeat(3_000))).await.unwrap();
         publisher.publish(message("t", "small")).await.unwrap();
@@ -212,8 +101,8 @@ async fn a_message_larger_than_the_broker_takes_is_refused_without_a_reconnect()
 
 #[tokio::test]
 async fn the_will_is_published_when_we_vanish_but_not_after_a_goodbye() {
-    let broker = Broker::plain();
-    let (_a, mut hears) = subscriber(&broker, "hears", "will/+");
+    let broker = Mosquitto::plain();
+    let (_a, mut hears) = subscriber(broker.options("hears"), "will/+");
     connected(&mut hears).await;
     let with_will = |id: &str| Options {
         will: Some(message(&format!("will/{id}"), "gone")),
@@ -225,32 +114,19 @@ async fn the_will_is_published_when_we_vanish_but_not_after_a_goodbye() {
     drop(polite);
     assert!(timeout(PATIENCE, events.next()).await.unwrap().is_none());
 
-    // A runtime that is dropped closes its sockets without a word, as a killed process does.
-    let options = with_will("rude");
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let ends = runtime.block_on(async {
-            let (publisher, mut events) = open(options);
-            connected(&mut events).await;
-            (publisher, events)
-        });
-        drop(runtime);
-        drop(ends);
-    })
-    .join()
-    .unwrap();
+    connect_and_vanish(with_will("rude"));
     assert_eq!(received(&mut hears).await, message("will/rude", "gone"));
 }
 
 #[tokio::test]
 async fn retained_messages_say_so_and_are_heard_by_whoever_comes_later() {
-    let broker = Broker::plain();
+    let broker = Mosquitto::plain();
     let (publisher, mut events) = open(broker.options("says"));
     connected(&mut events).await;
     publisher.publish(Message { retain: true, ..message("t", "kept") }).await.unwrap();
     drop(publisher);
     while timeout(PATIENCE, events.next()).await.unwrap().is_some() {}
-    let (_b, mut hears) = subscriber(&broker, "hears", "t");
+    let (_b, mut hears) = subscriber(broker.options("hears"), "t");
     assert_eq!(received(&mut hears).await, Message { retain: true, ..message("t", "kept") });
 }
 
@@ -259,7 +135,7 @@ async fn a_wrong_password_is_named() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("passwords");
     fs::write(&file, "").unwrap();
-    let broker = Broker::start(&format!(
+    let broker = Mosquitto::start(&format!(
         "allow_anonymous false\nuser root\npassword_file {}",
         file.display()
     ));
@@ -314,7 +190,7 @@ async fn a_broker_that_falls_silent_is_noticed_within_one_and_a_half_keep_alives
 
 #[tokio::test]
 async fn a_slow_consumer_slows_the_broker_down_and_loses_nothing() {
-    let broker = Broker::plain();
+    let broker = Mosquitto::plain();
     let options = Options {
         queue: 4,
         receive_maximum: 4,
@@ -379,8 +255,8 @@ impl Pki {
         self.0.path().join(name)
     }
 
-    fn broker(&self, more: &str) -> Broker {
-        Broker::start(&format!(
+    fn broker(&self, more: &str) -> Mosquitto {
+        Mosquitto::start(&format!(
             "allow_anonymous true\nuser root\ncafile {}\ncertfile {}\nkeyfile {}\n{more}",
             self.path("ca.pem").display(),
             self.path("server.pem").display(),
