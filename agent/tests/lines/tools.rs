@@ -296,9 +296,22 @@ fn commission_asks_point_by_point() {
 
     // Half-way, at a terminal: what was compared is saved.
     let mut child = desk.terminal("commission meter-1 --config agent.toml");
-    child.stdin.as_mut().unwrap().write_all(b"J. Doe\nok\nq\n").unwrap();
+    let (mut keyboard, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut text = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    for (prompt, answer) in [("Who compares", "J. Doe\n"), ("[1/2]", "ok\n"), ("[2/2]", "q\n")] {
+        // What is typed before the program asks is for nobody.
+        let asked =
+            |text: &str| text.rsplit_once(prompt).is_some_and(|(_, rest)| rest.ends_with(": "));
+        while !asked(&text) {
+            let mut bytes = [0; 1024];
+            let count = shown.read(&mut bytes).unwrap();
+            assert!(count > 0, "it ended: {text}");
+            text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+        keyboard.write_all(answer.as_bytes()).unwrap();
+        keyboard.flush().unwrap();
+    }
+    shown.read_to_string(&mut text).unwrap();
     child.wait().unwrap();
     assert!(text.contains("Who compares") && text.contains("saved"), "{text}");
     let json = report(desk.0.path());
