@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
 use std::sync::Arc;
 
-use hallwatch_modbus::{AnyClient, Data, Read};
+use hallwatch_modbus::{AnyClient, Data, Options, Read};
 use hallwatch_model::{Id, Missing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::findings::{Findings, Key};
-use super::line::{client, options};
+use super::line::{client, options, probe};
 use crate::config::{Device, DeviceSource, Modbus};
 use crate::error::Error;
 use crate::poll::{Explorer, Polled, Queue, is_answer, is_gateways};
@@ -61,9 +61,17 @@ impl Lines {
                 }
             }
             let queue = Queue::new(units.len());
-            let (heard, told, clock) = (HashSet::new(), HashSet::new(), clock.clone());
-            let findings = findings.clone();
-            let task = Task { client, units, queue, heard, told, findings, clock };
+            let task = Task {
+                client,
+                units,
+                queue,
+                heard: HashSet::new(),
+                told: HashSet::new(),
+                silent: None,
+                late: HashSet::new(),
+                findings: findings.clone(),
+                clock: clock.clone(),
+            };
             tasks.spawn(task.serve(receiver, polled.clone()));
         }
         Ok(Self { jobs, _tasks: tasks })
@@ -106,6 +114,10 @@ struct Task {
     heard: HashSet<usize>,
     /// Devices whose silence has been logged, until they answer again.
     told: HashSet<usize>,
+    /// The device that was asked last and did not answer.
+    silent: Option<usize>,
+    /// Devices after whose silence something came after all.
+    late: HashSet<usize>,
     findings: Findings,
     clock: Clock,
 }
@@ -131,11 +143,22 @@ impl Task {
 
     async fn poll(&mut self, device: usize) -> Option<Polled> {
         let questions = if self.units.len() == 1 { ALONE } else { SHARED };
+        let options = self.patience(device)?;
+        self.client.set_options(options);
         let unit = self.units.get_mut(&device)?;
         let before = self.clock.now().uptime;
-        self.client.set_options(options(&unit.modbus, self.heard.contains(&device)));
+        let discarded = self.client.counters().discarded;
         let poll = unit.poll(&mut self.client, &self.clock).await;
         let after = self.clock.now();
+        // What came before the first question of this poll came too late for the one before.
+        if let Some(silent) = self.silent.take()
+            && self.client.counters().discarded > discarded
+        {
+            self.late.insert(silent);
+        }
+        if poll.failed.is_some() {
+            self.silent = Some(device);
+        }
         if poll.answers.iter().any(is_answer) {
             self.heard.insert(device);
         }
@@ -167,6 +190,23 @@ impl Task {
         }
         let took = after.uptime.since(before);
         Some(Polled { device, profile, answers: poll.answers, time: after.time, took })
+    }
+}
+
+impl Task {
+    /// How patient to be with a device.
+    fn patience(&mut self, device: usize) -> Option<Options> {
+        let modbus = &self.units.get(&device)?.modbus;
+        if self.queue.is_trusted(device) {
+            return Some(options(modbus, true));
+        }
+        if self.late.remove(&device) {
+            return Some(options(modbus, false));
+        }
+        if modbus.line.endpoint.has_transaction_ids() {
+            return Some(options(modbus, self.heard.contains(&device)));
+        }
+        Some(probe(modbus))
     }
 }
 
