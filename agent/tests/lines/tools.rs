@@ -225,6 +225,38 @@ fn read_watches_until_it_is_stopped() {
 }
 
 #[test]
+fn read_takes_what_the_installation_decides() {
+    let (desk, peer) = (Desk::new(), Pymodbus::start(&["tcp"]));
+    let profile = PROFILE.replace(
+        "[[point]]\nname = \"voltage\"",
+        "times = \"ratio\"\n\
+        [parameters.ratio]\nrequired = true\nmin = 1\nmax = 100\nhelp = \"of a transformer\"\n\
+        [[point]]\nname = \"voltage\"",
+    );
+    desk.write("own.toml", &profile);
+    let address = format!("{}/1", peer.address);
+    let read = |more: &[&str]| {
+        let base = ["read", &*address, "--profile", "./own.toml", "frequency"];
+        desk.run(&[&base[..], more].concat())
+    };
+    let (code, text) = read(&["--set", "ratio=10"]);
+    assert!(code == 0 && text.contains("410.6"), "{text}");
+    // What has to be told and is not is not available, and no mistake.
+    let (code, text) = read(&[]);
+    assert!(code == 0 && !text.contains("41.06"), "{text}");
+    for (wrong, said) in [
+        ("ratio=0", "cannot be 0"),
+        ("ration=2", "has no parameter `ration`"),
+        ("ratio=ten", "`ten` is no number"),
+    ] {
+        let (code, text) = read(&["--set", wrong]);
+        assert!(code == 64 && text.contains(said), "{code}: {text}");
+    }
+    let (code, text) = desk.run(&["read", "meter-1", "--set", "ratio=2"]);
+    assert!(code == 64 && text.contains("--profile"), "{code}: {text}");
+}
+
+#[test]
 fn init_asks_for_lines_of_every_kind() {
     let desk = Desk::new();
     // Tenant, site, agent, journal, collectors, broker, its user, broker of sensors; for each
