@@ -14,7 +14,6 @@ use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
 use crate::poll::{Health, PollState, Polled, REASONS, Tell};
 use crate::profile::Profile;
-use crate::sensor::badge::RESULTS;
 use crate::sensor::{Heard, SensorState};
 use crate::uplink::Measured;
 
@@ -80,9 +79,10 @@ impl Watch {
                     for topic in sensor.topics() {
                         by_topic.entry(topic.to_owned()).or_default().push(index);
                     }
-                    if sensor.badge.is_some() {
+                    if let Some((reader, _)) = &sensor.badge {
                         let door = device.name.to_string();
-                        events.extend(RESULTS.map(|result| ((door.clone(), result.into()), 0)));
+                        let results = reader.results().iter();
+                        events.extend(results.map(|one| ((door.clone(), (*one).to_owned()), 0)));
                     }
                     State::Heard(SensorState::new(sensor, now))
                 }

@@ -133,9 +133,10 @@ async fn addresses_that_are_refused_are_found_once_and_spare_their_neighbours() 
     // What the plan needs: up to 15, from 25 to 58, and the rest.
     let least = [(2, 14), (25, 34), (62, 9)];
     let settled = |device: &Device| {
-        let asked = device.asked();
+        // The first cycle may have begun before.
+        let asked: Vec<_> = device.asked().into_iter().skip_while(|one| *one != least[0]).collect();
         let cycles: Vec<_> = asked.chunks(3).filter(|cycle| cycle.len() == 3).collect();
-        (cycles.len() > 5 && cycles.iter().all(|cycle| **cycle == least)).then_some(())
+        (cycles.len() > 3 && cycles.iter().all(|cycle| **cycle == least)).then_some(())
     };
     {
         let collector = Collector::start(&broker, "c-1");
@@ -143,7 +144,6 @@ async fn addresses_that_are_refused_are_found_once_and_spare_their_neighbours() 
         collector.until("neighbours", |held| right(held, &[20]).then_some(())).await;
         device.asked();
         sleep(Duration::from_secs(2)).await;
-        // Looks only at whole cycles: the first may have begun before.
         settled(&device).expect("no more reads than the plan needs, and always the same");
         agent.stop().await;
     }
