@@ -345,7 +345,8 @@ fn commission_asks_point_by_point() {
     }
     shown.read_to_string(&mut text).unwrap();
     child.wait().unwrap();
-    assert!(text.contains("Who compares") && text.contains("saved"), "{text}");
+    // What is shown last may be lost: socat leaves as soon as the program has failed.
+    assert!(text.contains("[2/2] voltage"), "{text}");
     let json = report(desk.0.path());
     assert_eq!((&json["by"], &json["complete"]), (&"J. Doe".into(), &false.into()));
     assert_eq!(json["points"].as_array().unwrap().len(), 1);
