@@ -123,6 +123,7 @@ mod shipped;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use hallwatch_config::{Invalid, Source};
 use hallwatch_modbus::plan::Span;
@@ -270,6 +271,34 @@ impl Profile {
     #[must_use]
     pub fn spans(&self) -> &[Span] {
         &self.placed.polled.spans
+    }
+
+    /// Where the points stand that are not read because the device refuses their addresses.
+    #[must_use]
+    pub fn refused_spans(&self) -> Vec<Span> {
+        self.placed.polled.refused.values().copied().collect()
+    }
+
+    /// The series of SunSpec models, while the device's chain is not known: which of them it has
+    /// cannot be said, only that none has a value.
+    #[must_use]
+    pub fn awaited(&self) -> &[Series] {
+        &self.placed.awaited
+    }
+
+    /// Changes when points are read from elsewhere: what was found out about a device holds for
+    /// the profile that it was found with.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.name.hash(&mut hasher);
+        for point in &self.map.points {
+            (point.home.model, point.home.span).hash(&mut hasher);
+        }
+        let limits = &self.map.limits;
+        (limits.registers, limits.bits, limits.hole).hash(&mut hasher);
+        limits.barriers.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// What the device becomes, always in the same order. The labels hold the metric's name and

@@ -12,6 +12,7 @@ use crate::config::{Config, DeviceSource};
 use crate::error::Error;
 use crate::io::broker;
 use crate::io::clock::Clock;
+use crate::io::findings::Findings;
 use crate::io::journal::{Command, Journal, Told};
 use crate::io::modbus::Lines;
 use crate::io::uplink::Uplinks;
@@ -30,8 +31,11 @@ type Sensors = Option<(Publisher, Events)>;
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let clock = Clock::start();
     let (data, bounds) = (config.data.clone(), config.journal);
-    let opening = tokio::task::spawn_blocking(move || Journal::open(&data, bounds));
-    let (journal, told, opened) = opening.await.map_err(|_| Error::JournalEnded)??;
+    let opening = tokio::task::spawn_blocking(move || {
+        let journal = Journal::open(&data, bounds)?;
+        Ok::<_, Error>((journal, Findings::open(&data)))
+    });
+    let ((journal, told, opened), findings) = opening.await.map_err(|_| Error::JournalEnded)??;
     if let Some(path) = &opened.set_aside {
         let path = path.display();
         tracing::error!(%path, "the journal was damaged; it was set aside and a new one made");
@@ -47,7 +51,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let agent = Agent::new(&config, opened, clock.now());
     let (publisher, broker, sensors) = connect(&config, &agent, &clock)?;
     let (polled_sender, polled) = mpsc::channel(1024);
-    let lines = Lines::start(&config.devices, &clock, &polled_sender)?;
+    let lines = Lines::start(&config.devices, &findings, &clock, &polled_sender)?;
     let uplinks = Uplinks::start(&config.devices, &clock)?;
     let mut shell = Shell { agent, clock, journal, publisher, lines, uplinks };
     let result = shell.work(told, broker, sensors, polled, shutdown).await;

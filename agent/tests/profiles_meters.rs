@@ -8,9 +8,10 @@ mod answers;
 
 use std::collections::BTreeMap;
 
-use answers::{Words, answer, check, profile, read_from, reads, samples};
+use answers::{Words, answer, check, check_of, profile, read_from, reads, samples};
 use hallwatch_agent::profile::{Fingerprint, Placement, Profile};
 use hallwatch_modbus::Table::{HoldingRegisters as H, InputRegisters as I};
+use hallwatch_modbus::sunspec::{Chain, Model};
 use hallwatch_modbus::{Data, Table};
 use hallwatch_model::Missing;
 
@@ -1068,4 +1069,59 @@ fn an_sdm630_without_distortion_has_everything_else() {
     assert_eq!(found["meter_active_power_watts"], Ok(7279.5));
     // All of it is in the table that function code 4 reads.
     assert!(profile.reads().iter().all(|read| read.table() == Table::InputRegisters));
+}
+
+/// Its models wherever the chain says: the meter before the common one, and behind it.
+#[test]
+fn sunspec_meter_203() {
+    let base = profile("sunspec_meter_203");
+    assert!(base.reads().is_empty() && base.series().is_empty());
+    let model = |id, address, length| Model { id, address, length };
+    let placed = |models: Vec<Model>| {
+        let chain = Some(Chain { table: H, models });
+        base.placed(&Placement { chain, ..Placement::default() }).unwrap()
+    };
+    let at = placed(vec![model(1, 40002, 66), model(203, 40070, 105)]);
+    let words: &Words = &[
+        (H, 40004, &[0x4143, 0x4d45]),
+        (H, 40052, &[0x3437, 0x3131]),
+        // Hundredths of an ampere; the third phase is not there.
+        (H, 40073, &[1250, 1300, 0x8000, 0xfffe]),
+        // Tenths of a volt, hundredths of a hertz.
+        (H, 40078, &[2301, 2295, 2310, 0, 0, 0, 0, 0xffff, 4998, 0xfffe]),
+        // -200, 100, -300, 0 times ten watts; 25, 10, 5, 10 times a hundred voltamperes.
+        (H, 40088, &[0xff38, 100, 0xfed4, 0, 1, 25, 10, 5, 10, 2]),
+        (H, 40098, &[0x8000, 0x8000, 0x8000, 0x8000, 0x8000]),
+        // 65,536 Wh of 3600 J each.
+        (H, 40108, &[1, 0]),
+    ];
+    let missing = Err(Missing::NotAvailable);
+    let expected = [
+        (r#"meter_current_amperes{phase="l1"}"#, Ok(12.5)),
+        (r#"meter_current_amperes{phase="l2"}"#, Ok(13.0)),
+        (r#"meter_current_amperes{phase="l3"}"#, missing),
+        (r#"meter_voltage_volts{phase="l1"}"#, Ok(230.1)),
+        (r#"meter_voltage_volts{phase="l2"}"#, Ok(229.5)),
+        (r#"meter_voltage_volts{phase="l3"}"#, Ok(231.0)),
+        ("meter_frequency_hertz", Ok(49.98)),
+        ("meter_active_power_watts", Ok(-2000.0)),
+        (r#"meter_active_power_watts{phase="l1"}"#, Ok(1000.0)),
+        (r#"meter_active_power_watts{phase="l2"}"#, Ok(-3000.0)),
+        ("meter_apparent_power_voltamperes", Ok(2500.0)),
+        (r#"meter_apparent_power_voltamperes{phase="l1"}"#, Ok(1000.0)),
+        (r#"meter_apparent_power_voltamperes{phase="l2"}"#, Ok(500.0)),
+        (r#"meter_apparent_power_voltamperes{phase="l3"}"#, Ok(1000.0)),
+        ("meter_reactive_power_vars", missing),
+        (r#"meter_reactive_power_vars{phase="l1"}"#, missing),
+        (r#"meter_reactive_power_vars{phase="l2"}"#, missing),
+        (r#"meter_reactive_power_vars{phase="l3"}"#, missing),
+        (r#"meter_energy_joules_total{direction="received"}"#, Ok(235_929_600.0)),
+        (r#"meter_energy_joules_total{direction="delivered"}"#, missing),
+    ];
+    check_of(&at, words, &expected);
+    assert_eq!(identity(&at, words), [("manufacturer", "ACME".into()), ("serial", "4711".into())]);
+    let other = placed(vec![model(203, 2, 105), model(1, 109, 66)]);
+    assert_eq!(other.points().iter().find(|one| one.name == "frequency").unwrap().address, 18);
+    // One that is shorter than the model is none of its kind.
+    assert!(placed(vec![model(203, 2, 50)]).series().len() < expected.len());
 }

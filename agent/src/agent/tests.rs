@@ -95,6 +95,11 @@ impl Stage {
         self.event(Event::Broker(link::Event::Connected { session_present: false }))
     }
 
+    fn profile(&self) -> std::sync::Arc<crate::profile::Profile> {
+        let DeviceSource::Modbus(modbus) = &self.config.devices[0].source else { panic!() };
+        modbus.profile.clone()
+    }
+
     /// A poll with the same number in all registers.
     fn poll(&mut self, register: u16) -> Vec<Action> {
         let DeviceSource::Modbus(modbus) = &self.config.devices[0].source else { panic!() };
@@ -103,8 +108,8 @@ impl Stage {
             Ok(Data::Registers(vec![register; read.count().into()].into()))
         };
         let answers = reads.iter().map(answer).collect();
-        let polled =
-            Polled { device: 0, answers, time: now(self.millis).time, took: Duration::ZERO };
+        let (profile, time) = (modbus.profile.clone(), now(self.millis).time);
+        let polled = Polled { device: 0, profile, answers, time, took: Duration::ZERO };
         self.event(Event::Polled(polled))
     }
 
@@ -303,6 +308,7 @@ fn a_silent_device_is_a_gap_that_lasts_until_it_answers() {
     for _ in 0..5 {
         let polled = Polled {
             device: 0,
+            profile: stage.profile(),
             answers: vec![Err(hallwatch_model::Missing::Timeout)],
             time: now(stage.millis).time,
             took: Duration::ZERO,
@@ -380,6 +386,7 @@ fn what_is_read_before_the_time_is_known_waits_for_it() {
     };
     let polled = Polled {
         device: 0,
+        profile: stage.profile(),
         answers: vec![Err(hallwatch_model::Missing::Timeout)],
         time: unset(1_000).time,
         took: Duration::ZERO,
@@ -464,8 +471,9 @@ fn a_device_that_only_says_who_it_is_is_up_while_it_answers() {
     // An exception is an answer, too.
     let answer = |stage: &mut Stage, missing| {
         let time = now(stage.millis).time;
-        let took = Duration::from_millis(1);
-        stage.event(Event::Polled(Polled { device: 0, answers: vec![Err(missing)], time, took }));
+        let (profile, took) = (stage.profile(), Duration::from_millis(1));
+        let answers = vec![Err(missing)];
+        stage.event(Event::Polled(Polled { device: 0, profile, answers, time, took }));
         stage.pass(1_000)
     };
     for _ in 0..5 {
@@ -529,6 +537,7 @@ fn a_device_that_falls_silent_is_journalled_at_once_and_calm_values_once_a_secon
     stage.millis += 100;
     let polled = Polled {
         device: 0,
+        profile: stage.profile(),
         answers: vec![Err(hallwatch_model::Missing::Timeout)],
         time: now(stage.millis).time,
         took: Duration::ZERO,

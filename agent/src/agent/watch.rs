@@ -1,6 +1,7 @@
 //! The devices: what is due, and what answers, messages and silence become.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_link::Message;
@@ -13,7 +14,7 @@ use super::refused::Refusals;
 use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
 use crate::poll::{Health, Lag, Missed, PollState, Polled, REASONS, Tell};
-use crate::sensor::badge::RESULTS;
+use crate::profile::Profile;
 use crate::sensor::{Heard, SensorState};
 use crate::uplink::Measured;
 
@@ -54,7 +55,8 @@ struct Watched {
 
 #[derive(Debug)]
 enum State {
-    Polled(PollState),
+    /// With the profile as it was last placed.
+    Polled(PollState, Arc<Profile>),
     Heard(SensorState),
     /// Told from outside, interval by interval.
     Measured,
@@ -74,15 +76,17 @@ impl Watch {
             let mut events = BTreeMap::new();
             let state = match &device.source {
                 DeviceSource::Modbus(modbus) => {
-                    State::Polled(PollState::new(device.name.as_str(), modbus.interval, now))
+                    let state = PollState::new(device.name.as_str(), modbus.interval, now);
+                    State::Polled(state, Arc::clone(&modbus.profile))
                 }
                 DeviceSource::Mqtt(sensor) => {
                     for topic in sensor.topics() {
                         by_topic.entry(topic.to_owned()).or_default().push(index);
                     }
-                    if sensor.badge.is_some() {
+                    if let Some((reader, _)) = &sensor.badge {
                         let door = device.name.to_string();
-                        events.extend(RESULTS.map(|result| ((door.clone(), result.into()), 0)));
+                        let results = reader.results().iter();
+                        events.extend(results.map(|one| ((door.clone(), (*one).to_owned()), 0)));
                     }
                     State::Heard(SensorState::new(sensor, now))
                 }
@@ -106,14 +110,14 @@ impl Watch {
 
     pub(super) fn deadline(&self) -> Uptime {
         let polls = self.devices.iter().filter_map(|watched| match &watched.state {
-            State::Polled(state) => Some(state.deadline()),
+            State::Polled(state, _) => Some(state.deadline()),
             State::Heard(_) | State::Measured => None,
         });
         polls.fold(self.sensors_at, Uptime::min)
     }
 
     pub(super) fn unpolled(&mut self, device: usize) {
-        if let Some(Watched { state: State::Polled(state), .. }) = self.devices.get_mut(device) {
+        if let Some(Watched { state: State::Polled(state, _), .. }) = self.devices.get_mut(device) {
             state.skipped();
         }
     }
@@ -142,7 +146,7 @@ impl Watch {
         let mut due = Vec::new();
         for (index, watched) in self.devices.iter_mut().enumerate() {
             match &mut watched.state {
-                State::Polled(state) => {
+                State::Polled(state, _) => {
                     let turn = now.time - now.uptime.since(state.turn());
                     if state.due(now.uptime) {
                         due.push(index);
@@ -319,9 +323,10 @@ impl Watched {
     }
 
     fn polled(&mut self, polled: &Polled, out: &mut Out<'_>) {
-        let State::Polled(state) = &mut self.state else { return };
+        let State::Polled(state, placed) = &mut self.state else { return };
         let DeviceSource::Modbus(modbus) = &self.device.source else { return };
-        let profile = modbus.profile.clone();
+        let profile = Arc::clone(&polled.profile);
+        *placed = Arc::clone(&profile);
         let before = state.errors;
         let tell = state.finished(&polled.answers, out.uptime);
         let (errors, up) = (state.errors, !state.health().is_offline());
@@ -344,6 +349,13 @@ impl Watched {
                     any |= value == Err(Missing::OutOfRange);
                     self.tell_every(interval, &series.labels, polled.time, value, out);
                 }
+                if !profile.awaited().is_empty() {
+                    let reason = polled.answers.iter().find_map(|answer| answer.as_ref().err());
+                    let reason = reason.copied().unwrap_or(Missing::NotAvailable);
+                    for series in profile.awaited() {
+                        self.tell_every(interval, &series.labels, polled.time, Err(reason), out);
+                    }
+                }
                 if any {
                     let refused = profile.refused(&polled.answers);
                     self.refusals.log(self.device.name.as_str(), &refused, out.uptime);
@@ -365,9 +377,9 @@ impl Watched {
 
     fn tell_offline(&mut self, time: Timestamp, out: &mut Out<'_>) {
         let DeviceSource::Modbus(modbus) = &self.device.source else { return };
-        let profile = modbus.profile.clone();
-        let interval = modbus.interval;
-        for series in profile.series() {
+        let State::Polled(_, profile) = &self.state else { return };
+        let (profile, interval) = (Arc::clone(profile), modbus.interval);
+        for series in profile.series().iter().chain(profile.awaited()) {
             self.tell_every(interval, &series.labels, time, Err(Missing::DeviceOffline), out);
         }
     }
@@ -378,7 +390,7 @@ impl Watched {
 
     /// What counts, and what is missing, told again in a slow rhythm.
     fn repeat_polled(&mut self, time: Timestamp, out: &mut Out<'_>) {
-        let State::Polled(state) = &self.state else { return };
+        let State::Polled(state, _) = &self.state else { return };
         let (missed, errors, health) = (state.missed, state.errors, state.health());
         self.tell_own("device_missed_slots_total", None, time, float(missed), out);
         for (reason, count) in REASONS.iter().zip(errors) {

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use hallwatch_agent::profile::{
-    Allowed, Fingerprint, Inspected, Parameter, Placement, PointInfo, Profile, Series, Wanted,
-    shipped,
+    Allowed, Fingerprint, Inspected, Parameter, PointInfo, Profile, Series, Wanted, shipped,
 };
 use hallwatch_model::Missing;
 use serde_json::{Value as Json, json};
 
 use super::registers::Registers;
 use super::screen::{Screen, Style, clean, warn};
+use super::subject::{parameter, set};
 use super::table::{Cell, Table, wrap};
 use super::{Failed, load, read, show};
 
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Test { name, registers, parameters, json } => {
-            test(&name, &registers, parameters, json)
+            test(&name, &registers, &parameters, json)
         }
         Command::Check { file, json } => {
             let text = load::read_text(&file).map_err(|error| {
@@ -146,25 +146,13 @@ fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `--set` says.
-fn parameter(text: &str) -> Result<(String, f64), String> {
-    let (name, number) = text.split_once('=').ok_or("write it as `name=number`")?;
-    let value = number.parse().map_err(|_| format!("`{number}` is no number"))?;
-    Ok((name.to_owned(), value))
-}
-
 fn test(
     name: &str,
     registers: &std::path::Path,
-    parameters: Vec<(String, f64)>,
+    parameters: &[(String, f64)],
     json: bool,
 ) -> Result<ExitCode, Failed> {
-    let placement =
-        Placement { parameters: parameters.into_iter().collect(), ..Placement::default() };
-    let profile = load::profile(name, json)?;
-    let profile = profile.placed(&placement).map_err(|error| {
-        Failed::usage(error.to_string()).hint(format!("`profile show {name}` lists the parameters"))
-    })?;
+    let profile = set(load::profile(name, json)?, parameters)?;
     let text = load::read_text(registers).map_err(|error| {
         Failed::no_input(format!("could not read {}: {error}", registers.display()))
     })?;

@@ -27,6 +27,9 @@ pub(crate) struct Choice {
     /// configuration.
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
+    /// With --profile a parameter of it; once for each.
+    #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parameter)]
+    parameters: Vec<(String, f64)>,
     /// How long an answer may take, in milliseconds, when the device is at an address.
     #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     timeout: u64,
@@ -115,7 +118,7 @@ impl Choice {
     }
 
     fn at_address(&self, profile: &str, json: bool) -> Result<Subject, Failed> {
-        let profile = load::profile(profile, json)?;
+        let profile = set(load::profile(profile, json)?, &self.parameters)?;
         let (endpoint, unit) = self.endpoint(&profile)?;
         let timeout = Duration::from_millis(self.timeout);
         let pause = profile.connection.pause.unwrap_or_default();
@@ -159,6 +162,10 @@ impl Choice {
     }
 
     fn configured(&self, json: bool) -> Result<Subject, Failed> {
+        if !self.parameters.is_empty() {
+            return Err(Failed::usage("`--set` is for a device at an address, with --profile")
+                .hint("the configuration gives a device its `parameters`"));
+        }
         let config = load::config(&self.config, json)?;
         let device = config.devices.iter().find(|device| device.name.as_str() == self.device);
         let Some(device) = device else {
@@ -185,6 +192,29 @@ impl Choice {
             }
         }
     }
+}
+
+/// What `--set` says.
+pub(crate) fn parameter(text: &str) -> Result<(String, f64), String> {
+    let (name, number) = text.split_once('=').ok_or("write it as `name=number`")?;
+    let value = number.parse().map_err(|_| format!("`{number}` is no number"))?;
+    Ok((name.to_owned(), value))
+}
+
+/// The profile with its parameters as they are set.
+pub(crate) fn set(
+    profile: Arc<Profile>,
+    parameters: &[(String, f64)],
+) -> Result<Arc<Profile>, Failed> {
+    if parameters.is_empty() {
+        return Ok(profile);
+    }
+    let parameters = parameters.iter().cloned().collect();
+    let placed = profile.placed(&Placement { parameters, ..Placement::default() });
+    placed.map(Arc::new).map_err(|error| {
+        let name = &profile.name;
+        Failed::usage(error.to_string()).hint(format!("`profile show {name}` lists the parameters"))
+    })
 }
 
 /// `host[:port][/unit]`, also `[ipv6]:port/unit`; the port is 502 unless told.

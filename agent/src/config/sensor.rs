@@ -31,9 +31,7 @@ pub(super) fn sensor(mut section: Section<'_>) -> Option<Sensor> {
     let partial = section.or("partial", false);
     let retained = section.choice("retained", &[("ignore", false), ("use", true)], false);
     let time = section.section("time").map(time);
-    let badge = section
-        .optional_choice("events", &[("esp-rfid", BadgeReader::EspRfid)])
-        .filter(|_| has_topic);
+    let badge = section.optional_choice("events", &BadgeReader::WORDS).filter(|_| has_topic);
     let points: Vec<Option<(Spanned<Labels>, Point)>> = section
         .sections("points")
         .into_iter()

@@ -63,6 +63,16 @@ pub fn options(modbus: &Modbus, heard: bool) -> Options {
     }
 }
 
+/// How patient a client is with a device that did not answer last time, on a line where a wait for
+/// one is a wait for all: as short as with one that is known to be quick, and no longer each time.
+/// A device that turns out to be slower is heard in the silence after that, and is then waited for
+/// as long as it may take.
+#[must_use]
+pub fn probe(modbus: &Modbus) -> Options {
+    let usual = options(modbus, true);
+    Options { max_answer_timeout: usual.answer_timeout, ..usual }
+}
+
 #[cfg(test)]
 mod tests {
     use hallwatch_config::Source;
@@ -105,5 +115,6 @@ mod tests {
         assert_eq!(told, expected);
         // Of one that never answered nothing is known but what it may take.
         assert_eq!(options(&modbus, false), Options { answer_timeout: ms(800), ..expected });
+        assert_eq!(probe(&modbus), Options { max_answer_timeout: ms(100), ..expected });
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod clock;
+pub(crate) mod findings;
 pub mod journal;
 pub mod line;
 pub(crate) mod modbus;

@@ -2,17 +2,25 @@
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
+use std::sync::Arc;
 
-use hallwatch_modbus::{AnyClient, Data, Read};
+use hallwatch_modbus::{AnyClient, Data, Options, Read};
 use hallwatch_model::{Id, Missing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
-use super::line::{client, options};
+use super::findings::{Findings, Key};
+use super::line::{client, options, probe};
 use crate::config::{Device, DeviceSource, Modbus};
 use crate::error::Error;
-use crate::poll::{Polled, Queue};
+use crate::poll::{Explorer, Polled, Queue, is_answer, is_gateways};
+
+/// Questions beside the poll, in each turn of a device that has its line for itself; walking along
+/// a chain of models may take as many at a time on any line.
+const ALONE: usize = 64;
+/// The same where others wait.
+const SHARED: usize = 4;
 
 /// The lines' tasks. They end when this is dropped.
 pub(crate) struct Lines {
@@ -28,6 +36,7 @@ impl Lines {
     /// When a certificate or key that a line names cannot be used.
     pub(crate) fn start(
         devices: &[Device],
+        findings: &Findings,
         clock: &Clock,
         polled: &mpsc::Sender<Polled>,
     ) -> Result<Self, Error> {
@@ -35,7 +44,7 @@ impl Lines {
         let mut by_line: HashMap<&str, HashMap<usize, Unit>> = HashMap::new();
         for (index, device) in devices.iter().enumerate() {
             if let DeviceSource::Modbus(modbus) = &device.source {
-                let unit = Unit { name: device.name.clone(), modbus: modbus.clone() };
+                let unit = Unit::new(device, modbus, findings, clock);
                 by_line.entry(&modbus.line.name).or_default().insert(index, unit);
             }
         }
@@ -52,8 +61,17 @@ impl Lines {
                 }
             }
             let queue = Queue::new(units.len());
-            let (heard, told, clock) = (HashSet::new(), HashSet::new(), clock.clone());
-            let task = Task { client, units, queue, heard, told, clock };
+            let task = Task {
+                client,
+                units,
+                queue,
+                heard: HashSet::new(),
+                told: HashSet::new(),
+                silent: None,
+                late: HashSet::new(),
+                findings: findings.clone(),
+                clock: clock.clone(),
+            };
             tasks.spawn(task.serve(receiver, polled.clone()));
         }
         Ok(Self { jobs, _tasks: tasks })
@@ -70,6 +88,20 @@ impl Lines {
 struct Unit {
     name: Id,
     modbus: Modbus,
+    key: Key,
+    explorer: Explorer,
+    /// How many connections there had been when the chain of its models was walked.
+    walked: u64,
+}
+
+impl Unit {
+    fn new(device: &Device, modbus: &Modbus, findings: &Findings, clock: &Clock) -> Self {
+        let key = Key::of(modbus);
+        let (profile, placement) = (Arc::clone(&modbus.profile), modbus.placement.clone());
+        let now = clock.now().uptime;
+        let explorer = Explorer::new(profile, placement, findings.of(&key), now);
+        Self { name: device.name.clone(), modbus: modbus.clone(), key, explorer, walked: 0 }
+    }
 }
 
 /// What holds a line.
@@ -82,6 +114,11 @@ struct Task {
     heard: HashSet<usize>,
     /// Devices whose silence has been logged, until they answer again.
     told: HashSet<usize>,
+    /// The device that was asked last and did not answer.
+    silent: Option<usize>,
+    /// Devices after whose silence something came after all.
+    late: HashSet<usize>,
+    findings: Findings,
     clock: Clock,
 }
 
@@ -105,13 +142,39 @@ impl Task {
     }
 
     async fn poll(&mut self, device: usize) -> Option<Polled> {
-        let unit = self.units.get(&device)?;
-        let modbus = &unit.modbus;
+        let questions = if self.units.len() == 1 { ALONE } else { SHARED };
+        let options = self.patience(device)?;
+        self.client.set_options(options);
+        let unit = self.units.get_mut(&device)?;
         let before = self.clock.now().uptime;
-        self.client.set_options(options(modbus, self.heard.contains(&device)));
-        let poll = poll(&mut self.client, modbus.unit, modbus.profile.reads()).await;
+        let discarded = self.client.counters().discarded;
+        let poll = unit.poll(&mut self.client, &self.clock).await;
+        let after = self.clock.now();
+        // What came before the first question of this poll came too late for the one before.
+        if let Some(silent) = self.silent.take()
+            && self.client.counters().discarded > discarded
+        {
+            self.late.insert(silent);
+        }
+        if poll.failed.is_some() {
+            self.silent = Some(device);
+        }
         if poll.answers.iter().any(is_answer) {
             self.heard.insert(device);
+        }
+        let profile = Arc::clone(unit.explorer.profile());
+        if poll.is_read {
+            unit.explorer.polled(&poll.answers, after.uptime);
+        }
+        if poll.failed.is_none() {
+            unit.explore(&mut self.client, &self.clock, questions).await;
+        }
+        if let Some(known) = unit.explorer.changed() {
+            let (device, line) = (&unit.name, &unit.modbus.line.name);
+            let refused = known.refused.forbidden.len() + known.refused.barriers.len();
+            let models = known.chain.as_ref().map_or(0, |chain| chain.models.len());
+            tracing::info!(%device, line, refused, models, "what is known of the device changed");
+            self.findings.keep(unit.key.clone(), known.clone());
         }
         self.queue.finished(device, poll.failed.is_none());
         match poll.failed {
@@ -119,27 +182,119 @@ impl Task {
                 self.told.remove(&device);
             }
             Some(error) if self.told.insert(device) => {
-                let (device, line) = (&unit.name, &modbus.line.name);
+                let (device, line) = (&unit.name, &unit.modbus.line.name);
                 let error = chain(&error);
                 tracing::warn!(%device, line, error, "the device does not answer as it should");
             }
             Some(_) => {}
         }
-        let after = self.clock.now();
         let took = after.uptime.since(before);
-        Some(Polled { device, answers: poll.answers, time: after.time, took })
+        Some(Polled { device, profile, answers: poll.answers, time: after.time, took })
+    }
+}
+
+impl Task {
+    /// How patient to be with a device.
+    fn patience(&mut self, device: usize) -> Option<Options> {
+        let modbus = &self.units.get(&device)?.modbus;
+        if self.queue.is_trusted(device) {
+            return Some(options(modbus, true));
+        }
+        if self.late.remove(&device) {
+            return Some(options(modbus, false));
+        }
+        if modbus.line.endpoint.has_transaction_ids() {
+            return Some(options(modbus, self.heard.contains(&device)));
+        }
+        Some(probe(modbus))
+    }
+}
+
+impl Unit {
+    /// All reads of the device, after its chain of models, when that is not known.
+    async fn poll(&mut self, client: &mut AnyClient, clock: &Clock) -> Poll {
+        let kept = client.is_connected() || self.modbus.line.close_after_cycle;
+        let has_models = self.explorer.has_models();
+        if has_models && (!kept || self.explorer.profile().reads().is_empty()) {
+            self.explorer.away();
+        }
+        // Twice: who is at the other end of a new connection is not known before it is made.
+        for is_last in [false, true] {
+            if let Err(poll) = self.walk(client, clock).await {
+                return poll;
+            }
+            let reads = self.explorer.profile().reads();
+            if has_models && reads.is_empty() {
+                return self.nothing(Missing::NotAvailable, None);
+            }
+            let poll = poll(client, self.modbus.unit, reads).await;
+            let renewed = client.counters().connections != self.walked;
+            if is_last || !has_models || !renewed || self.modbus.line.close_after_cycle {
+                return poll;
+            }
+            self.explorer.away();
+        }
+        self.nothing(Missing::NotAvailable, None)
+    }
+
+    /// Walks to the end of the chain; otherwise there is the outcome of a poll without reads.
+    async fn walk(&mut self, client: &mut AnyClient, clock: &Clock) -> Result<(), Poll> {
+        for _ in 0..ALONE {
+            let Some(read) = self.explorer.before() else { return Ok(()) };
+            let (missing, failed) = match client.read(self.modbus.unit, &read).await {
+                Ok(data) => (self.explorer.walked(Ok(&data), clock.now().uptime).err(), None),
+                Err(error) => match error.exception() {
+                    Some(code) if !is_gateways(code) => {
+                        let outcome = Err(Some(code));
+                        (self.explorer.walked(outcome, clock.now().uptime).err(), None)
+                    }
+                    _ => (Some(error.missing()), Some(error)),
+                },
+            };
+            self.walked = client.counters().connections;
+            if let Some(missing) = missing {
+                self.explorer.away();
+                return Err(self.nothing(missing, failed));
+            }
+        }
+        if self.explorer.before().is_none() {
+            return Ok(());
+        }
+        Err(self.nothing(Missing::NotAvailable, None))
+    }
+
+    /// A poll in which nothing was read.
+    fn nothing(&self, missing: Missing, failed: Option<hallwatch_modbus::Error>) -> Poll {
+        let reads = self.explorer.profile().reads().len().max(1);
+        Poll { answers: vec![Err(missing); reads], failed, is_read: false }
+    }
+
+    /// Asks what is to be found out, as far as there is time for it.
+    async fn explore(&mut self, client: &mut AnyClient, clock: &Clock, questions: usize) {
+        for _ in 0..questions {
+            let Some(read) = self.explorer.question() else { return };
+            let outcome = client.read(self.modbus.unit, &read).await;
+            let outcome = outcome.as_ref().map_err(hallwatch_modbus::Error::exception);
+            self.explorer.answered(outcome, clock.now().uptime);
+            if outcome == Err(None) {
+                return;
+            }
+        }
     }
 }
 
 /// What came of a poll.
 struct Poll {
     answers: Vec<Result<Data, Missing>>,
-    /// The last of what went wrong that cost the line time; an exception costs none.
+    /// The last of what went wrong that cost the line time; an exception of the device costs none.
     failed: Option<hallwatch_modbus::Error>,
+    /// The answers are those to the profile's reads.
+    is_read: bool,
 }
 
-/// All reads of a device. After one that brought no answer at all the others are not tried, and
-/// not after two that were damaged: a unit must not hold up its neighbours for long.
+/// All reads of a device. After one that brought no answer at all the others are not tried, nor
+/// when a gateway waited in vain, and not after two that were damaged: a unit must not hold up its
+/// neighbours for long.
 async fn poll(client: &mut AnyClient, unit: u8, reads: &[Read]) -> Poll {
     let mut answers = Vec::with_capacity(reads.len());
     let mut failed: Option<hallwatch_modbus::Error> = None;
@@ -155,22 +310,17 @@ async fn poll(client: &mut AnyClient, unit: u8, reads: &[Read]) -> Poll {
                 tracing::debug!(error = &error as &dyn std::error::Error, "read failed");
                 let missing = error.missing();
                 answers.push(Err(missing));
-                if error.exception().is_none() {
+                if error.exception().is_none_or(is_gateways) {
                     patience = match missing {
-                        Missing::Timeout | Missing::DeviceOffline => 0,
-                        _ => patience.saturating_sub(1),
+                        Missing::Malformed => patience.saturating_sub(1),
+                        _ => 0,
                     };
                     failed = Some(error);
                 }
             }
         }
     }
-    Poll { answers, failed }
-}
-
-/// An exception is an answer: the device is there.
-fn is_answer(answer: &Result<Data, Missing>) -> bool {
-    matches!(answer, Ok(_) | Err(Missing::Exception(_)))
+    Poll { answers, failed, is_read: true }
 }
 
 /// An error with its causes.

@@ -1,15 +1,20 @@
 //! Polled devices: when to ask, and what an answer or its absence says. Pure.
 
+mod explore;
 mod health;
 mod lag;
 mod queue;
 mod slot;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_modbus::Data;
 use hallwatch_model::{Missing, Timestamp, Uptime};
 
+use crate::profile::Profile;
+
+pub use explore::{Explorer, Known, Outcome};
 pub use health::Health;
 pub use lag::{Lag, Missed};
 pub use queue::Queue;
@@ -27,6 +32,8 @@ pub const REASONS: [Missing; 4] =
 pub struct Polled {
     /// Which device, by its index.
     pub device: usize,
+    /// The profile as it was placed in the device for this poll.
+    pub profile: Arc<Profile>,
     /// What came.
     pub answers: Vec<Result<Data, Missing>>,
     /// When the last answer had come.
@@ -144,11 +151,7 @@ impl PollState {
                 *counter = counter.saturating_add(1);
             }
         }
-        // An exception is an answer: the device is there.
-        let answered = answers.iter().any(|answer| match answer {
-            Ok(_) | Err(Missing::Exception(_)) => true,
-            Err(_) => false,
-        });
+        let answered = answers.iter().any(is_answer);
         let before = self.health;
         if answered {
             self.health = before.answered();
@@ -174,6 +177,21 @@ impl PollState {
         self.repeat_at = now + REPEAT;
         true
     }
+}
+
+/// Whether a device is there. An exception is an answer, but for those by which a gateway says that
+/// it has none; and what is not available is so of a device that answers.
+pub(crate) const fn is_answer(answer: &Result<Data, Missing>) -> bool {
+    match answer {
+        Ok(_) | Err(Missing::NotAvailable) => true,
+        Err(Missing::Exception(code)) => !is_gateways(*code),
+        Err(_) => false,
+    }
+}
+
+/// Whether a gateway says by this exception that the device does not answer it.
+pub(crate) const fn is_gateways(code: u8) -> bool {
+    matches!(code, 0x0a | 0x0b)
 }
 
 #[cfg(test)]

@@ -142,6 +142,8 @@ pub(super) struct Map {
 pub(super) struct Placed {
     /// Those of the device.
     pub(super) series: Vec<Series>,
+    /// Those of SunSpec models, while the device's chain is not known.
+    pub(super) awaited: Vec<Series>,
     /// None where one that is required is not set.
     pub(super) parameters: Vec<Option<f64>>,
     /// The reads of the series.
@@ -158,13 +160,13 @@ pub(super) struct Reads {
     pub(super) spans: Vec<Span>,
     places: BTreeMap<usize, plan::Place>,
     /// Points at addresses that the device refuses.
-    refused: BTreeSet<usize>,
+    pub(super) refused: BTreeMap<usize, Span>,
 }
 
 impl Reads {
     /// Whether the point belongs to these reads; also when the device refuses it.
     pub(super) fn has(&self, point: usize) -> bool {
-        self.places.contains_key(&point) || self.refused.contains(&point)
+        self.places.contains_key(&point) || self.refused.contains_key(&point)
     }
 
     /// The read that brings the point.
@@ -219,6 +221,7 @@ impl Map {
             .filter(|series| self.needed([series.point]).iter().all(there))
             .cloned()
             .collect();
+        let awaited = if placement.chain.is_none() { self.awaited(&spans) } else { Vec::new() };
         let polled = self.needed(series.iter().map(|series| series.point));
         let identity = self.needed(self.identity.iter().map(|identity| identity.point));
         let identity = identity.into_iter().filter(there).collect();
@@ -226,7 +229,16 @@ impl Map {
         // Of a device that has no values it is still to be known whether it answers.
         let polled =
             if series.is_empty() { identity.clone() } else { self.reads(polled, &spans, &limits)? };
-        Ok(Placed { parameters: self.parameters(&placement.parameters)?, polled, identity, series })
+        let parameters = self.parameters(&placement.parameters)?;
+        Ok(Placed { parameters, polled, identity, series, awaited })
+    }
+
+    /// The series of points that are nowhere yet.
+    fn awaited(&self, spans: &[Option<Span>]) -> Vec<Series> {
+        let nowhere = |point: &usize| !spans.get(*point).is_some_and(Option::is_some);
+        let awaited =
+            self.series.iter().filter(|series| self.needed([series.point]).iter().any(nowhere));
+        awaited.cloned().collect()
     }
 
     fn parameters(&self, set: &BTreeMap<String, f64>) -> Result<Vec<Option<f64>>, PlacementError> {
@@ -296,7 +308,7 @@ impl Map {
         let (indices, spans): (Vec<usize>, Vec<Span>) = planned.into_iter().unzip();
         let plan = plan::plan(&spans, limits).map_err(|error| self.problem(&indices, error))?;
         let places = indices.into_iter().zip(plan.places.iter().copied()).collect();
-        let refused = refused.into_iter().map(|(point, _)| point).collect();
+        let refused = refused.into_iter().collect();
         Ok(Reads { plan, spans, places, refused })
     }
 
@@ -339,7 +351,7 @@ impl Readings for Answers<'_> {
 
     /// A coil or input is a register of 0 or 1.
     fn registers(&self, point: usize) -> Result<Cow<'_, [u16]>, Missing> {
-        if self.reads.refused.contains(&point) {
+        if self.reads.refused.contains_key(&point) {
             return Err(Missing::Exception(ILLEGAL_ADDRESS));
         }
         let place = self.reads.places.get(&point).ok_or(Missing::Malformed)?;

@@ -169,6 +169,50 @@ fn esp_rfid_messages_become_events_and_only_accesses_do() {
 }
 
 #[test]
+fn uhppoted_events_of_cards_and_doors_become_events() {
+    let topic = "uhppoted/gateway/events/live";
+    let mut reader = Ear::new(&format!("topic = \"{topic}\"\nevents = \"uhppoted\""));
+    let payload = |kind: u8, granted: &str, time: &str| {
+        format!(
+            r#"{{"message":{{"event":{{"device-id":405419896,"event-id":73,"event-type":{kind},
+            "event-type-text":"door","access-granted":{granted},"direction":1,"door-id":3,
+            "card-number":8165538,"event-reason":0,"timestamp":"{time}"}}}}}}"#
+        )
+    };
+    let mut event = |payload: &str| reader.message(topic, payload, 0).event;
+    let granted = event(&payload(2, "true", "2026-11-21 16:02:11 UTC")).unwrap();
+    assert_eq!((granted.door.as_str(), granted.person.as_str()), ("405419896/3", "8165538"));
+    // 17:00:00 less 57 minutes 49 seconds.
+    assert_eq!((granted.result.as_str(), NOW.since(granted.time).as_secs()), ("granted", 3469));
+    // An abbreviation is no time, and a time to come is none either.
+    for time in ["2026-11-21 16:02:11 PDT", "2026-11-21 18:02:11 UTC", "", "x UTC"] {
+        let denied = event(&payload(1, "false", time)).unwrap();
+        assert_eq!((denied.result.as_str(), denied.time), ("denied", NOW), "{time}");
+    }
+    let status = r#"{"message":{"reply":{"response":{"door-states":{"1":false}}}}}"#;
+    let alarm = payload(3, "false", "");
+    for other in [status, &alarm, &payload(1, "3", ""), "[]", "x"] {
+        assert_eq!(event(other), None, "{other}");
+    }
+}
+
+#[test]
+fn cards_at_plain_readers_become_events_without_a_verdict() {
+    let mut reader = Ear::new("topic = \"sensors/rfid\"\nevents = \"rails\"");
+    let mut event = |payload: &str| reader.message("sensors/rfid", payload, 0).event;
+    let read = r#"{"et":"1795276990","sensor":"rfidRdr01","reader":"1","rfid":"1C0044CF23"}"#;
+    let read = event(read).unwrap();
+    assert_eq!((read.door.as_str(), read.person.as_str()), ("rfidRdr01/1", "1C0044CF23"));
+    assert_eq!((read.result.as_str(), read.time.as_millis()), ("read", 1_795_276_990_000));
+    let bare = event(r#"{"rfid":12}"#).unwrap();
+    assert_eq!((bare.door.as_str(), bare.person.as_str(), bare.time), ("d", "12", NOW));
+    let heartbeat = r#"{"et":"1795277000","sensor":"rfidRdr01","msgType":"heartbeat"}"#;
+    for other in [heartbeat, r#"{"rfid":""}"#, r#"{"rfid":null}"#, "[]"] {
+        assert_eq!(event(other), None, "{other}");
+    }
+}
+
+#[test]
 fn availability_comes_in_many_words() {
     let mut states = Vec::new();
     for payload in [

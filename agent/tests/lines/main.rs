@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bus;
+mod explored;
 mod peer;
 #[expect(dead_code, reason = "other tests use the rest")]
 #[path = "../support/mod.rs"]

@@ -225,6 +225,38 @@ fn read_watches_until_it_is_stopped() {
 }
 
 #[test]
+fn read_takes_what_the_installation_decides() {
+    let (desk, peer) = (Desk::new(), Pymodbus::start(&["tcp"]));
+    let profile = PROFILE.replace(
+        "[[point]]\nname = \"voltage\"",
+        "times = \"ratio\"\n\
+        [parameters.ratio]\nrequired = true\nmin = 1\nmax = 100\nhelp = \"of a transformer\"\n\
+        [[point]]\nname = \"voltage\"",
+    );
+    desk.write("own.toml", &profile);
+    let address = format!("{}/1", peer.address);
+    let read = |more: &[&str]| {
+        let base = ["read", &*address, "--profile", "./own.toml", "frequency"];
+        desk.run(&[&base[..], more].concat())
+    };
+    let (code, text) = read(&["--set", "ratio=10"]);
+    assert!(code == 0 && text.contains("410.6"), "{text}");
+    // What has to be told and is not is not available, and no mistake.
+    let (code, text) = read(&[]);
+    assert!(code == 0 && !text.contains("41.06"), "{text}");
+    for (wrong, said) in [
+        ("ratio=0", "cannot be 0"),
+        ("ration=2", "has no parameter `ration`"),
+        ("ratio=ten", "`ten` is no number"),
+    ] {
+        let (code, text) = read(&["--set", wrong]);
+        assert!(code == 64 && text.contains(said), "{code}: {text}");
+    }
+    let (code, text) = desk.run(&["read", "meter-1", "--set", "ratio=2"]);
+    assert!(code == 64 && text.contains("--profile"), "{code}: {text}");
+}
+
+#[test]
 fn init_asks_for_lines_of_every_kind() {
     let desk = Desk::new();
     // Tenant, site, agent, journal, collectors, broker, its user, broker of sensors; for each
@@ -296,11 +328,25 @@ fn commission_asks_point_by_point() {
 
     // Half-way, at a terminal: what was compared is saved.
     let mut child = desk.terminal("commission meter-1 --config agent.toml");
-    child.stdin.as_mut().unwrap().write_all(b"J. Doe\nok\nq\n").unwrap();
+    let (mut keyboard, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut text = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    for (prompt, answer) in [("Who compares", "J. Doe\n"), ("[1/2]", "ok\n"), ("[2/2]", "q\n")] {
+        // What is typed before the program asks is for nobody.
+        let asked =
+            |text: &str| text.rsplit_once(prompt).is_some_and(|(_, rest)| rest.ends_with(": "));
+        while !asked(&text) {
+            let mut bytes = [0; 1024];
+            let count = shown.read(&mut bytes).unwrap();
+            assert!(count > 0, "it ended: {text}");
+            text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+        keyboard.write_all(answer.as_bytes()).unwrap();
+        keyboard.flush().unwrap();
+    }
+    shown.read_to_string(&mut text).unwrap();
     child.wait().unwrap();
-    assert!(text.contains("Who compares") && text.contains("saved"), "{text}");
+    // What is shown last may be lost: socat leaves as soon as the program has failed.
+    assert!(text.contains("[2/2] voltage"), "{text}");
     let json = report(desk.0.path());
     assert_eq!((&json["by"], &json["complete"]), (&"J. Doe".into(), &false.into()));
     assert_eq!(json["points"].as_array().unwrap().len(), 1);

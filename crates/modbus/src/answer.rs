@@ -71,6 +71,9 @@ pub enum AnswerError {
         /// What there is.
         found: usize,
     },
+    /// The request itself, which can look like an answer to a read of bits.
+    #[error("the request came back instead of an answer")]
+    Echo,
     /// An identification that contradicts itself.
     #[error("the device identification is malformed")]
     Identification,
@@ -156,8 +159,13 @@ pub fn parse_identification(pdu: &[u8]) -> Result<Identification, AnswerError> {
 /// Whether `pdu` is an answer to `request`, whatever it says.
 ///
 /// # Errors
-/// As [`parse_read`] and [`parse_identification`].
+/// As [`parse_read`] and [`parse_identification`], and when it is `request` itself.
 pub fn check(request: &Request, pdu: &[u8]) -> Result<(), AnswerError> {
+    let mut sent = Vec::with_capacity(8);
+    request.encode(&mut sent);
+    if pdu == sent {
+        return Err(AnswerError::Echo);
+    }
     match request {
         Request::Read(read) => parse_read(*read, pdu).map(drop),
         Request::Identify { .. } => parse_identification(pdu).map(drop),
@@ -186,6 +194,21 @@ mod tests {
 
     fn read(table: Table, count: u16) -> Read {
         Read::new(table, 0, count).unwrap()
+    }
+
+    #[test]
+    fn a_request_that_comes_back_is_no_answer() {
+        // 20 coils from 0x0305 on: as an answer it would be three bytes, as many as were asked for.
+        let coils = Read::new(Table::Coils, 0x0305, 20).unwrap();
+        let echo = [1, 3, 5, 0, 20];
+        assert!(parse_read(coils, &echo).is_ok(), "it looks like one");
+        assert_eq!(check(&coils.into(), &echo), Err(AnswerError::Echo));
+        assert_eq!(check(&coils.into(), &[1, 3, 5, 0, 4]), Ok(()));
+        for table in Table::ALL {
+            let mut sent = Vec::new();
+            Request::Read(read(table, 3)).encode(&mut sent);
+            assert_eq!(check(&read(table, 3).into(), &sent), Err(AnswerError::Echo));
+        }
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub(super) fn proposals(profiles: &[Arc<Profile>], traits: &Traits) -> Vec<Arc<P
     scored.into_iter().map(|(_, profile)| Arc::clone(profile)).collect()
 }
 
+/// The SunSpec model that every device has.
+const COMMON: u16 = 1;
+
 /// How much speaks for it.
 fn score(profile: &Profile, traits: &Traits) -> usize {
     let fits = |fingerprint: &&Fingerprint| match fingerprint {
@@ -53,7 +56,7 @@ fn score(profile: &Profile, traits: &Traits) -> usize {
         }
     };
     let fingerprints = profile.fingerprints.iter().filter(fits).count();
-    let models = profile.models().into_iter().filter(|model| {
+    let models = profile.models().into_iter().filter(|model| *model != COMMON).filter(|model| {
         traits.chain.as_ref().is_some_and(|chain| chain.model(*model, 1).is_some())
     });
     // What somebody chose to tell devices apart counts more than names that are alike.
@@ -84,6 +87,7 @@ mod tests {
     use super::*;
     use hallwatch_config::Source;
     use hallwatch_modbus::Table;
+    use hallwatch_modbus::sunspec::{Chain, Model};
 
     fn profile(name: &str, fingerprints: &str) -> Arc<Profile> {
         let text = format!(
@@ -124,6 +128,14 @@ mod tests {
         assert_eq!(names(&traits), ["a", "b", "c", "d"]);
         traits.objects = vec![object(0, "MAKER"), object(1, "family")];
         assert!(names(&traits).is_empty());
+        // A model of its own speaks for a profile, the one that all devices have does not.
+        let model = |id| Model { id, address: 40_002, length: 105 };
+        let meter = [Arc::new(Profile::named("sunspec_meter_203").unwrap().unwrap())];
+        for (models, fits) in [(vec![model(1)], false), (vec![model(1), model(203)], true)] {
+            let chain = Some(Chain { table: Table::HoldingRegisters, models });
+            let traits = Traits { chain, ..Traits::default() };
+            assert_eq!(proposals(&meter, &traits).len(), usize::from(fits));
+        }
         assert!(names(&Traits::default()).is_empty());
     }
 }

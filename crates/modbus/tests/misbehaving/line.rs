@@ -46,6 +46,8 @@ pub(crate) enum LineFault {
     /// The request comes back before the answer.
     Echo,
     Exception(u8),
+    /// Nothing more is heard over this connection, which stays open.
+    HalfOpen,
     /// Noise without end.
     Flood,
 }
@@ -77,6 +79,7 @@ impl LineFault {
             NoiseAfter,
             NoiseLater,
             Echo,
+            HalfOpen,
             Exception(1),
             Exception(4),
             Exception(11),
@@ -90,7 +93,9 @@ impl LineFault {
         match self {
             None | SlowBytes | Chunks | AnswerThenClose | Twice | NoiseAfter => &[],
             // A second attempt may meet it, too.
-            Late | Hang | Trickle | HalfThenHang | Cut | HalfThenClose | Close => &["timeout"],
+            Late | Hang | Trickle | HalfThenHang | Cut | HalfThenClose | Close | HalfOpen => {
+                &["timeout"]
+            }
             Exception(_) => &["exception"],
             // The noise stands before the answer to the next question.
             NoiseLater | Flip | WrongUnit | WrongFunction | FewerRegisters | MoreRegisters
@@ -173,6 +178,9 @@ impl<N: FnMut() -> LineFault> Device<N> {
                 HalfThenHang => stream.write_all(half).await?,
                 HalfThenClose => return stream.write_all(half).await,
                 Close => return Ok(()),
+                HalfOpen => loop {
+                    stream.read_exact(&mut request).await?;
+                },
                 AnswerThenClose => return stream.write_all(&right).await,
                 NoiseLater => {
                     stream.write_all(&right).await?;

@@ -40,9 +40,35 @@ pub(crate) enum Fault {
     CutPdu,
     NoiseBefore,
     NoiseAfter,
+    /// The request comes back, and nothing else.
+    Echo,
     Exception(u8),
+    /// Nothing more is heard over this connection, which stays open.
+    HalfOpen,
     /// Answers to the request before, without end.
     Flood,
+}
+
+/// What any of many requests meets: faults, and now and then a storm of exceptions.
+pub(crate) struct Mix {
+    pub(crate) rng: Rng,
+    pub(crate) storm: u32,
+}
+
+impl Mix {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { rng: Rng(seed), storm: 0 }
+    }
+
+    /// The code of an exception while there is a storm; `calm` otherwise.
+    pub(crate) fn next<F>(&mut self, calm: impl FnOnce(&mut Rng) -> F) -> Result<F, u8> {
+        if self.storm == 0 {
+            self.storm = if self.rng.below(100) == 0 { 20 } else { 0 };
+            return Ok(calm(&mut self.rng));
+        }
+        self.storm -= 1;
+        Err([4, 6, 11].get(self.rng.below(3) as usize).copied().unwrap_or(6))
+    }
 }
 
 impl Fault {
@@ -72,6 +98,8 @@ impl Fault {
             CutPdu,
             NoiseBefore,
             NoiseAfter,
+            Echo,
+            HalfOpen,
             Exception(1),
             Exception(4),
             Exception(11),
@@ -87,10 +115,12 @@ impl Fault {
         use Fault::*;
         match self {
             None | SlowBytes | AnswerThenClose | Twice => &[],
-            Late | Hang | Trickle | HalfThenHang | HalfThenClose | Close | Flood => &["timeout"],
+            Late | Hang | Trickle | HalfThenHang | HalfThenClose | Close | HalfOpen | Flood => {
+                &["timeout"]
+            }
             Exception(_) => &["exception"],
             // The noise stands before the answer to the next question.
-            NoiseAfter | NoiseBefore | WrongTransaction | WrongProtocol | LongFrame
+            NoiseAfter | NoiseBefore | Echo | WrongTransaction | WrongProtocol | LongFrame
             | EmptyFrame | WrongUnit | WrongFunction | FewerRegisters | MoreRegisters
             | ByteCountTooLarge | ByteCountTooSmall | CutPdu => &["malformed"],
         }
@@ -170,6 +200,10 @@ async fn converse(mut stream: DuplexStream, next: &mut impl FnMut() -> Fault) ->
             Fault::HalfThenHang => stream.write_all(&right[..right.len() / 2]).await?,
             Fault::HalfThenClose => return stream.write_all(&right[..right.len() / 2]).await,
             Fault::Close => return Ok(()),
+            Fault::HalfOpen => loop {
+                stream.read_exact(&mut request).await?;
+            },
+            Fault::Echo => stream.write_all(&request).await?,
             Fault::AnswerThenClose => return stream.write_all(&right).await,
             Fault::Twice => stream.write_all(&[&right[..], &right].concat()).await?,
             Fault::Flood => loop {
