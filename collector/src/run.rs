@@ -143,8 +143,13 @@ impl Collector {
         let saved = state.alerts().map_err(Error::State)?;
         let timing = rules::push::Timing::default();
         let engine = PushEngine::new(config.rules.set, saved, options, timing);
-        let config::Notify { group_by, group_wait, group_interval, repeat_interval } =
-            config.notify;
+        let config::Notify {
+            group_by,
+            group_wait,
+            group_interval,
+            repeat_interval,
+            escalate_after,
+        } = config.notify;
         let options =
             notify::Options { group_by, group_wait, group_interval, repeat_interval, external_url };
         let pair = setup::pair(
