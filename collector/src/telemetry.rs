@@ -32,6 +32,8 @@ pub struct Telemetry {
     pub rule_evaluation_seconds: Histogram,
     /// Rules whose last evaluation failed.
     pub rules_failing: IntGauge,
+    /// Alerts that fire and are not told of, because they follow from others.
+    pub alerts_suppressed: IntGauge,
     /// Evaluations left out because the one before was still running.
     pub rule_evaluations_missed: IntCounter,
     /// Attempts to notify, by `receiver` and `result` (`delivered`, `retried`, `given_up`).
@@ -122,6 +124,10 @@ impl Telemetry {
                 &SECONDS,
             )?,
             rules_failing: make.gauge("rules_failing", "Rules whose last evaluation failed.")?,
+            alerts_suppressed: make.gauge(
+                "alerts_suppressed",
+                "Alerts that fire and are not told of, because they follow from others.",
+            )?,
             rule_evaluations_missed: make.counter(
                 "rule_evaluations_missed_total",
                 "Evaluations left out because the one before was still running.",

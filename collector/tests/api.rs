@@ -91,6 +91,7 @@ fn rules() -> RulesForm {
         active_at: Timestamp::from_millis(T0 + 250),
         value: 1.0,
         held: true,
+        suppressed_by: None,
     };
     let alerting = RuleForm {
         state: Some("firing"),

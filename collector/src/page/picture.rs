@@ -79,6 +79,8 @@ pub struct Alert {
     pub state: String,
     /// Its inputs are gone: it would have been resolved for lack of data, and is not.
     pub held: bool,
+    /// The `key` of the alert that it follows from; it is not told of then. Empty for none.
+    pub suppressed_by: String,
     /// Since when it is active, in milliseconds.
     pub since: i64,
     /// Whom it concerns.
@@ -118,6 +120,7 @@ impl Alert {
             severity: label("severity"),
             state: state.to_owned(),
             held,
+            suppressed_by: String::new(),
             since: since.as_millis(),
             tenant: label("tenant"),
             site: label("site"),

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hallwatch_model::{AgentPath, Labels, Timestamp, Uptime};
+use hallwatch_promql::Matchers;
 use tokio::sync::mpsc;
 
 use super::core::{Evaluated, Shown};
@@ -14,6 +15,7 @@ use crate::notify::{Pair, Router};
 use crate::rules::{AlertState, Evaluation, PushEngine, Received, Transition};
 use crate::state::{self, State};
 use crate::store::Reader;
+use crate::topology::{Suppressor, Watch};
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub(super) enum Command {
 pub(super) struct Alerting {
     pub(super) engine: PushEngine,
     pub(super) router: Router,
+    /// How the nodes of the sites' topologies are.
+    pub(super) watch: Watch,
+    /// What is not told of, because it follows from something that is.
+    pub(super) suppressor: Suppressor,
     pub(super) state: Arc<Mutex<State>>,
     pub(super) reader: Reader,
     /// Up to where the log was read.
@@ -52,7 +58,11 @@ impl Alerting {
         mut commands: mpsc::Receiver<Command>,
         done: &mpsc::Sender<Evaluated>,
     ) -> Result<(), state::Error> {
-        self.begin();
+        if let Some(evaluated) = self.begin()
+            && done.blocking_send(evaluated).is_err()
+        {
+            return Ok(());
+        }
         while let Some(command) = commands.blocking_recv() {
             match command {
                 Command::Stored(watermarks, now) => {
@@ -78,8 +88,8 @@ impl Alerting {
         Ok(())
     }
 
-    /// What the rules read of the past, from the store.
-    fn begin(&mut self) {
+    /// What the rules read of the past, from the store; and what the topology makes of it.
+    fn begin(&mut self) -> Option<Evaluated> {
         if let Some(pair) = &self.pair {
             pair.evaluated(Some(self.router.active()), clock::uptime());
         }
@@ -92,6 +102,18 @@ impl Alerting {
         if let Err(error) = self.engine.seed(clock::now(), &self.reader) {
             tracing::warn!(%error, "the rules begin without the past");
         }
+        if self.watch.is_empty() {
+            return None;
+        }
+        // Everything: a set without conditions.
+        let latest = self.reader.latest(&Matchers::new(Vec::new())).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the topology begins without the past");
+            Vec::new()
+        });
+        let at = clock::now();
+        let samples = self.watch.seed(&latest, at);
+        let took = std::time::Duration::ZERO;
+        Some(Evaluated { samples, at, took, interval: false, notifications: 0, shown: None })
     }
 
     /// Pushes what is new in the log to the rules.
@@ -109,6 +131,9 @@ impl Alerting {
             self.position = last.position;
             // What fills the past alerts nobody.
             for entry in entries.iter().filter(|entry| !entry.filled) {
+                for (labels, sample) in &entry.samples {
+                    all.samples.append(&mut self.watch.observe(labels, *sample, now));
+                }
                 let received =
                     Received { samples: &entry.samples, watermark: None, backfill: false };
                 all.append(self.engine.receive(received, now, &self.reader));
@@ -135,6 +160,7 @@ impl Alerting {
         let began = clock::uptime();
         let mut evaluation = self.push(now);
         evaluation.append(self.engine.tick(now, &self.reader));
+        evaluation.samples.append(&mut self.watch.tick(now));
         self.conclude(evaluation, now, began, (true, true))
     }
 
@@ -145,14 +171,16 @@ impl Alerting {
         began: Uptime,
         (interval, shows): (bool, bool),
     ) -> Result<Evaluated, state::Error> {
-        let notifications = self.router.handle(&evaluation.transitions, now);
+        let told = self.suppressor.handle(&evaluation.transitions, now);
+        let notifications = self.router.take(told, now);
         if let Some(pair) = &self.pair {
             let active = self.router.is_changed().then(|| self.router.active());
             pair.evaluated(active, clock::uptime());
         }
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.commit(&evaluation, &mut self.router, &notifications)?;
+            let (router, suppressor) = (&mut self.router, &mut self.suppressor);
+            state.commit_with(&evaluation, router, Some(suppressor), &notifications)?;
         }
         for transition in &evaluation.transitions {
             log(transition);
@@ -161,9 +189,10 @@ impl Alerting {
         let shown = shows.then(|| {
             let view = self.engine.view();
             Shown {
-                rules: Arc::new(forms::of_api(&view, took)),
-                alerts: Arc::new(forms::of_page(&view)),
+                rules: Arc::new(forms::of_api(&view, &self.suppressor, took)),
+                alerts: Arc::new(forms::of_page(&view, &self.suppressor)),
                 failing: forms::failing(&view),
+                suppressed: self.suppressor.count(),
             }
         });
         let (samples, notifications) = (evaluation.samples, notifications.len());

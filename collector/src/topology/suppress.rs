@@ -30,7 +30,7 @@ pub enum Part {
     AgentOffline,
     /// `device offline`: nothing is read of the device (label `device`).
     DeviceOffline,
-    /// `no output`: the node of the power path (label `device`) gives nothing to what it feeds.
+    /// `no output`: the node of the power path, or the cooling unit (label `device`), gives nothing.
     NoOutput,
     /// `no input`: the node of the power path (label `device`) gets nothing.
     NoInput,
@@ -79,6 +79,8 @@ pub struct Suppressed {
     pub cause: Labels,
     /// Since when that fires no longer, or nobody knows whether it does; `None` while it fires.
     pub cause_ended: Option<Timestamp>,
+    /// It says nothing but that readings are missing.
+    pub of_absence: bool,
 }
 
 /// What is known of an alert that fires and may be a cause.
@@ -99,6 +101,8 @@ pub struct Suppressor {
     external_url: String,
     causes: BTreeMap<Site, BTreeMap<Labels, Cause>>,
     suppressed: BTreeMap<Labels, Entry>,
+    /// Causes are others than when the suppressed alerts were looked at last.
+    others: bool,
     changed: bool,
 }
 
@@ -120,9 +124,8 @@ struct Follower {
 
 impl Follower {
     fn new(alert: &Alert, reason: &Reason) -> Self {
-        let about_watch = |input: &Labels| {
-            input.name().is_some_and(|name| FOLLOWS_OFFLINE.contains(&name))
-        };
+        let about_watch =
+            |input: &Labels| input.name().is_some_and(|name| FOLLOWS_OFFLINE.contains(&name));
         let rests_on_watch = !alert.inputs.is_empty() && alert.inputs.iter().all(about_watch);
         let of_absence = matches!(reason, Reason::NoDataFires(_)) || rests_on_watch;
         Self { labels: alert.labels.clone(), part: Part::of(alert), of_absence }
@@ -143,15 +146,15 @@ impl Suppressor {
         active: impl IntoIterator<Item = &'a Alert>,
         saved: Vec<Suppressed>,
     ) -> Self {
-        let plans = plans
-            .into_iter()
-            .map(|plan| ((plan.tenant.to_string(), plan.site.to_string()), plan));
+        let plans =
+            plans.into_iter().map(|plan| ((plan.tenant.to_string(), plan.site.to_string()), plan));
         let mut suppressor = Self {
             plans: plans.collect(),
             escalate_after,
             external_url: external_url.to_owned(),
             causes: BTreeMap::new(),
             suppressed: BTreeMap::new(),
+            others: true,
             changed: false,
         };
         let mut saved: BTreeMap<Labels, Suppressed> =
@@ -162,8 +165,9 @@ impl Suppressor {
             }
             suppressor.note(alert);
             if let Some(suppressed) = saved.remove(&alert.labels) {
-                // Why it fired is not kept: only what it rests on says whether it is of absence.
-                let follower = Follower::new(alert, &Reason::NoDataResolves);
+                let of_absence = suppressed.of_absence;
+                let (labels, part) = (alert.labels.clone(), Part::of(alert));
+                let follower = Follower { labels, part, of_absence };
                 let entry = Entry { suppressed, follower };
                 suppressor.suppressed.insert(alert.labels.clone(), entry);
             }
@@ -196,9 +200,9 @@ impl Suppressor {
             match self.cause(&follower).filter(|_| !life) {
                 Some(cause) => {
                     self.changed = true;
-                    let suppressed = Suppressed { alert, cause, cause_ended: None };
-                    self.suppressed
-                        .insert(follower.labels.clone(), Entry { suppressed, follower });
+                    let of_absence = follower.of_absence;
+                    let suppressed = Suppressed { alert, cause, cause_ended: None, of_absence };
+                    self.suppressed.insert(follower.labels.clone(), Entry { suppressed, follower });
                 }
                 None => told.push(alert),
             }
@@ -212,9 +216,13 @@ impl Suppressor {
         let (mut told, mut gone) = (Vec::new(), Vec::new());
         let mut entries = std::mem::take(&mut self.suppressed);
         for (labels, entry) in &mut entries {
-            let Suppressed { alert, cause, cause_ended } = &mut entry.suppressed;
-            let same = self.causes_of(&entry.follower).any(|found| found == cause);
-            let found = if same { Some(cause.clone()) } else { self.cause(&entry.follower) };
+            let Suppressed { alert, cause, cause_ended, .. } = &mut entry.suppressed;
+            let found = if self.others {
+                let same = self.causes_of(&entry.follower).any(|found| found == cause);
+                if same { Some(cause.clone()) } else { self.cause(&entry.follower) }
+            } else {
+                cause_ended.is_none().then(|| cause.clone())
+            };
             match (found, *cause_ended) {
                 (Some(found), ended) => {
                     self.changed |= found != *cause || ended.is_some();
@@ -232,6 +240,7 @@ impl Suppressor {
                 gone.push(labels.clone());
             }
         }
+        self.others = false;
         self.changed |= !gone.is_empty();
         gone.iter().for_each(|labels| drop(entries.remove(labels)));
         self.suppressed = entries;
@@ -241,6 +250,7 @@ impl Suppressor {
     /// Remembers an alert that fires, when it may be a cause; forgets one that does not.
     fn note(&mut self, alert: &Alert) {
         let Some(part) = Part::of(alert) else { return };
+        self.others = true;
         let label = |name| alert.labels.get(name).unwrap_or_default().to_owned();
         let site = (label("tenant"), label("site"));
         if alert.state == AlertState::Firing {
@@ -287,13 +297,15 @@ impl Suppressor {
                             && follower.label("device").is_some()
                             && follower.label("device") == labels.get("device")
                     }
-                    Part::NoOutput => power.is_some_and(|power| power.explains(follower, labels)),
                     // A rack may have lost its path at the PDU itself.
-                    Part::NoInput => {
-                        follower.part == Some(Part::LostRedundancy)
-                            && follower.label("node").is_some()
+                    Part::NoOutput | Part::NoInput
+                        if follower.part == Some(Part::LostRedundancy) =>
+                    {
+                        follower.label("node").is_some()
                             && follower.label("node") == labels.get("device")
                     }
+                    Part::NoOutput => power.is_some_and(|power| power.explains(follower, labels)),
+                    Part::NoInput => false,
                     Part::LostRedundancy => false,
                 }
             })
@@ -365,17 +377,17 @@ impl<'p> Dead<'p> {
     }
 
     /// Whether the node that `cause` tells of is before the follower's, and all that feeds that one
-    /// is dead; or it is the node that a rack's lost redundancy comes from.
+    /// is dead.
     fn explains(&self, follower: &Follower, cause: &Labels) -> bool {
         let power = &self.plan.power;
         let node = |name: Option<&str>| name.and_then(|name| power.find(name));
         let Some(from) = node(cause.get("device")) else { return false };
         let own = match follower.part {
-            Some(Part::LostRedundancy) => return node(follower.label("node")) == Some(from),
             Some(Part::NoInput) => node(follower.label("device")),
             // Without its feed a PDU does not answer.
-            Some(Part::DeviceOffline) => node(follower.label("device"))
-                .filter(|node| power.nodes()[*node].kind == Kind::Pdu),
+            Some(Part::DeviceOffline) => {
+                node(follower.label("device")).filter(|node| power.nodes()[*node].kind == Kind::Pdu)
+            }
             _ => None,
         };
         let Some(own) = own.filter(|own| *own != from) else { return false };

@@ -88,6 +88,12 @@ impl Watch {
         Self { sites: sites.collect() }
     }
 
+    /// Whether no site has a topology.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sites.is_empty()
+    }
+
     /// Begins with the latest sample of every series, what was derived before included.
     pub fn seed(&mut self, latest: &[(Labels, Sample)], now: Timestamp) -> Out {
         for (labels, sample) in latest {
