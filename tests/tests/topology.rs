@@ -58,6 +58,7 @@ async fn a_ups_that_fails_pages_once_and_what_remains_after_it_pages_too() {
     // A restart forgets none of it.
     site.collector.kill();
     site.restart_collector();
+    site.reads("ups_output_off{device=\"ups-a\"} == 1", PATIENCE).await;
     let kept = wait_for("the alerts after a restart", PATIENCE, async || {
         Some(firing(&site, "PduFeedLost").await).filter(|found| found.len() == 2)
     })

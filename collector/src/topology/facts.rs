@@ -274,8 +274,11 @@ mod tests {
 
     use super::*;
 
+    /// A value: which, of what, when, and what.
+    type Seen = (Role, &'static str, u64, Option<f64>);
+
     /// How a node of this kind is by these values at second 100; `None` is missing.
-    fn health(kind: Kind, values: &[(Role, &str, u64, Option<f64>)]) -> Health {
+    fn health(kind: Kind, values: &[Seen]) -> Health {
         let mut facts = Facts::default();
         let at = |second| Timestamp::default() + Duration::from_secs(second);
         for (role, which, second, value) in values {
@@ -290,7 +293,7 @@ mod tests {
         use Health::{Degraded, Failed, Healthy, Unknown};
         use Role::*;
         let (on, off) = (Some(1.0), Some(0.0));
-        let cases: &[(&str, Kind, &[(Role, &str, u64, Option<f64>)], Health)] = &[
+        let cases: &[(&str, Kind, &[Seen], Health)] = &[
             ("nothing is known", Kind::Ups, &[], Unknown),
             ("only that it answers", Kind::Ups, &[(Up, "", 990, on)], Unknown),
             ("output on", Kind::Ups, &[(OutputOff, "", 990, off)], Healthy),
