@@ -4,16 +4,20 @@ mod broker;
 mod files;
 mod peer;
 mod site;
+mod topology;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hallwatch_config::{Bytes, Invalid, Section, Source, Spanned, Url, read};
+use hallwatch_config::{
+    Bytes, Finding, Invalid, Problem, Problems, Section, Source, Spanned, Url, read,
+};
 use hallwatch_model::Id;
 use thiserror::Error;
 
 use crate::rules::{self, RuleSet};
+use crate::topology::Plan;
 
 pub use broker::{Broker, Login, TlsFiles};
 pub use files::{Disk, Files};
@@ -37,6 +41,10 @@ pub struct Config {
     pub broker: Broker,
     /// The sites and the agents that may speak for them. At least one.
     pub sites: Vec<Site>,
+    /// What hangs on what, of the sites that say so.
+    pub topologies: Vec<Plan>,
+    /// What is allowed, but seldom meant.
+    pub warnings: Vec<Finding>,
     /// What to alert on.
     pub rules: Rules,
     /// How alerts become notifications.
@@ -73,6 +81,8 @@ pub struct Notify {
     pub group_interval: Duration,
     /// After how long an unchanged group is told again.
     pub repeat_interval: Duration,
+    /// How long after its cause an alert that was suppressed may remain until it is told of.
+    pub escalate_after: Duration,
 }
 
 /// Someone who is notified.
@@ -176,23 +186,30 @@ pub fn parse(source: &Source, base: &Path, files: &dyn Files) -> Result<Config, 
         None => rules::library::FILES.to_vec(),
     };
     let set = rules::load(&library);
+    let mut strange = Problems::new(source);
+    named.warnings.into_iter().for_each(|warning| strange.push(warning));
+    let warnings = strange.into_result(()).err();
+    let warnings = warnings.map(|all| all.problems().to_vec()).unwrap_or_default();
     match (checked, set) {
-        (Ok(rest), Ok(set)) => Ok(rest(Rules { set, interval: named.interval, from: None })),
+        (Ok(rest), Ok(set)) => {
+            Ok(rest(Rules { set, interval: named.interval, from: None }, warnings))
+        }
         (Err(invalid), Ok(_)) | (Ok(_), Err(invalid)) => Err(invalid),
         (Err(first), Err(second)) => Err(first.and(second)),
     }
 }
 
-/// What `[rules]` says.
+/// What `[rules]` says, and what is strange in the rest.
 struct Named {
     /// Name and text of each file. `None`: the library that Hallwatch ships.
     files: Option<Vec<(String, String)>>,
     interval: Duration,
+    warnings: Vec<Problem>,
 }
 
 impl Default for Named {
     fn default() -> Self {
-        Self { files: None, interval: Duration::from_secs(1) }
+        Self { files: None, interval: Duration::from_secs(1), warnings: Vec::new() }
     }
 }
 
@@ -201,11 +218,12 @@ fn check(
     root: &mut Section<'_>,
     disk: &files::Base<'_>,
     named: &mut Named,
-) -> Option<impl FnOnce(Rules) -> Config + use<>> {
+) -> Option<impl FnOnce(Rules, Vec<Finding>) -> Config + use<>> {
     let identity = root.required_section("collector").map(identity);
     let broker = root.required_section("broker").map(|section| broker::broker(section, disk));
-    let sites = site::sites(root);
-    *named = rule_files(root.section("rules"), disk);
+    let mut warnings = Vec::new();
+    let sites = site::sites(root, &mut warnings);
+    *named = Named { warnings, ..rule_files(root.section("rules"), disk) };
     let notify = notify(root.section("notify"));
     let receivers = receivers(root);
     let own = identity.as_ref().and_then(|identity| identity.as_ref()).map(|(id, ..)| id.clone());
@@ -216,16 +234,18 @@ fn check(
     let (id, data, listen) = identity??;
     let data = disk.base.join(data);
     let broker = broker??;
-    let sites = sites?;
+    let (sites, topologies) = sites?;
     if has_peer && peer.is_none() {
         return None;
     }
-    Some(move |rules| Config {
+    Some(move |rules, warnings| Config {
         id,
         data,
         listen,
         broker,
         sites,
+        topologies,
+        warnings,
         rules,
         notify,
         receivers,
@@ -250,7 +270,7 @@ fn rule_files(section: Option<Section<'_>>, disk: &files::Base<'_>) -> Named {
     let files = patterns.map(|patterns| {
         patterns.iter().flat_map(|pattern| disk.matching(&mut section, pattern)).collect()
     });
-    Named { files, interval }
+    Named { files, interval, warnings: Vec::new() }
 }
 
 fn notify(section: Option<Section<'_>>) -> Notify {
@@ -259,6 +279,7 @@ fn notify(section: Option<Section<'_>>) -> Notify {
         group_wait: Duration::from_secs(1),
         group_interval: Duration::from_secs(60),
         repeat_interval: 4 * HOUR,
+        escalate_after: Duration::from_secs(30),
     };
     let Some(mut section) = section else { return notify };
     if section.has("group_by") {
@@ -273,6 +294,8 @@ fn notify(section: Option<Section<'_>>) -> Notify {
     notify.group_interval = section.ranged("group_interval", shortest..=DAY, notify.group_interval);
     notify.repeat_interval =
         section.ranged("repeat_interval", Duration::from_secs(60)..=YEAR, notify.repeat_interval);
+    notify.escalate_after =
+        section.ranged("escalate_after", Duration::ZERO..=HOUR, notify.escalate_after);
     notify
 }
 

@@ -19,6 +19,8 @@ pub mod state;
 
 pub mod sink;
 
+pub mod topology;
+
 pub mod api;
 pub mod page;
 pub mod telemetry;

@@ -159,7 +159,7 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refused(&error),
     };
-    for warning in &config.rules.set.warnings {
+    for warning in config.warnings.iter().chain(&config.rules.set.warnings) {
         say(&format!(
             "warning: {}:{}:{}: {}",
             warning.file, warning.line, warning.column, warning.message

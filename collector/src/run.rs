@@ -43,6 +43,7 @@ use crate::sink::influx::Writer;
 use crate::state;
 use crate::store;
 use crate::telemetry::Telemetry;
+use crate::topology::{Suppressor, Watch};
 use alerting::{Alerting, Command};
 use core::{Action, Core, Evaluated, Event};
 pub use error::Error;
@@ -144,12 +145,20 @@ impl Collector {
             ..rules::Options::default()
         };
         let saved = state.alerts().map_err(Error::State)?;
+        let plans: Vec<_> = config.topologies.into_iter().map(Arc::new).collect();
+        let suppressor = Suppressor::new(
+            plans.iter().cloned(),
+            config.notify.escalate_after,
+            &external_url,
+            saved.iter().map(|saved| &saved.alert),
+            state.suppressed().map_err(Error::State)?,
+        );
         let timing = rules::push::Timing::default();
         let mut engine = PushEngine::new(config.rules.set, saved, options, timing);
         engine.restore_digest(state.digest().map_err(Error::State)?);
         telemetry.rules_reload_successful.set(1);
         telemetry.rules_reloaded_seconds.set(now.as_seconds());
-        let config::Notify { group_by, group_wait, group_interval, repeat_interval } =
+        let config::Notify { group_by, group_wait, group_interval, repeat_interval, .. } =
             config.notify;
         let options =
             notify::Options { group_by, group_wait, group_interval, repeat_interval, external_url };
@@ -178,6 +187,8 @@ impl Collector {
         let alerting = Alerting {
             engine,
             router,
+            watch: Watch::new(plans),
+            suppressor,
             state,
             reader: reader.clone(),
             position: 0,

@@ -18,13 +18,14 @@ use crate::notify::pair::Facts;
 use crate::notify::pair::facts::FactsRow;
 use crate::notify::{Notification, Router, SavedGroup, webhook};
 use crate::rules::{Evaluation, HistoricalAlert, SavedAlert};
+use crate::topology::{Suppressed, Suppressor};
 pub use outbox::{Failure, Message};
-use rows::{AlertRow, GroupRow, HistoricalRow};
+use rows::{AlertRow, GroupRow, HistoricalRow, SuppressedRow};
 
 /// The file's name within the collector's data directory.
 const FILE: &str = "state.sqlite";
 /// The version of the tables, in `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// How long another process (a backup) may keep the file locked.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -60,6 +61,12 @@ const SECOND: &str = "
 /// Added later: files of the first version may lack it, and older programs leave it alone.
 const DIGEST: &str =
     "CREATE TABLE IF NOT EXISTS digest (id INTEGER PRIMARY KEY, data TEXT NOT NULL)";
+
+/// What version 3 adds: alerts that are kept from paging.
+const THIRD: &str = "
+    CREATE TABLE suppressed (labels TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+    PRAGMA user_version = 3;
+";
 
 /// The file.
 #[derive(Debug)]
@@ -203,6 +210,19 @@ impl State {
         Ok(groups.collect())
     }
 
+    /// The alerts that are kept from paging. Rows that cannot be understood are left out and logged:
+    /// those alerts count as told.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn suppressed(&self) -> Result<Vec<Suppressed>, Error> {
+        let rows = self.rows("SELECT labels, data FROM suppressed ORDER BY labels")?;
+        let suppressed = rows.into_iter().filter_map(|(labels, data)| {
+            understood::<SuppressedRow>("suppressed", &labels, &data).map(Into::into)
+        });
+        Ok(suppressed.collect())
+    }
+
     /// Writes what an evaluation changed, what the router knows and what is to be sent, all or
     /// nothing; on the disk when it returns. Cheap when nothing changed.
     ///
@@ -214,11 +234,35 @@ impl State {
         router: &mut Router,
         notifications: &[Notification],
     ) -> Result<(), Error> {
+        self.commit_with(evaluation, router, None, notifications)
+    }
+
+    /// [`commit`](Self::commit), and what is kept from paging.
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing has changed then, and nobody must be told.
+    pub fn commit_with(
+        &mut self,
+        evaluation: &Evaluation,
+        router: &mut Router,
+        suppressor: Option<&mut Suppressor>,
+        notifications: &[Notification],
+    ) -> Result<(), Error> {
         let Evaluation { changed, ended, .. } = evaluation;
         let groups = router.is_changed().then(|| router.save());
-        if changed.is_empty() && ended.is_empty() && groups.is_none() && notifications.is_empty() {
+        let suppressor = suppressor.filter(|suppressor| suppressor.is_changed());
+        let suppressed = suppressor.as_ref().map(|suppressor| suppressor.save());
+        let quiet = changed.is_empty() && ended.is_empty() && notifications.is_empty();
+        if quiet && groups.is_none() && suppressed.is_none() {
             return Ok(());
         }
+        let suppressed = suppressed.as_ref().map(|all| {
+            let rows = all
+                .iter()
+                .map(|one| Ok((one.alert.labels.to_string(), encode(&SuppressedRow::from(one))?)));
+            rows.collect::<Result<Vec<_>, Error>>()
+        });
+        let suppressed = suppressed.transpose()?;
         let alerts = changed.iter().map(|saved| {
             let row = AlertRow::from(&saved.alert);
             Ok((&*saved.rule, saved.alert.labels.to_string(), encode(&row)?))
@@ -257,6 +301,13 @@ impl State {
                     transaction.prepare_cached(sql)?.execute(params![receiver, labels, data])?;
                 }
             }
+            if let Some(suppressed) = &suppressed {
+                transaction.execute("DELETE FROM suppressed", [])?;
+                for (labels, data) in suppressed {
+                    let sql = "INSERT OR REPLACE INTO suppressed (labels, data) VALUES (?, ?)";
+                    transaction.prepare_cached(sql)?.execute(params![labels, data])?;
+                }
+            }
             for (notification, labels, body, facts) in &messages {
                 outbox::put(&transaction, notification, (labels, body, facts))?;
             }
@@ -265,6 +316,9 @@ impl State {
         write(&mut self.connection)
             .map_err(|source| Error::Write { path: path.clone(), source })?;
         router.saved();
+        if let Some(suppressor) = suppressor {
+            suppressor.saved();
+        }
         Ok(())
     }
 
@@ -291,8 +345,9 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     let mut connection = Connection::open(path).map_err(failed)?;
     let version = prepare(&connection).map_err(failed)?;
     let missing: &[&str] = match version {
-        0 => &[TABLES, SECOND],
-        1 => &[SECOND],
+        0 => &[TABLES, SECOND, THIRD],
+        1 => &[SECOND, THIRD],
+        2 => &[THIRD],
         VERSION => &[],
         found => return Err(Error::Newer { path: path.to_owned(), found }),
     };

@@ -48,6 +48,8 @@ pub struct Telemetry {
     pub alerts_held: IntGauge,
     /// Alerts of the digest, which were learnt of too late to page.
     pub alerts_historical: IntGauge,
+    /// Alerts that fire and are not told of, because they follow from others.
+    pub alerts_suppressed: IntGauge,
     /// Evaluations left out because the one before was still running.
     pub rule_evaluations_missed: IntCounter,
     /// Attempts to notify, by `receiver` and `result` (`delivered`, `retried`, `given_up`).
@@ -159,6 +161,10 @@ impl Telemetry {
             alerts_historical: make.gauge(
                 "alerts_historical",
                 "Alerts of the past that were learnt of too late to page.",
+            )?,
+            alerts_suppressed: make.gauge(
+                "alerts_suppressed",
+                "Alerts that fire and are not told of, because they follow from others.",
             )?,
             rule_evaluations_missed: make.counter(
                 "rule_evaluations_missed_total",

@@ -92,6 +92,7 @@ fn rules() -> RulesForm {
         value: 1.0,
         held: true,
         known: hallwatch_collector::api::KnownForm::default(),
+        suppressed_by: None,
     };
     let alerting = RuleForm {
         state: Some("firing"),

@@ -71,6 +71,30 @@ fn everything_that_can_be_said_is_understood() {
 }
 
 #[test]
+fn a_topology_is_understood_and_what_is_strange_in_it_is_a_warning() {
+    let config = checked("collector.toml", include_str!("good/collector.toml")).unwrap();
+    let plan = &config.topologies[0];
+    assert_eq!((plan.tenant.as_str(), plan.site.as_str()), ("acme", "fra-1"));
+    assert_eq!(plan.agent, None, "it has two");
+    let power = &plan.power;
+    let paths: Vec<usize> = (0..power.racks().len()).map(|rack| power.configured(rack)).collect();
+    assert_eq!(paths, [2, 1]);
+    let ats = power.find("ats").unwrap();
+    let number = |name: &str| power.source_number(ats, power.find(name).unwrap());
+    // The generator is named first, and is the second source of the switch all the same.
+    assert_eq!((number("utility"), number("generator")), (Some(1), Some(2)));
+    assert_eq!((plan.zones[0].units.len(), plan.zones[0].needs), (3, 2));
+    assert_eq!(plan.uplinks, ["isp-1", "isp-2"]);
+    let warnings: Vec<(usize, &str)> =
+        config.warnings.iter().map(|warning| (warning.line, &*warning.message)).collect();
+    assert_eq!(
+        warnings,
+        [(18, "rack `r02` has one power path only"), (28, "`pdu-b9` feeds nothing")]
+    );
+    assert_eq!(config.notify.escalate_after, Duration::from_secs(120));
+}
+
+#[test]
 fn what_is_not_said_has_a_default_that_harms_nobody() {
     let text = "
         collector = { id = 'c-1', data = '/data' }
@@ -103,6 +127,9 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
         ("rules-and-people", include_str!("bad/rules-and-people.bad.toml")),
         ("sinks", include_str!("bad/sinks.bad.toml")),
         ("peer", include_str!("bad/peer.bad.toml")),
+        ("topology", include_str!("bad/topology.bad.toml")),
+        ("topology-edges", include_str!("bad/topology-edges.bad.toml")),
+        ("topology-circle", include_str!("bad/topology-circle.bad.toml")),
         ("rule-file", include_str!("bad/rule-file.bad.toml")),
     ];
     let mut mistakes = 0;
@@ -114,5 +141,5 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
             insta::assert_snapshot!(name, invalid.render(false));
         });
     }
-    assert!(mistakes >= 40, "{mistakes}");
+    assert!(mistakes >= 60, "{mistakes}");
 }

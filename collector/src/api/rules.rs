@@ -145,6 +145,10 @@ pub struct AlertForm {
     /// What else is known of it. Not of Prometheus.
     #[serde(flatten)]
     pub known: KnownForm,
+    /// The labels of the alert that it follows from, and that is told of in its place. Not of
+    /// Prometheus; told only when it is so.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_labels")]
+    pub suppressed_by: Option<Labels>,
 }
 
 fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -164,6 +168,13 @@ fn some_rfc3339<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Resul
 
 fn labels<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(labels.iter().map(|label| (&*label.name, &*label.value)))
+}
+
+fn some_labels<S: Serializer>(labels: &Option<Labels>, serializer: S) -> Result<S::Ok, S::Error> {
+    match labels {
+        Some(found) => self::labels(found, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn exponent<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {

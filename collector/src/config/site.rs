@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use hallwatch_config::{Section, Spanned};
+use hallwatch_config::{Problem, Section, Spanned};
 use hallwatch_model::{AgentPath, Id};
 
-use super::some_text;
+use super::{some_text, topology};
+use crate::topology::Plan;
 
 /// A site and its agents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +33,12 @@ impl Site {
     }
 }
 
-/// All sites; `None` when there is none, or one that is wrong.
-pub(super) fn sites(root: &mut Section<'_>) -> Option<Vec<Site>> {
+/// All sites, and the topologies of those that have one; `None` when there is none, or one that is
+/// wrong.
+pub(super) fn sites(
+    root: &mut Section<'_>,
+    warnings: &mut Vec<Problem>,
+) -> Option<(Vec<Site>, Vec<Plan>)> {
     let had_any = root.has("site");
     let sections = root.sections("site");
     if sections.is_empty() && !had_any {
@@ -42,12 +47,18 @@ pub(super) fn sites(root: &mut Section<'_>) -> Option<Vec<Site>> {
         return None;
     }
     let mut taken: BTreeMap<(Id, Id), Range<usize>> = BTreeMap::new();
-    let sites: Vec<Option<Site>> =
-        sections.into_iter().map(|section| site(section, &mut taken)).collect();
-    sites.into_iter().collect()
+    let sites: Vec<Option<(Site, Option<Plan>)>> =
+        sections.into_iter().map(|section| site(section, &mut taken, warnings)).collect();
+    let sites: Vec<(Site, Option<Plan>)> = sites.into_iter().collect::<Option<_>>()?;
+    let (sites, plans): (Vec<Site>, Vec<Option<Plan>>) = sites.into_iter().unzip();
+    Some((sites, plans.into_iter().flatten().collect()))
 }
 
-fn site(mut section: Section<'_>, taken: &mut BTreeMap<(Id, Id), Range<usize>>) -> Option<Site> {
+fn site(
+    mut section: Section<'_>,
+    taken: &mut BTreeMap<(Id, Id), Range<usize>>,
+    warnings: &mut Vec<Problem>,
+) -> Option<(Site, Option<Plan>)> {
     let id = section.checked("id", Id::new);
     let tenant = section.checked("tenant", Id::new);
     let name = section.checked_optional("name", some_text);
@@ -66,6 +77,15 @@ fn site(mut section: Section<'_>, taken: &mut BTreeMap<(Id, Id), Range<usize>>) 
         }
         _ => {}
     }
+    let had_topology = section.has("topology");
+    let topology = section.section("topology").and_then(|section| {
+        // What is wrong in it is told, also when the site has no name.
+        let unnamed = || Id::new("unnamed").ok();
+        let tenant = tenant.as_ref().map(|id| id.value.clone()).or_else(unnamed)?;
+        let site = id.as_ref().map(|id| id.value.clone()).or_else(unnamed)?;
+        let only = agents.first().filter(|_| agents.len() == 1).map(|agent| agent.value.clone());
+        topology::topology(section, (tenant, site, only), warnings)
+    });
     let (id, tenant): (Spanned<Id>, Spanned<Id>) = (id?, tenant?);
     let key = (tenant.value.clone(), id.value.clone());
     if taken.contains_key(&key) {
@@ -74,10 +94,14 @@ fn site(mut section: Section<'_>, taken: &mut BTreeMap<(Id, Id), Range<usize>>) 
         section.problem(id.span.clone(), message, "used before", Some(help));
     }
     taken.insert(key, id.span.clone());
-    Some(Site {
+    if had_topology && topology.is_none() {
+        return None;
+    }
+    let site = Site {
         name: name.map_or_else(|| id.value.to_string(), |name| name.value),
         id: id.value,
         tenant: tenant.value,
         agents: agents.into_iter().map(|agent| agent.value).collect(),
-    })
+    };
+    Some((site, topology))
 }

@@ -119,9 +119,15 @@ impl Router {
 
     /// Takes changes in, and says what is due.
     pub fn handle(&mut self, transitions: &[Transition], now: Timestamp) -> Vec<Notification> {
-        for transition in transitions {
-            let url = &self.options.external_url;
-            let Some(alert) = NotifiedAlert::from_transition(transition, url) else { continue };
+        let url = &self.options.external_url;
+        let alerts = transitions.iter();
+        let alerts = alerts.filter_map(|change| NotifiedAlert::from_transition(change, url));
+        self.take(alerts.collect(), now)
+    }
+
+    /// Takes alerts in, and says what is due.
+    pub fn take(&mut self, alerts: Vec<NotifiedAlert>, now: Timestamp) -> Vec<Notification> {
+        for alert in alerts {
             let wanted = |name: &str| self.options.group_by.iter().any(|by| by == name);
             let labels = alert.labels.without(|name| !wanted(name));
             for (receiver, _) in &self.receivers {

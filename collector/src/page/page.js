@@ -100,6 +100,7 @@ function makeAlert() {
   const top = element("div", "alert-top");
   node.severity = top.appendChild(element("span", "severity"));
   node.state = top.appendChild(element("span", "mark"));
+  node.suppressedMark = top.appendChild(element("span", "mark held"));
   node.heldMark = top.appendChild(element("span", "mark held", "held: input lost"));
   node.since = top.appendChild(element("span", "since"));
   node.since.append(element("span"), element("b"));
@@ -113,12 +114,26 @@ function makeAlert() {
   return node;
 }
 
-function fillAlert(node, alert, now) {
+/** Alerts that are not paged because they follow from this one, and what this one follows from. */
+function following(alert, alerts) {
+  if (alert.suppressed_by) {
+    const cause = alerts.find((other) => other.key === alert.suppressed_by);
+    const name = cause ? [cause.name, cause.device].filter(Boolean).join(" ") : alert.suppressed_by;
+    return `not paged: follows from ${name}`;
+  }
+  const count = alerts.filter((other) => other.suppressed_by === alert.key).length;
+  return count > 0 ? `${count} suppressed by this` : "";
+}
+
+function fillAlert(node, alert, now, alerts) {
   const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
   setClass(node, `alert ${severityOf(alert)} ${alert.state}${fresh}`);
   setText(node.severity, alert.severity || "no severity");
   setText(node.state, alert.state);
   node.heldMark.hidden = !alert.held;
+  const follows = following(alert, alerts);
+  setText(node.suppressedMark, follows);
+  node.suppressedMark.hidden = !follows;
   // The day matters when it is not today.
   const began = new Date(alert.since).toISOString();
   const today = began.slice(0, 10) === new Date(now).toISOString().slice(0, 10);
@@ -231,6 +246,7 @@ function makeSite() {
   node.heading = top.appendChild(element("h3"));
   node.tenant = top.appendChild(element("span", "tenant"));
   node.agents = top.appendChild(element("ul", "agents"));
+  node.racks = node.appendChild(element("ul", "racks"));
   node.empty = node.appendChild(element("p", "plain", "No device has sent anything yet."));
   node.groups = node.appendChild(element("div", "groups"));
   return node;
@@ -244,6 +260,15 @@ function fillSite(node, site, now) {
     made.append(element("b"), element("span"));
     return made;
   }, (child, agent) => fillAgent(child, agent, now));
+  // The lost ones first; what is not certain after them.
+  const racks = [...(site.racks ?? [])].sort((a, b) => a.possible - b.possible || (a.rack < b.rack ? -1 : 1));
+  node.racks.hidden = racks.length === 0;
+  sync(node.racks, racks, (rack) => rack.rack, () => element("li"), (child, rack) => {
+    const lost = rack.possible < 2;
+    setClass(child, lost ? "critical" : "bad");
+    const paths = `rack ${rack.rack}: ${plural(rack.healthy, "healthy power path", "healthy power paths")}`;
+    setText(child, lost ? `✕ ${paths}${rack.first ? `, ${rack.first} failed first` : ""}` : `⚠ ${paths}, the rest not certain`);
+  });
   node.empty.hidden = site.groups.length > 0;
   sync(node.groups, site.groups, (group) => group.name, makeGroup,
     (child, group) => fillGroup(child, group, now));
@@ -293,12 +318,14 @@ function verdict(picture) {
   const pending = picture.alerts.length - firing.length;
   const held = picture.alerts.filter((alert) => alert.held).length;
   const devices = picture.sites.flatMap((site) => site.groups).flatMap((group) => group.devices);
+  const suppressed = picture.alerts.filter((alert) => alert.suppressed_by).length;
   const silent = devices.filter((device) => isSilent(device, picture.now));
   const counts = [
     ...SEVERITIES.map((severity) => [count(severity), severity === "critical" || count(severity) !== 1
       ? SEVERITY_PLURAL[severity] : severity]),
     [pending, "pending"],
     [held, "held"],
+    [suppressed, "suppressed"],
     [silent.length, silent.length === 1 ? "silent device" : "silent devices"],
   ].filter(([number]) => number > 0);
   counts.push([devices.length, devices.length === 1 ? "device" : "devices"]);
@@ -326,7 +353,7 @@ function show(picture) {
   byId("alerts-part").hidden = alerts.length === 0;
   setClass(byId("main"), alerts.length === 0 ? "calm" : "");
   sync(byId("alerts"), alerts, (alert) => alert.key, makeAlert,
-    (node, alert) => fillAlert(node, alert, now));
+    (node, alert) => fillAlert(node, alert, now, alerts));
   sync(byId("sites"), picture.sites, (site) => `${site.tenant}/${site.id}`, makeSite,
     (node, site) => fillSite(node, site, now));
   showGaps(picture.gaps ?? [], now);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hallwatch_model::{Labels, Sample, Timestamp, vocabulary};
+use hallwatch_model::{Labels, Sample, Timestamp, Value, vocabulary};
 use serde::Serialize;
 
 use super::reading::{Flag, MAX_VALUES, Reading, flag, reading};
@@ -11,6 +11,7 @@ use super::reading::{Flag, MAX_VALUES, Reading, flag, reading};
 const MAX_ALERTS: usize = 500;
 const MAX_DEVICES: usize = 2_000;
 const MAX_GAPS: usize = 50;
+const MAX_RACKS: usize = 200;
 
 /// The whole wall.
 #[derive(Clone, Debug, Serialize)]
@@ -79,6 +80,8 @@ pub struct Alert {
     pub state: String,
     /// Its inputs are gone: it would have been resolved for lack of data, and is not.
     pub held: bool,
+    /// The `key` of the alert that it follows from; it is not told of then. Empty for none.
+    pub suppressed_by: String,
     /// Since when it is active, in milliseconds.
     pub since: i64,
     /// Whom it concerns.
@@ -118,6 +121,7 @@ impl Alert {
             severity: label("severity"),
             state: state.to_owned(),
             held,
+            suppressed_by: String::new(),
             since: since.as_millis(),
             tenant: label("tenant"),
             site: label("site"),
@@ -166,6 +170,29 @@ pub struct Site {
     name: String,
     agents: Vec<Agent>,
     groups: Vec<Group>,
+    /// Racks with fewer than two healthy power paths, though they are built with two.
+    racks: Vec<Rack>,
+}
+
+/// A rack whose redundancy is lost, or not certain.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Rack {
+    rack: String,
+    /// Paths that are known to be healthy.
+    healthy: f64,
+    /// Paths that are not known to have failed.
+    possible: f64,
+    /// What failed first; empty when nothing has.
+    first: String,
+}
+
+/// What the topology says of a rack.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    configured: f64,
+    healthy: f64,
+    possible: f64,
+    first: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -212,12 +239,17 @@ impl Picture {
         mut health: Vec<Health>,
     ) -> Self {
         let mut devices: BTreeMap<(&str, &str, &str), Gathered> = BTreeMap::new();
+        let mut racks: BTreeMap<(&str, &str, &str), Paths> = BTreeMap::new();
         let mut left_out = 0_usize;
         for (labels, sample) in latest {
             let label = |name| labels.get(name).unwrap_or_default();
             let key = (label("tenant"), label("site"), label("device"));
             // Alerts and recorded series carry device labels, too, and are no news of the device.
             let name = labels.name().unwrap_or_default();
+            if name.starts_with("rack_power_") && key.2.is_empty() {
+                let key = (key.0, key.1, label("rack"));
+                racks.entry(key).or_default().add(name, label("node"), sample.value);
+            }
             if key.2.is_empty() || name.starts_with("ALERTS") || vocabulary::find(name).is_none() {
                 continue;
             }
@@ -250,8 +282,12 @@ impl Picture {
                 }
                 let groups =
                     groups.into_iter().map(|(name, devices)| Group { name, devices }).collect();
+                let own =
+                    racks.iter().filter(|((t, s, _), _)| *t == facts.tenant && *s == facts.id);
+                let racks = own.filter_map(|((.., rack), paths)| paths.shown(rack));
+                let racks = racks.take(MAX_RACKS).collect();
                 let SiteFacts { tenant, id, name, agents } = facts;
-                Site { tenant, id, name, agents, groups }
+                Site { tenant, id, name, agents, groups, racks }
             })
             .collect();
         let collector = collector.to_owned();
@@ -269,6 +305,30 @@ impl Picture {
         self.gaps.sort_by_key(|gap| (gap.state != "open", std::cmp::Reverse(gap.start)));
         self.gaps.truncate(MAX_GAPS);
         self
+    }
+}
+
+impl Paths {
+    fn add(&mut self, metric: &str, node: &str, value: Value) {
+        let Ok(value) = value else { return };
+        match metric {
+            "rack_power_paths_configured" => self.configured = value,
+            "rack_power_paths_healthy" => self.healthy = value,
+            "rack_power_paths_possible" => self.possible = value,
+            "rack_power_first_out" if value == 1.0 => node.clone_into(&mut self.first),
+            _ => {}
+        }
+    }
+
+    /// The rack, when it has fewer than two of the paths that it should have.
+    fn shown(&self, rack: &str) -> Option<Rack> {
+        let short = self.healthy < 2.0 && self.healthy < self.configured;
+        short.then(|| Rack {
+            rack: rack.to_owned(),
+            healthy: self.healthy,
+            possible: self.possible,
+            first: self.first.clone(),
+        })
     }
 }
 
@@ -415,6 +475,34 @@ mod tests {
         let missing = Some("no answer in time".to_owned());
         assert_eq!(values, [("Battery", "", &missing), ("Load", "42", &None)]);
         assert_eq!(picture.alerts[0].cause, "because");
+    }
+
+    #[test]
+    fn racks_with_fewer_than_two_healthy_paths_are_named() {
+        let paths = |rack: &str, configured: f64, healthy: f64, possible: f64| {
+            let of = |kind: &str, value| {
+                let metric = format!("rack_power_paths_{kind}");
+                sample(&metric, &[("rack", rack)], Ok(value))
+            };
+            [of("configured", configured), of("healthy", healthy), of("possible", possible)]
+        };
+        let first = |node: &str, value| {
+            sample("rack_power_first_out", &[("rack", "r02"), ("node", node)], Ok(value))
+        };
+        let mut latest = paths("r01", 2.0, 2.0, 2.0).to_vec();
+        latest.extend(paths("r02", 2.0, 1.0, 1.0));
+        latest.extend(paths("r03", 1.0, 1.0, 1.0));
+        latest.extend(paths("r04", 2.0, 0.0, 2.0));
+        latest.extend([first("ups-a", 1.0), first("ups-b", 0.0)]);
+        let picture = picture(&latest, Vec::new());
+        let rack = |rack: &str, healthy, possible, first: &str| Rack {
+            rack: rack.into(),
+            healthy,
+            possible,
+            first: first.into(),
+        };
+        let expected = [rack("r02", 1.0, 1.0, "ups-a"), rack("r04", 0.0, 2.0, "")];
+        assert_eq!(picture.sites[0].racks, expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The rules that Hallwatch ships: names and texts for [`super::load`].
 
 /// All shipped rule files.
-pub const FILES: [(&str, &str); 8] = [
+pub const FILES: [(&str, &str); 9] = [
     ("power.yaml", include_str!("../../rules/power.yaml")),
     ("ups.yaml", include_str!("../../rules/ups.yaml")),
     ("generator.yaml", include_str!("../../rules/generator.yaml")),
@@ -9,5 +9,6 @@ pub const FILES: [(&str, &str); 8] = [
     ("environment.yaml", include_str!("../../rules/environment.yaml")),
     ("access.yaml", include_str!("../../rules/access.yaml")),
     ("hallwatch.yaml", include_str!("../../rules/hallwatch.yaml")),
+    ("redundancy.yaml", include_str!("../../rules/redundancy.yaml")),
     ("uplink.yaml", include_str!("../../rules/uplink.yaml")),
 ];

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hallwatch_config::Finding;
 use hallwatch_model::{AgentPath, Labels, Sample, Timestamp, Uptime};
+use hallwatch_promql::Matchers;
 use tokio::sync::mpsc;
 
 use super::core::{Evaluated, Shown};
@@ -19,6 +20,7 @@ use crate::rules::{AlertState, Evaluation, PushEngine, Received, Reload, Transit
 use crate::state::{self, State};
 use crate::store::Reader;
 use crate::telemetry::Telemetry;
+use crate::topology::{Suppressor, Watch};
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -46,6 +48,10 @@ pub(super) struct News {
 pub(super) struct Alerting {
     pub(super) engine: PushEngine,
     pub(super) router: Router,
+    /// How the nodes of the sites' topologies are.
+    pub(super) watch: Watch,
+    /// What is not told of, because it follows from something that is.
+    pub(super) suppressor: Suppressor,
     pub(super) state: Arc<Mutex<State>>,
     pub(super) reader: Reader,
     /// Up to where the log was read.
@@ -74,7 +80,11 @@ impl Alerting {
         mut commands: mpsc::Receiver<Command>,
         done: &mpsc::Sender<Evaluated>,
     ) -> Result<(), state::Error> {
-        self.begin();
+        if let Some(evaluated) = self.begin()
+            && done.blocking_send(evaluated).is_err()
+        {
+            return Ok(());
+        }
         while let Some(command) = commands.blocking_recv() {
             match command {
                 Command::Stored(news, now) => {
@@ -112,8 +122,8 @@ impl Alerting {
         Ok(())
     }
 
-    /// What the rules read of the past, from the store.
-    fn begin(&mut self) {
+    /// What the rules read of the past, from the store; and what the topology makes of it.
+    fn begin(&mut self) -> Option<Evaluated> {
         if let Some(pair) = &self.pair {
             pair.evaluated(Some(self.router.active()), clock::uptime());
         }
@@ -126,6 +136,18 @@ impl Alerting {
         if let Err(error) = self.engine.seed(clock::now(), &self.reader) {
             tracing::warn!(%error, "the rules begin without the past");
         }
+        if self.watch.is_empty() {
+            return None;
+        }
+        // Everything: a set without conditions.
+        let latest = self.reader.latest(&Matchers::new(Vec::new())).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the topology begins without the past");
+            Vec::new()
+        });
+        let at = clock::now();
+        let samples = self.watch.seed(&latest, at);
+        let took = std::time::Duration::ZERO;
+        Some(Evaluated { samples, at, took, interval: false, notifications: 0, shown: None })
     }
 
     /// Pushes what is new in the log to the rules.
@@ -146,6 +168,9 @@ impl Alerting {
             self.position = last.position;
             // What fills the past alerts nobody.
             for entry in entries.iter().filter(|entry| !entry.filled) {
+                for (labels, sample) in &entry.samples {
+                    all.samples.append(&mut self.watch.observe(labels, *sample, now));
+                }
                 let backfill = self.is_old(&entry.samples);
                 let received = Received { samples: &entry.samples, watermark: None, backfill };
                 all.append(self.engine.receive(received, now, &self.reader));
@@ -217,6 +242,7 @@ impl Alerting {
         let began = clock::uptime();
         let mut evaluation = self.push(now);
         evaluation.append(self.engine.tick(now, &self.reader));
+        evaluation.samples.append(&mut self.watch.tick(now));
         self.conclude(evaluation, now, began, (interval, true))
     }
 
@@ -227,14 +253,16 @@ impl Alerting {
         began: Uptime,
         (interval, shows): (bool, bool),
     ) -> Result<Evaluated, state::Error> {
-        let notifications = self.router.handle(&evaluation.transitions, now);
+        let told = self.suppressor.handle(&evaluation.transitions, now);
+        let notifications = self.router.take(told, now);
         if let Some(pair) = &self.pair {
             let active = self.router.is_changed().then(|| self.router.active());
             pair.evaluated(active, clock::uptime());
         }
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.commit(&evaluation, &mut self.router, &notifications)?;
+            let (router, suppressor) = (&mut self.router, &mut self.suppressor);
+            state.commit_with(&evaluation, router, Some(suppressor), &notifications)?;
             if let Some(digest) = self.engine.changed_digest() {
                 state.put_digest(&digest)?;
             }
@@ -245,9 +273,10 @@ impl Alerting {
         let took = clock::uptime().since(began);
         let shown = shows.then(|| {
             let inside = self.engine.inside(self.reload.clone());
-            let alerts = Arc::new(forms::of_page(&inside.view));
+            let alerts = Arc::new(forms::of_page(&inside.view, &self.suppressor));
             let failing = forms::failing(&inside.view);
-            Shown { rules: Arc::new(forms::of_api(inside, took)), alerts, failing }
+            let rules = Arc::new(forms::of_api(inside, &self.suppressor, took));
+            Shown { rules, alerts, failing, suppressed: self.suppressor.count() }
         });
         let (samples, notifications) = (evaluation.samples, notifications.len());
         Ok(Evaluated { samples, at: now, took, interval, notifications, shown })

@@ -58,6 +58,8 @@ pub(super) struct Shown {
     pub(super) rules: Arc<RulesForm>,
     pub(super) alerts: Arc<Vec<page::Alert>>,
     pub(super) failing: (usize, Option<String>),
+    /// Alerts that are not told of, because they follow from others.
+    pub(super) suppressed: usize,
 }
 
 /// Everything that can be done.
@@ -313,7 +315,8 @@ impl Core {
     }
 
     fn show(&mut self, shown: Shown) -> Action {
-        let Shown { rules, alerts, failing } = shown;
+        let Shown { rules, alerts, failing, suppressed } = shown;
+        self.telemetry.alerts_suppressed.set(i64::try_from(suppressed).unwrap_or(i64::MAX));
         self.telemetry.rules_failing.set(i64::try_from(failing.0).unwrap_or(i64::MAX));
         self.measure_rules(&rules.inside);
         let count: usize = rules.groups.iter().map(|group| group.rules.len()).sum();
@@ -415,7 +418,12 @@ mod tests {
             took: Duration::from_millis(1),
             interval: true,
             notifications,
-            shown: Some(Shown { rules: Arc::default(), alerts: Arc::default(), failing }),
+            shown: Some(Shown {
+                rules: Arc::default(),
+                alerts: Arc::default(),
+                failing,
+                suppressed: 2,
+            }),
         })
     }
 

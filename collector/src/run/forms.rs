@@ -9,18 +9,19 @@ use crate::api::{AdditionalForm, AlertForm, GroupForm, KnownForm, RuleForm, Rule
 use crate::page;
 use crate::rules::view::{GroupView, RuleView};
 use crate::rules::{Alert, AlertState, Inside, View};
+use crate::topology::Suppressor;
 
 /// As the API tells it. `took` is the time of the last evaluation of everything.
-pub(super) fn of_api(inside: Inside, took: Duration) -> RulesForm {
-    let groups = inside.view.groups.iter().map(|group| self::group(group, took)).collect();
-    RulesForm { groups, inside: Arc::new(inside) }
+pub(super) fn of_api(inside: Inside, suppressor: &Suppressor, took: Duration) -> RulesForm {
+    let groups = inside.view.groups.iter().map(|group| self::group(group, suppressor, took));
+    RulesForm { groups: groups.collect(), inside: Arc::new(inside) }
 }
 
-fn group(group: &GroupView, took: Duration) -> GroupForm {
+fn group(group: &GroupView, suppressor: &Suppressor, took: Duration) -> GroupForm {
     GroupForm {
         name: group.name.to_string(),
         file: group.file.to_string(),
-        rules: group.rules.iter().map(|rule| self::rule(rule, took)).collect(),
+        rules: group.rules.iter().map(|rule| self::rule(rule, suppressor, took)).collect(),
         interval: group.interval.as_secs_f64(),
         limit: group.limit,
         evaluation_time: took.as_secs_f64(),
@@ -28,12 +29,13 @@ fn group(group: &GroupView, took: Duration) -> GroupForm {
     }
 }
 
-fn rule(rule: &RuleView, took: Duration) -> RuleForm {
+fn rule(rule: &RuleView, suppressor: &Suppressor, took: Duration) -> RuleForm {
     let texts = |pairs: &[(Arc<str>, String)]| {
         pairs.iter().map(|(name, text)| (name.to_string(), text.clone())).collect()
     };
     let alerting = rule.alerting.as_ref();
     let expect = alerting.and_then(|alerting| alerting.expect.as_ref());
+    let alert = |alert: &Alert| self::alert(alert, suppressor);
     let state = alerting.map(|alerting| {
         let worst = alerting.alerts.iter().map(|alert| alert.state).max();
         worst.unwrap_or(AlertState::Inactive).word()
@@ -67,7 +69,7 @@ fn rule(rule: &RuleView, took: Duration) -> RuleForm {
     }
 }
 
-fn alert(alert: &Alert) -> AlertForm {
+fn alert(alert: &Alert, suppressor: &Suppressor) -> AlertForm {
     AlertForm {
         labels: alert.labels.clone(),
         annotations: alert
@@ -84,11 +86,12 @@ fn alert(alert: &Alert) -> AlertForm {
             held_cause: alert.held.as_ref().map(|held| held.cause.to_string()),
             flapping: alert.flapping(),
         },
+        suppressed_by: suppressor.suppressed_by(&alert.labels).cloned(),
     }
 }
 
 /// The alerts that are pending or firing, for the page.
-pub(super) fn of_page(view: &View) -> Vec<page::Alert> {
+pub(super) fn of_page(view: &View, suppressor: &Suppressor) -> Vec<page::Alert> {
     let rules = view.groups.iter().flat_map(|group| &group.rules);
     let alerts = rules.filter_map(|rule| rule.alerting.as_ref()).flat_map(|a| &a.alerts);
     alerts
@@ -99,7 +102,12 @@ pub(super) fn of_page(view: &View) -> Vec<page::Alert> {
             };
             let since = alert.active_at;
             let held = alert.held.is_some();
-            page::Alert::new(&alert.labels, annotation, alert.state.word(), held, since)
+            let mut shown =
+                page::Alert::new(&alert.labels, annotation, alert.state.word(), held, since);
+            if let Some(cause) = suppressor.suppressed_by(&alert.labels) {
+                shown.suppressed_by = cause.to_string();
+            }
+            shown
         })
         .collect()
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::notify::{Ledger, SavedGroup, alert as notified};
 use crate::rules::{Alert, AlertState, Cause, Changes, Flaps, Held, HistoricalAlert, Memory};
+use crate::topology::Suppressed;
 
 type Pairs = Vec<(String, String)>;
 
@@ -236,6 +237,36 @@ impl GroupRow {
                 at: Timestamp::from_millis(told.at),
             }),
             due: Timestamp::from_millis(self.due),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SuppressedRow {
+    alert: notified::AlertRow,
+    cause: Pairs,
+    cause_ended: Option<i64>,
+    of_absence: bool,
+}
+
+impl From<&Suppressed> for SuppressedRow {
+    fn from(suppressed: &Suppressed) -> Self {
+        Self {
+            alert: (&suppressed.alert).into(),
+            cause: pairs(&suppressed.cause),
+            cause_ended: suppressed.cause_ended.map(Timestamp::as_millis),
+            of_absence: suppressed.of_absence,
+        }
+    }
+}
+
+impl From<SuppressedRow> for Suppressed {
+    fn from(row: SuppressedRow) -> Self {
+        Self {
+            alert: row.alert.into(),
+            cause: labels(&row.cause),
+            cause_ended: row.cause_ended.map(Timestamp::from_millis),
+            of_absence: row.of_absence,
         }
     }
 }

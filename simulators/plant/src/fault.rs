@@ -13,6 +13,7 @@ pub enum Fault {
     GeneratorLowFuel,
     AtsStuck,
     UpsABatteryWeak,
+    UpsAOff,
     UpsBOverload,
     PduA1Off,
     Crac1Stops,
@@ -32,7 +33,7 @@ pub enum Fault {
 }
 
 /// Those that do not belong to a device's communication.
-const PLAIN: [(Fault, &str, &str); 17] = {
+const PLAIN: [(Fault, &str, &str); 18] = {
     use Fault::*;
     [
         (UtilityOff, "utility-off", "the utility feed loses its voltage"),
@@ -48,6 +49,7 @@ const PLAIN: [(Fault, &str, &str); 17] = {
             "ups-a-battery-weak",
             "the battery of UPS A is worn out: a fifth of its capacity is left",
         ),
+        (UpsAOff, "ups-a-off", "the output of UPS A is switched off"),
         (UpsBOverload, "ups-b-overload", "a stray heater loads UPS B beyond its rating"),
         (PduA1Off, "pdu-a1-off", "the breaker before rack PDU A1 is open"),
         (Crac1Stops, "crac-1-stops", "cooling unit 1 stops"),
@@ -141,6 +143,6 @@ mod tests {
             assert!(!description.is_empty() && !description.contains('\n'), "{name}");
             assert!(names.insert(name), "{fault:?}");
         }
-        assert_eq!(names.len(), 17 + 4 * 12);
+        assert_eq!(names.len(), 18 + 4 * 12);
     }
 }

@@ -130,6 +130,26 @@ topic = "/rfid"
 events = "esp-rfid"
 "#;
 
+/// What hangs on what in the plant.
+const TOPOLOGY: &str = r#"
+[site.topology]
+racks = ["r01", "r02"]
+
+[site.topology.power]
+utility = { kind = "utility", feeds = ["ats"] }
+generator = { kind = "generator", feeds = ["ats"] }
+ats = { kind = "ats", feeds = ["ups-a", "ups-b"] }
+ups-a = { kind = "ups", feeds = ["pdu-a1", "pdu-a2"] }
+ups-b = { kind = "ups", feeds = ["pdu-b1", "pdu-b2"] }
+pdu-a1 = { kind = "pdu", feeds = ["r01"] }
+pdu-b1 = { kind = "pdu", feeds = ["r01"] }
+pdu-a2 = { kind = "pdu", feeds = ["r02"] }
+pdu-b2 = { kind = "pdu", feeds = ["r02"] }
+
+[site.topology.cooling]
+hall-1 = { units = ["crac-1", "crac-2", "crac-3"], needs = 2 }
+"#;
+
 /// The agent's configuration.
 #[must_use]
 pub fn agent_toml(site: &Site<'_>, devices: &[Device]) -> String {
@@ -167,7 +187,8 @@ pub fn collector_toml(site: &Site<'_>) -> String {
         "# The collector of the simulated site.\n\n\
          [collector]\nid = \"c-1\"\ndata = {data:?}\nlisten = \"{listen}\"\n\n\
          [broker]\nurl = {broker:?}\n\n\
-         [[site]]\nid = \"fra-1\"\ntenant = \"acme\"\nname = \"Frankfurt 1\"\nagents = [\"gw-1\"]\n\n\
+         [[site]]\nid = \"fra-1\"\ntenant = \"acme\"\nname = \"Frankfurt 1\"\nagents = [\"gw-1\"]\n\
+         {TOPOLOGY}\n\
          [notify]\ngroup_by = [\"site\", \"alertname\"]\ngroup_wait = \"0s\"\n\
          group_interval = \"5s\"\nrepeat_interval = \"4h\"\n\n\
          [[receiver]]\nname = \"pager\"\nwebhook = {{ url = {webhook:?} }}\n\

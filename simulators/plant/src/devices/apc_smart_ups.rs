@@ -17,6 +17,7 @@ fn transfer_cause(ups: &Ups) -> Reading {
         Cause::LowBatteryVoltage => 13,
         Cause::Overload => 15,
         Cause::AutomaticRestart => 18,
+        Cause::Command => 12,
     })
 }
 

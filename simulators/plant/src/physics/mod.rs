@@ -125,6 +125,7 @@ impl Hall {
         let bus = self.ats.supply();
         let stray = if has(Fault::UpsBOverload) { STRAY_HEATER_WATTS } else { 0.0 };
         let feed_b = self.racks.feed_watts(1) + stray;
+        self.ups[0].switch(has(Fault::UpsAOff));
         self.ups[0].step(h, bus, self.racks.feed_watts(0), has(Fault::UpsABatteryWeak));
         self.ups[1].step(h, bus, feed_b, false);
         let feeds = [self.ups[0].output(), self.ups[1].output()];

@@ -60,6 +60,8 @@ pub enum Cause {
     Overload,
     /// Input and time allowed a restart.
     AutomaticRestart,
+    /// Somebody asked for it.
+    Command,
 }
 
 /// One UPS with its battery.
@@ -75,6 +77,7 @@ pub struct Ups {
     battery: Battery,
     input_watts: f64,
     energy_wh: f64,
+    switched_off: bool,
 }
 
 impl Ups {
@@ -90,6 +93,19 @@ impl Ups {
             battery: Battery::new(),
             input_watts: 0.0,
             energy_wh,
+            switched_off: false,
+        }
+    }
+
+    /// Switches the output off, or lets it come back after the time of a restart.
+    pub(super) fn switch(&mut self, off: bool) {
+        self.switched_off = off;
+        if off && self.output_on() {
+            self.enter(Mode::OutputOff, Cause::Command);
+            self.load = 0.0;
+        }
+        if off {
+            self.input_good = 0.0;
         }
     }
 
@@ -115,7 +131,7 @@ impl Ups {
             Mode::Bypass if self.relieved >= RETURN_SECONDS => {
                 self.enter(Mode::Online, Cause::InputAcceptable);
             }
-            Mode::OutputOff if self.input_good >= RESTART_SECONDS => {
+            Mode::OutputOff if !self.switched_off && self.input_good >= RESTART_SECONDS => {
                 self.enter(Mode::Online, Cause::AutomaticRestart);
             }
             _ => {}

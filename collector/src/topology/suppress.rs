@@ -1,0 +1,412 @@
+//! Keeps from paging what only follows from an alert that fires already.
+//!
+//! An alert is suppressed while its *cause* fires: an alert of the same site that explains it by the
+//! topology. What a rule's alerts have to do with the topology, the rule says in its annotation
+//! `topology`; see [`Part`]. Without it an alert neither causes nor follows, except that the
+//! consequences of an agent or device that is offline (missed turns, errors, gaps, a `no_data: fire`)
+//! need none.
+//!
+//! In doubt an alert pages: when a path that does not go through the cause is not known to be dead,
+//! when the cause is held (nobody knows whether it still is one), when it rests on values that were
+//! measured although the device is said to be offline, and always when it is about smoke or water.
+//!
+//! When the cause ends and the alert remains, another cause may explain it. If none does for
+//! [`Suppressor::new`]'s `escalate_after`, it is told of as if it had just begun.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hallwatch_model::{Labels, Timestamp};
+
+use super::plan::{Kind, Plan};
+use crate::notify::NotifiedAlert;
+use crate::rules::{Alert, AlertState, Reason, Transition};
+
+/// What alerts of a rule have to do with the topology, by the annotation `topology`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `agent offline`: nothing is heard of what the agent (label `agent`) reads.
+    AgentOffline,
+    /// `device offline`: nothing is read of the device (label `device`).
+    DeviceOffline,
+    /// `no output`: the node of the power path, or the cooling unit (label `device`), gives nothing.
+    NoOutput,
+    /// `no input`: the node of the power path (label `device`) gets nothing.
+    NoInput,
+    /// `lost redundancy`: it follows from the failure of the node that the label `node` names.
+    LostRedundancy,
+}
+
+impl Part {
+    const WORDS: [(&'static str, Self); 5] = [
+        ("agent offline", Self::AgentOffline),
+        ("device offline", Self::DeviceOffline),
+        ("no output", Self::NoOutput),
+        ("no input", Self::NoInput),
+        ("lost redundancy", Self::LostRedundancy),
+    ];
+
+    fn of(alert: &Alert) -> Option<Self> {
+        let (_, text) = alert.annotations.iter().find(|(name, _)| &**name == "topology")?;
+        Self::WORDS.iter().find(|(word, _)| word == text).map(|(_, part)| *part)
+    }
+}
+
+/// Alerts whose expressions read these are never suppressed, whatever the topology says: they are
+/// about people.
+const LIFE_SAFETY: [&str; 2] = ["environment_smoke", "environment_leak"];
+
+/// What the watch tells of itself when an agent or a device is offline. An alert that rests on
+/// nothing else says nothing of its own.
+const FOLLOWS_OFFLINE: [&str; 8] = [
+    "device_up",
+    "device_errors_total",
+    "device_missed_slots_total",
+    "gaps_open",
+    "completeness_ratio",
+    "agent_up",
+    "agent_watermark_seconds",
+    "agent_journal_backlog",
+];
+
+/// An alert that is kept from paging.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suppressed {
+    /// What would have been told.
+    pub alert: NotifiedAlert,
+    /// The labels of the alert that explains it.
+    pub cause: Labels,
+    /// Since when that fires no longer, or nobody knows whether it does; `None` while it fires.
+    pub cause_ended: Option<Timestamp>,
+    /// It says nothing but that readings are missing.
+    pub of_absence: bool,
+}
+
+/// What is known of an alert that fires and may be a cause.
+#[derive(Clone, Debug)]
+struct Cause {
+    part: Part,
+    fired_at: Timestamp,
+    held: bool,
+}
+
+type Site = (String, String);
+
+/// Decides which alerts are told of.
+#[derive(Debug)]
+pub struct Suppressor {
+    plans: BTreeMap<Site, Arc<Plan>>,
+    escalate_after: Duration,
+    external_url: String,
+    causes: BTreeMap<Site, BTreeMap<Labels, Cause>>,
+    suppressed: BTreeMap<Labels, Entry>,
+    /// Causes are others than when the suppressed alerts were looked at last.
+    others: bool,
+    changed: bool,
+}
+
+/// A suppressed alert, and what decides whether another cause explains it.
+#[derive(Clone, Debug)]
+struct Entry {
+    suppressed: Suppressed,
+    follower: Follower,
+}
+
+/// What of an alert decides which causes explain it.
+#[derive(Clone, Debug)]
+struct Follower {
+    labels: Labels,
+    part: Option<Part>,
+    /// It says nothing but that readings are missing.
+    of_absence: bool,
+}
+
+impl Follower {
+    fn new(alert: &Alert, reason: &Reason) -> Self {
+        let about_watch =
+            |input: &Labels| input.name().is_some_and(|name| FOLLOWS_OFFLINE.contains(&name));
+        let rests_on_watch = !alert.inputs.is_empty() && alert.inputs.iter().all(about_watch);
+        let of_absence = matches!(reason, Reason::NoDataFires(_)) || rests_on_watch;
+        Self { labels: alert.labels.clone(), part: Part::of(alert), of_absence }
+    }
+
+    fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name)
+    }
+}
+
+impl Suppressor {
+    /// Goes on with the alerts that fire (`active`) and those of them that were suppressed.
+    #[must_use]
+    pub fn new<'a>(
+        plans: impl IntoIterator<Item = Arc<Plan>>,
+        escalate_after: Duration,
+        external_url: &str,
+        active: impl IntoIterator<Item = &'a Alert>,
+        saved: Vec<Suppressed>,
+    ) -> Self {
+        let plans =
+            plans.into_iter().map(|plan| ((plan.tenant.to_string(), plan.site.to_string()), plan));
+        let mut suppressor = Self {
+            plans: plans.collect(),
+            escalate_after,
+            external_url: external_url.to_owned(),
+            causes: BTreeMap::new(),
+            suppressed: BTreeMap::new(),
+            others: true,
+            changed: false,
+        };
+        let mut saved: BTreeMap<Labels, Suppressed> =
+            saved.into_iter().map(|one| (one.alert.labels.clone(), one)).collect();
+        for alert in active {
+            if alert.state != AlertState::Firing {
+                continue;
+            }
+            suppressor.note(alert);
+            if let Some(suppressed) = saved.remove(&alert.labels) {
+                let of_absence = suppressed.of_absence;
+                let (labels, part) = (alert.labels.clone(), Part::of(alert));
+                let follower = Follower { labels, part, of_absence };
+                let entry = Entry { suppressed, follower };
+                suppressor.suppressed.insert(alert.labels.clone(), entry);
+            }
+        }
+        // What is left ended while nobody ran.
+        suppressor.changed = !saved.is_empty();
+        suppressor
+    }
+
+    /// Takes changes in, and says what is told of now: what is not suppressed, and what is no longer.
+    pub fn handle(&mut self, transitions: &[Transition], now: Timestamp) -> Vec<NotifiedAlert> {
+        // All causes first: what begins with its cause may stand before it.
+        for transition in transitions {
+            self.note(&transition.alert);
+        }
+        let mut told = Vec::new();
+        for transition in transitions {
+            let found = NotifiedAlert::from_transition(transition, &self.external_url);
+            let Some(alert) = found else { continue };
+            if alert.ends_at.is_some() {
+                match self.suppressed.remove(&alert.labels) {
+                    // Nobody was told that it began.
+                    Some(_) => self.changed = true,
+                    None => told.push(alert),
+                }
+                continue;
+            }
+            let follower = Follower::new(&transition.alert, &transition.reason);
+            let life = LIFE_SAFETY.iter().any(|metric| transition.query.contains(metric));
+            match self.cause(&follower).filter(|_| !life) {
+                Some(cause) => {
+                    self.changed = true;
+                    let of_absence = follower.of_absence;
+                    let suppressed = Suppressed { alert, cause, cause_ended: None, of_absence };
+                    self.suppressed.insert(follower.labels.clone(), Entry { suppressed, follower });
+                }
+                None => told.push(alert),
+            }
+        }
+        told.extend(self.escalate(now));
+        told
+    }
+
+    /// What was suppressed, has no cause any more, and has remained for too long.
+    fn escalate(&mut self, now: Timestamp) -> Vec<NotifiedAlert> {
+        let (mut told, mut gone) = (Vec::new(), Vec::new());
+        let mut entries = std::mem::take(&mut self.suppressed);
+        for (labels, entry) in &mut entries {
+            let Suppressed { alert, cause, cause_ended, .. } = &mut entry.suppressed;
+            let found = if self.others {
+                let same = self.causes_of(&entry.follower).any(|found| found == cause);
+                if same { Some(cause.clone()) } else { self.cause(&entry.follower) }
+            } else {
+                cause_ended.is_none().then(|| cause.clone())
+            };
+            match (found, *cause_ended) {
+                (Some(found), ended) => {
+                    self.changed |= found != *cause || ended.is_some();
+                    (*cause, *cause_ended) = (found, None);
+                }
+                // A clock that was set back must not keep it for long.
+                (None, ended) if ended.is_none_or(|ended| ended > now) => {
+                    self.changed = true;
+                    *cause_ended = Some(now);
+                }
+                (None, _) => {}
+            }
+            if cause_ended.is_some_and(|ended| now.since(ended) >= self.escalate_after) {
+                told.push(alert.clone());
+                gone.push(labels.clone());
+            }
+        }
+        self.others = false;
+        self.changed |= !gone.is_empty();
+        gone.iter().for_each(|labels| drop(entries.remove(labels)));
+        self.suppressed = entries;
+        told
+    }
+
+    /// Remembers an alert that fires, when it may be a cause; forgets one that does not.
+    fn note(&mut self, alert: &Alert) {
+        let Some(part) = Part::of(alert) else { return };
+        self.others = true;
+        let label = |name| alert.labels.get(name).unwrap_or_default().to_owned();
+        let site = (label("tenant"), label("site"));
+        if alert.state == AlertState::Firing {
+            let fired_at = alert.fired_at.unwrap_or(alert.active_at);
+            let cause = Cause { part, fired_at, held: alert.held.is_some() };
+            self.causes.entry(site).or_default().insert(alert.labels.clone(), cause);
+        } else if let Some(causes) = self.causes.get_mut(&site) {
+            causes.remove(&alert.labels);
+            if causes.is_empty() {
+                self.causes.remove(&site);
+            }
+        }
+    }
+
+    /// The alert that explains this one: of several, the one that fired first.
+    fn cause(&self, follower: &Follower) -> Option<Labels> {
+        let causes = self.causes_of(follower);
+        let fired_at = |labels: &&Labels| {
+            let site = self.causes.get(&site_of(labels))?;
+            site.get(*labels).map(|cause| cause.fired_at)
+        };
+        causes.min_by_key(fired_at).cloned()
+    }
+
+    /// All alerts that explain this one.
+    fn causes_of<'s>(&'s self, follower: &'s Follower) -> impl Iterator<Item = &'s Labels> {
+        let site = site_of(&follower.labels);
+        let plan = self.plans.get(&site);
+        let causes = self.causes.get(&site);
+        let power = causes.zip(plan).map(|(causes, plan)| Dead::new(causes, plan));
+        let certain = causes.into_iter().flatten().filter(|(_, cause)| !cause.held);
+        let others = certain.filter(|(labels, _)| **labels != follower.labels);
+        others
+            .filter(move |(labels, cause)| {
+                let power = power.as_ref();
+                match cause.part {
+                    Part::AgentOffline => by_agent(follower, labels, plan),
+                    Part::DeviceOffline => {
+                        follower.of_absence
+                            && !matches!(
+                                follower.part,
+                                Some(Part::AgentOffline | Part::DeviceOffline)
+                            )
+                            && follower.label("device").is_some()
+                            && follower.label("device") == labels.get("device")
+                    }
+                    // A rack may have lost its path at the PDU itself.
+                    Part::NoOutput | Part::NoInput
+                        if follower.part == Some(Part::LostRedundancy) =>
+                    {
+                        follower.label("node").is_some()
+                            && follower.label("node") == labels.get("device")
+                    }
+                    Part::NoOutput => power.is_some_and(|power| power.explains(follower, labels)),
+                    Part::NoInput => false,
+                    Part::LostRedundancy => false,
+                }
+            })
+            .map(|(labels, _)| labels)
+    }
+
+    /// Whether an alert is suppressed, and by which.
+    #[must_use]
+    pub fn suppressed_by(&self, labels: &Labels) -> Option<&Labels> {
+        self.suppressed.get(labels).map(|entry| &entry.suppressed.cause)
+    }
+
+    /// How many alerts are suppressed.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.suppressed.len()
+    }
+
+    /// Whether there is anything to save since [`saved`](Self::saved).
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// What [`save`](Self::save) gave is on the disk.
+    pub fn saved(&mut self) {
+        self.changed = false;
+    }
+
+    /// Everything that must survive a restart.
+    #[must_use]
+    pub fn save(&self) -> Vec<Suppressed> {
+        self.suppressed.values().map(|entry| entry.suppressed.clone()).collect()
+    }
+}
+
+fn site_of(labels: &Labels) -> Site {
+    let label = |name| labels.get(name).unwrap_or_default().to_owned();
+    (label("tenant"), label("site"))
+}
+
+/// Whether an alert follows from an agent that is offline: one of the agent itself, or of a device,
+/// when the site has no other agent that might read it.
+fn by_agent(follower: &Follower, cause: &Labels, plan: Option<&Arc<Plan>>) -> bool {
+    if !follower.of_absence || follower.part == Some(Part::AgentOffline) {
+        return false;
+    }
+    match (follower.label("agent"), cause.get("agent")) {
+        (Some(own), Some(agent)) => own == agent,
+        (None, Some(agent)) => {
+            let only = plan.and_then(|plan| plan.agent.as_ref());
+            follower.label("device").is_some() && only.is_some_and(|only| only.as_str() == agent)
+        }
+        _ => false,
+    }
+}
+
+/// What of a power path gives nothing, by the alerts that say so.
+struct Dead<'p> {
+    plan: &'p Plan,
+    nodes: BTreeSet<usize>,
+}
+
+impl<'p> Dead<'p> {
+    fn new(causes: &BTreeMap<Labels, Cause>, plan: &'p Plan) -> Self {
+        let off = causes.iter().filter(|(_, cause)| cause.part == Part::NoOutput && !cause.held);
+        let lost = off.filter_map(|(labels, _)| plan.power.find(labels.get("device")?));
+        Self { plan, nodes: plan.power.dead(&lost.collect()) }
+    }
+
+    /// Whether the node that `cause` tells of is before the follower's, and all that feeds that one
+    /// is dead.
+    fn explains(&self, follower: &Follower, cause: &Labels) -> bool {
+        let power = &self.plan.power;
+        let node = |name: Option<&str>| name.and_then(|name| power.find(name));
+        let Some(from) = node(cause.get("device")) else { return false };
+        let own = match follower.part {
+            Some(Part::NoInput) => node(follower.label("device")),
+            // Without its feed a PDU does not answer.
+            Some(Part::DeviceOffline) => {
+                node(follower.label("device")).filter(|node| power.nodes()[*node].kind == Kind::Pdu)
+            }
+            _ => None,
+        };
+        let Some(own) = own.filter(|own| *own != from) else { return false };
+        let inputs = &power.nodes()[own].fed_by;
+        let fed = inputs.iter().any(|by| !self.nodes.contains(by));
+        !fed && !inputs.is_empty() && self.is_before(from, own)
+    }
+
+    fn is_before(&self, from: usize, node: usize) -> bool {
+        let mut open = vec![node];
+        let mut met = BTreeSet::new();
+        while let Some(at) = open.pop() {
+            if at == from {
+                return true;
+            }
+            if met.insert(at) {
+                open.extend(&self.plan.power.nodes()[at].fed_by);
+            }
+        }
+        false
+    }
+}
