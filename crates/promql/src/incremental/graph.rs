@@ -603,7 +603,6 @@ impl Graph {
         match &self.nodes[at(id)].op {
             Op::Leaf(leaf) => match &leaf.kind {
                 Kind::Window { over: Over::Quantile(a) | Over::Predict(a), .. } => vec![*a],
-                Kind::Window { over: Over::Smooth(a, b), .. } => vec![*a, *b],
                 _ => Vec::new(),
             },
             Op::Each(each) => {
