@@ -114,7 +114,7 @@ impl Expr {
         }
     }
 
-    fn children(&self) -> impl Iterator<Item = &Self> {
+    pub(crate) fn children(&self) -> impl Iterator<Item = &Self> {
         self.parts.iter().filter_map(|part| match part {
             Part::Child(child) => Some(child),
             Part::Text(_) | Part::Older(_) | Part::Range { .. } => None,

@@ -275,7 +275,10 @@ impl Grammar<'_> {
                 Expr::new(Kind::Vector, Level::Near, vec![text(function), child(inner), text(")")])
             }
             6 => {
-                let inner = self.finite_matrix(depth);
+                let mut inner = self.finite_matrix(depth);
+                while inner.text(Release::Three).contains('@') {
+                    inner = self.finite_matrix(depth);
+                }
                 let ahead = self.0.pick(&["60", "0", "-30", "3600"]);
                 let parts =
                     vec![text("predict_linear("), child(inner), text(format!(", {ahead})"))];
@@ -428,7 +431,7 @@ impl Grammar<'_> {
                 ];
                 Expr::new(Kind::Vector, Level::Near, parts)
             }
-            _ => {
+            _ if !grouping.starts_with("by") || grouping.matches(',').count() != 2 => {
                 let label = self.0.pick(&["value", "job", "instance", "value", "a-b", ""]);
                 let inner = self.exact(depth - 1);
                 let parts = vec![
@@ -437,6 +440,10 @@ impl Grammar<'_> {
                     text(format!("){after}")),
                 ];
                 Expr::new(Kind::Vector, Level::dyadic(7, 0), parts)
+            }
+            _ => {
+                let inner = self.vector(depth - 1);
+                simple("group", Level::dyadic(7, 0), inner)
             }
         }
     }
@@ -577,9 +584,12 @@ impl Grammar<'_> {
                 self.0.pick(&["sqrt", "deg", "rad"]),
                 if level == Level::Huge { Level::Huge } else { Level::Same },
             ),
+            _ if level != Level::Huge && self.0.one_in(3) => {
+                (self.0.pick(&["ln", "log2", "log10"]), Level::Near)
+            }
             _ => (
                 self.0.pick(&[
-                    "exp", "ln", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
+                    "exp", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
                     "cosh", "tanh", "asinh", "acosh", "atanh",
                 ]),
                 Level::Near,
