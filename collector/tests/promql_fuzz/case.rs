@@ -19,6 +19,8 @@ pub(crate) enum When {
 pub(crate) struct Case {
     pub(crate) expr: Expr,
     pub(crate) when: When,
+    /// The text with something wrong in it, of which only the status is compared.
+    pub(crate) broken: Option<String>,
 }
 
 /// What two servers said to a case.
@@ -39,14 +41,26 @@ impl Case {
             When::At(start)
         } else {
             let step = dice.pick(&[15_000, 15_000, 60_000, 37_000, 300_000, 450_000, 1_500]);
-            When::Range { start, end: start + dice.between(0, 40) * step + dice.pick(&[0, 7]), step }
+            When::Range { start, end: start + dice.between(0, 40) * step + dice.pick(&[0, 11]), step }
         };
-        Self { expr, when }
+        let broken = dice.one_in(10).then(|| broken(&mut dice, &expr.text(Release::Three)));
+        Self { expr, when, broken }
+    }
+
+    /// What is wrong with the answers, if anything.
+    pub(crate) fn differ(&self, answers: &Answers) -> Option<String> {
+        let (ours, theirs) = (&answers.ours, &answers.theirs);
+        if self.broken.is_none() {
+            return differ(&self.expr, ours, theirs);
+        }
+        (ours.status != theirs.status || ours.body["errorType"] != theirs.body["errorType"])
+            .then(|| "another status".into())
     }
 
     /// Asks both.
     pub(crate) async fn ask(&self, pair: &Pair) -> Answers {
-        let (ours, theirs) = (self.expr.text(Release::Three), self.expr.text(Release::Two));
+        let text = |release| self.broken.clone().unwrap_or_else(|| self.expr.text(release));
+        let (ours, theirs) = (text(Release::Three), text(Release::Two));
         let (ours, theirs) =
             tokio::join!(self.send(&pair.ours, &ours), self.send(&pair.theirs, &theirs));
         Answers { ours, theirs }
@@ -75,23 +89,22 @@ impl Case {
     /// The smallest case found that fails, too, with its difference and answers.
     pub(crate) async fn shrunk(self, pair: &Pair, limit: usize) -> (Self, String, Answers) {
         let answers = self.ask(pair).await;
-        let different = differ(&self.expr, &answers.ours, &answers.theirs).unwrap_or_default();
+        let different = self.differ(&answers).unwrap_or_default();
+        let is_broken = self.broken.is_some();
         let mut best = (self, different, answers);
         let mut asked = 0;
-        'again: while asked < limit {
+        'again: while asked < limit && !is_broken {
             let mut candidates = Vec::new();
             if let When::Range { start, end, step } = best.0.when {
                 let times = (0..).map(|i| start + i * step).take_while(|time| *time <= end);
-                candidates.extend(
-                    times.map(|time| Self { expr: best.0.expr.clone(), when: When::At(time) }),
-                );
+                candidates.extend(times.map(|time| Self { when: When::At(time), ..best.0.clone() }));
             }
             let smaller = best.0.expr.smaller().into_iter();
-            candidates.extend(smaller.map(|expr| Self { expr, when: best.0.when.clone() }));
+            candidates.extend(smaller.map(|expr| Self { expr, ..best.0.clone() }));
             for candidate in candidates {
                 asked += 1;
                 let answers = candidate.ask(pair).await;
-                if let Some(different) = differ(&candidate.expr, &answers.ours, &answers.theirs)
+                if let Some(different) = candidate.differ(&answers)
                     && !is_known(&candidate, &answers, pair).await
                 {
                     best = (candidate, different, answers);
@@ -107,13 +120,48 @@ impl Case {
     }
 }
 
+/// A character too much, too little, or another one; or a word for another.
+fn broken(dice: &mut Dice, text: &str) -> String {
+    const WORDS: [(&str, &str); 14] = [
+        ("[", "[-"),
+        ("s]", "]"),
+        (":", ""),
+        ("by", "on"),
+        ("on", "by"),
+        ("(", "(1, "),
+        (")", ", 1)"),
+        ("rate", "ratio"),
+        ("=~", "=~~"),
+        ("\"", "'"),
+        ("offset", "@"),
+        ("bool", ""),
+        ("group_left", "group_both"),
+        ("==", "== bool"),
+    ];
+    let mut letters: Vec<char> = text.chars().collect();
+    let at = usize::try_from(dice.below(letters.len() as u64)).unwrap();
+    match dice.below(4) {
+        0 => drop(letters.remove(at)),
+        1 => letters.insert(at, letters[at]),
+        2 => letters.insert(at, dice.pick(&['(', ')', '[', '{', '"', ',', '-', '+', '0', ' ', '}'])),
+        _ => {
+            let (word, other) = dice.pick(&WORDS);
+            return text.replacen(word, other, 1);
+        }
+    }
+    letters.into_iter().collect()
+}
+
 fn seconds(millis: i64) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{}", self.expr.text(Release::Three))?;
+        match &self.broken {
+            Some(text) => writeln!(f, "{text}")?,
+            None => writeln!(f, "{}", self.expr.text(Release::Three))?,
+        }
         match self.when {
             When::At(time) => write!(f, "at {}", seconds(time)),
             When::Range { start, end, step } => {

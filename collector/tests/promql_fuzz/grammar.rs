@@ -434,10 +434,12 @@ impl Grammar<'_> {
             _ if !grouping.starts_with("by") || grouping.matches(',').count() != 2 => {
                 let label = self.0.pick(&["value", "job", "instance", "value", "a-b", ""]);
                 let inner = self.exact(depth - 1);
+                // The sign of a zero may differ after a sum; here it would be a label.
+                let plus = if inner.text(Release::Three).contains("sum") { "0 + " } else { "" };
                 let parts = vec![
-                    text(format!("count_values{before}(\"{label}\", ")),
+                    text(format!("count_values{before}(\"{label}\", {plus}(")),
                     child(inner),
-                    text(format!("){after}")),
+                    text(format!(")){after}")),
                 ];
                 Expr::new(Kind::Vector, Level::dyadic(7, 0), parts)
             }
@@ -693,7 +695,10 @@ impl Grammar<'_> {
                 Expr::new(Kind::Vector, level, vec![text("vector("), child(inner), text(")")])
             }
             3 => {
-                let inner = self.vector(depth - 1);
+                let mut inner = self.vector(depth - 1);
+                if inner.text(Release::Three).contains('@') {
+                    inner = self.aggregation(1);
+                }
                 let parts = vec![text("timestamp("), child(inner), text(")")];
                 Expr::new(Kind::Vector, Level::Same, parts)
             }
