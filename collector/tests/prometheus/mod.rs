@@ -39,8 +39,6 @@ pub(crate) struct Timeline {
 pub(crate) struct Reply {
     /// The status code.
     pub status: u16,
-    /// Whether it came compressed.
-    pub gzip: bool,
     /// The body; null when it is no JSON.
     pub body: Json,
 }
@@ -51,9 +49,9 @@ pub(crate) struct Pair {
     pub ours: String,
     /// `http://…` of Prometheus.
     pub theirs: String,
+    store: Store,
     _prometheus: Process,
     _rules: watch::Sender<Arc<RulesForm>>,
-    _store: Store,
     _folder: tempfile::TempDir,
 }
 
@@ -74,17 +72,7 @@ impl Pair {
     /// Starts both and gives both `data`, whose series must be sorted: ties are broken by order.
     pub(crate) async fn start(data: &[Timeline]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&folder.path().join("store"), &Options::default()).unwrap();
-        let samples: Vec<(Labels, Sample)> = data
-            .iter()
-            .flat_map(|timeline| timeline.points.iter().map(move |point| (timeline, point)))
-            .map(|(timeline, (time, value))| {
-                let time = Timestamp::from_millis(*time);
-                (timeline.labels.clone(), Sample { time, value: from_float(*value) })
-            })
-            .collect();
-        store.record(&samples, clock()).unwrap();
-
+        let store = Store::open(&folder.path().join("store"), &Options::default()).unwrap();
         let (rules_sender, rules) = watch::channel(Arc::new(RulesForm::default()));
         let (_, health) = watch::channel(Arc::new(Vec::new()));
         let (_, picture) = watch::channel("".into());
@@ -97,15 +85,30 @@ impl Pair {
 
         let (prometheus, theirs) = prometheus(folder.path());
         wait_until_ready(&theirs).await;
-        remote_write(&theirs, data).await;
-        Self {
+        let mut pair = Self {
             ours,
             theirs,
+            store,
             _prometheus: prometheus,
             _rules: rules_sender,
-            _store: store,
             _folder: folder,
-        }
+        };
+        pair.record(data).await;
+        pair
+    }
+
+    /// Gives both these samples.
+    pub(crate) async fn record(&mut self, data: &[Timeline]) {
+        let samples: Vec<(Labels, Sample)> = data
+            .iter()
+            .flat_map(|timeline| timeline.points.iter().map(move |point| (timeline, point)))
+            .map(|(timeline, (time, value))| {
+                let time = Timestamp::from_millis(*time);
+                (timeline.labels.clone(), Sample { time, value: from_float(*value) })
+            })
+            .collect();
+        self.store.record(&samples, clock()).unwrap();
+        remote_write(&self.theirs, data).await;
     }
 }
 
@@ -243,7 +246,6 @@ pub(crate) async fn ask(base: &str, method: &str, path: &str, parameters: &[(&st
     };
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
-    let gzip = answer.headers().get("content-encoding").is_some_and(|value| value == "gzip");
     let text = answer.text().await.unwrap();
-    Reply { status, gzip, body: serde_json::from_str(&text).unwrap_or_default() }
+    Reply { status, body: serde_json::from_str(&text).unwrap_or_default() }
 }

@@ -275,10 +275,7 @@ impl Grammar<'_> {
                 Expr::new(Kind::Vector, Level::Near, vec![text(function), child(inner), text(")")])
             }
             6 => {
-                let mut inner = self.finite_matrix(depth);
-                while inner.text(Release::Three).contains('@') {
-                    inner = self.finite_matrix(depth);
-                }
+                let inner = self.unfixed_matrix(depth);
                 let ahead = self.0.pick(&["60", "0", "-30", "3600"]);
                 let parts =
                     vec![text("predict_linear("), child(inner), text(format!(", {ahead})"))];
@@ -293,7 +290,7 @@ impl Grammar<'_> {
                 Expr::new(Kind::Vector, Level::Near, parts)
             }
             8 | 9 => {
-                let inner = self.finite_matrix(depth);
+                let inner = self.unfixed_matrix(depth);
                 let q = self.0.pick(&["0", "0.5", "0.9", "1", "-1", "2", "NaN", "0.25", "scalar(s{job=\"api\",instance=\"0\"})"]);
                 let level = Level::Near;
                 let parts =
@@ -343,6 +340,16 @@ impl Grammar<'_> {
         loop {
             let matrix = self.matrix(depth);
             if matrix.level != Level::Huge {
+                return matrix;
+            }
+        }
+    }
+
+    /// The same without `@`.
+    fn unfixed_matrix(&mut self, depth: u32) -> Expr {
+        loop {
+            let matrix = self.finite_matrix(depth);
+            if !matrix.text(Release::Three).contains('@') {
                 return matrix;
             }
         }

@@ -109,7 +109,7 @@ impl Eval<'_> {
     ) -> Result<Evaluated, Error> {
         self.hold(grid.steps)?;
         let seconds = |time: i64| Timestamp::from_millis(time).as_seconds();
-        let query = self.query;
+        let (query, end) = (self.query, self.end);
         let constant = match function {
             Function::Time => return Ok(Evaluated::Scalar(grid.times().map(seconds).collect())),
             Function::Date(f) => {
@@ -119,9 +119,9 @@ impl Eval<'_> {
             }
             Function::Pi => std::f64::consts::PI,
             Function::QueryStart => seconds(query.start),
-            Function::QueryEnd => seconds(query.last()),
+            Function::QueryEnd => seconds(end),
             Function::QueryStep if self.is_range => seconds(query.step),
-            Function::QueryRange => seconds(query.last().saturating_sub(query.start)),
+            Function::QueryRange => seconds(end.saturating_sub(query.start)),
             _ => 0.0,
         };
         Ok(Evaluated::Scalar(vec![constant; grid.steps]))

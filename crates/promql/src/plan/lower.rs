@@ -104,6 +104,7 @@ impl Lower<'_> {
 
     /// Only dispatches: this recurses, and the stack is finite.
     fn any(&mut self, expr: &Expr) -> Result<Node, Error> {
+        self.check_plus(expr)?;
         match expr {
             Expr::Paren(paren) => self.paren(paren),
             Expr::NumberLiteral(number) => Ok(self.number(number.val)),
@@ -117,6 +118,24 @@ impl Lower<'_> {
             Expr::Binary(binary) => self.binary(binary),
             Expr::Extension(_) => Err(Error::Unsupported { what: "an extension" }),
         }
+    }
+
+    /// The parser forgets a `+` before anything.
+    fn check_plus(&self, expr: &Expr) -> Result<(), Error> {
+        let ahead = self.tokens.get(self.next..).unwrap_or(&[]);
+        let first = ahead.iter().find(|token| token.text != ",");
+        let found = expr.value_type();
+        if first.is_some_and(|token| token.text == "+")
+            && matches!(found, ValueType::Matrix | ValueType::String)
+        {
+            let reason = format!(
+                "unary expression only allowed on expressions of type scalar or instant vector, \
+                 got \"{}\"",
+                if found == ValueType::Matrix { "range vector" } else { "string" }
+            );
+            return Err(Error::Parse { reason });
+        }
+        Ok(())
     }
 
     fn paren(&mut self, paren: &ParenExpr) -> Result<Node, Error> {
