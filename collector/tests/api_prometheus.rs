@@ -56,7 +56,11 @@ const REQUESTS: &[Request] = {
         ("query", &[("query", "1e-9 * g"), ("time", "1699999260")], Set),
         ("query", &[("query", "g / 0"), ("time", "1699999260")], Set),
         ("query", &[("query", "g"), ("time", "1699999260"), ("timeout", "10s")], Set),
-        ("query", &[("query", "g"), ("time", "1699999510"), ("lookback_delta", "1s")], Not(LOOKBACK)),
+        (
+            "query",
+            &[("query", "g"), ("time", "1699999510"), ("lookback_delta", "1s")],
+            Not(LOOKBACK),
+        ),
         ("query", &[("query", "g"), ("time", "1699999500"), ("lookback_delta", "10m")], Set),
         ("query", &[("query", "g"), ("time", "1699999260"), ("query", "s")], Set),
         ("query", &[("query", "g"), ("time", "1699999260"), ("limit", "1")], Not(NEWER)),
@@ -75,16 +79,83 @@ const REQUESTS: &[Request] = {
         ("query", &[("query", "g * on (job) g"), ("time", "1699999260")], Kind),
         ("query", &[("query", "label_replace(g, \"a\", \"b\", \"job\", \"(\")")], Kind),
         // Range queries.
-        ("query_range", &[("query", "g"), ("start", "1699999200"), ("end", "1699999500"), ("step", "15")], All),
-        ("query_range", &[("query", "g"), ("start", "1699999203.5"), ("end", "1699999500"), ("step", "1m")], All),
-        ("query_range", &[("query", "g"), ("start", "2023-11-14T22:00:00Z"), ("end", "2023-11-14T22:05:00Z"), ("step", "0.5m")], Error),
-        ("query_range", &[("query", "g"), ("start", "2023-11-14T22:00:00Z"), ("end", "2023-11-14T22:05:00Z"), ("step", "1m30s")], All),
-        ("query_range", &[("query", "g"), ("start", "1699999200"), ("end", "1699999200"), ("step", "1")], All),
-        ("query_range", &[("query", "7"), ("start", "1699999200"), ("end", "1699999260"), ("step", "30.5")], All),
-        ("query_range", &[("query", "g"), ("start", "1699999200"), ("end", "1699999500"), ("step", "15"), ("stats", "all")], Fields),
-        ("query_range", &[("query", "rate(c_total[1m7s])"), ("start", "1699999200"), ("end", "1699999500"), ("step", "15")], All),
-        ("query_range", &[("query", "nothing"), ("start", "1699999200"), ("end", "1699999500"), ("step", "15")], All),
-        ("query_range", &[("query", "g"), ("start", "1699999200"), ("end", "1699999500"), ("step", "15"), ("limit", "1")], Not(NEWER)),
+        (
+            "query_range",
+            &[("query", "g"), ("start", "1699999200"), ("end", "1699999500"), ("step", "15")],
+            All,
+        ),
+        (
+            "query_range",
+            &[("query", "g"), ("start", "1699999203.5"), ("end", "1699999500"), ("step", "1m")],
+            All,
+        ),
+        (
+            "query_range",
+            &[
+                ("query", "g"),
+                ("start", "2023-11-14T22:00:00Z"),
+                ("end", "2023-11-14T22:05:00Z"),
+                ("step", "0.5m"),
+            ],
+            Error,
+        ),
+        (
+            "query_range",
+            &[
+                ("query", "g"),
+                ("start", "2023-11-14T22:00:00Z"),
+                ("end", "2023-11-14T22:05:00Z"),
+                ("step", "1m30s"),
+            ],
+            All,
+        ),
+        (
+            "query_range",
+            &[("query", "g"), ("start", "1699999200"), ("end", "1699999200"), ("step", "1")],
+            All,
+        ),
+        (
+            "query_range",
+            &[("query", "7"), ("start", "1699999200"), ("end", "1699999260"), ("step", "30.5")],
+            All,
+        ),
+        (
+            "query_range",
+            &[
+                ("query", "g"),
+                ("start", "1699999200"),
+                ("end", "1699999500"),
+                ("step", "15"),
+                ("stats", "all"),
+            ],
+            Fields,
+        ),
+        (
+            "query_range",
+            &[
+                ("query", "rate(c_total[1m7s])"),
+                ("start", "1699999200"),
+                ("end", "1699999500"),
+                ("step", "15"),
+            ],
+            All,
+        ),
+        (
+            "query_range",
+            &[("query", "nothing"), ("start", "1699999200"), ("end", "1699999500"), ("step", "15")],
+            All,
+        ),
+        (
+            "query_range",
+            &[
+                ("query", "g"),
+                ("start", "1699999200"),
+                ("end", "1699999500"),
+                ("step", "15"),
+                ("limit", "1"),
+            ],
+            Not(NEWER),
+        ),
         ("query_range", &[("query", "g"), ("end", "1"), ("step", "1")], Error),
         ("query_range", &[("query", "g"), ("start", "1"), ("step", "1")], Error),
         ("query_range", &[("query", "g"), ("start", "1"), ("end", "2")], Error),
@@ -100,7 +171,11 @@ const REQUESTS: &[Request] = {
         ("query_range", &[("query", "g[1m]"), ("start", "0"), ("end", "11"), ("step", "1")], Kind),
         ("query_range", &[("query", "\"x\""), ("start", "0"), ("end", "11"), ("step", "1")], Kind),
         ("query_range", &[("query", "g{"), ("start", "0"), ("end", "11"), ("step", "1")], Kind),
-        ("query_range", &[("query", "g"), ("start", "0"), ("end", "11"), ("step", "1"), ("timeout", "x")], Error),
+        (
+            "query_range",
+            &[("query", "g"), ("start", "0"), ("end", "11"), ("step", "1"), ("timeout", "x")],
+            Error,
+        ),
         // Series and labels.
         ("series", &[("match[]", "g")], All),
         ("series", &[("match[]", "g"), ("match[]", "{job=\"db\"}")], All),
@@ -138,7 +213,14 @@ const REQUESTS: &[Request] = {
         ("label/job/values", &[("end", "x")], Error),
         // The rest of what Grafana asks.
         ("format_query", &[("query", "sum  by(a)(b)")], All),
-        ("format_query", &[("query", "sum(rate(c_total{job=\"api\"}[5m]))by(job)/ignoring(a)group_left count(g)")], All),
+        (
+            "format_query",
+            &[(
+                "query",
+                "sum(rate(c_total{job=\"api\"}[5m]))by(job)/ignoring(a)group_left count(g)",
+            )],
+            All,
+        ),
         ("format_query", &[("query", "(g)+on(job)(s offset 5m)")], All),
         ("format_query", &[("query", "g{")], Kind),
         ("query_exemplars", &[("query", "g"), ("start", "1"), ("end", "2")], All),
@@ -203,8 +285,14 @@ fn differ(same: Same, ours: &Reply, theirs: &Reply) -> Option<String> {
         Same::All => (ours.body != theirs.body).then(|| "the answer".to_owned()),
         Same::Set => (sorted(&ours.body) != sorted(&theirs.body)).then(|| "the answer".to_owned()),
         Same::Kind | Same::Error => {
-            let keys = if same == Same::Kind { &["status", "errorType"][..] } else { &["status", "errorType", "error"] };
-            keys.iter().find(|key| ours.body[**key] != theirs.body[**key]).map(|key| (*key).to_owned())
+            let keys = if same == Same::Kind {
+                &["status", "errorType"][..]
+            } else {
+                &["status", "errorType", "error"]
+            };
+            keys.iter()
+                .find(|key| ours.body[**key] != theirs.body[**key])
+                .map(|key| (*key).to_owned())
         }
         Same::Fields => missing(&ours.body, &theirs.body, "").map(|at| format!("no {at}")),
         Same::Not(_) => None,
@@ -231,7 +319,8 @@ fn sorted(body: &Json) -> Json {
     let mut body = body.clone();
     if let Some(result) = body.pointer_mut("/data/result").and_then(Json::as_array_mut) {
         let text = |series: &Json| {
-            let metric: Map<String, Json> = series["metric"].as_object().cloned().unwrap_or_default();
+            let metric: Map<String, Json> =
+                series["metric"].as_object().cloned().unwrap_or_default();
             let mut pairs: Vec<String> = metric.iter().map(|(k, v)| format!("{k}={v}")).collect();
             pairs.sort();
             pairs
@@ -244,10 +333,16 @@ fn sorted(body: &Json) -> Json {
 /// So many samples of some series.
 fn data(length: u32) -> Vec<Timeline> {
     let mut all = Vec::new();
-    for (number, (name, job)) in
-        [("c_total", "api"), ("c_total", "db"), ("g", "api"), ("g", "db"), ("s", "api"), ("z", "web")]
-            .into_iter()
-            .enumerate()
+    for (number, (name, job)) in [
+        ("c_total", "api"),
+        ("c_total", "db"),
+        ("g", "api"),
+        ("g", "db"),
+        ("s", "api"),
+        ("z", "web"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let first = u32::try_from(number).unwrap();
         let value = |i: u32| match name {
@@ -262,23 +357,38 @@ fn data(length: u32) -> Vec<Timeline> {
     all
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_are_compressed_as_they_are_by_prometheus() {
     let pair = Pair::start(&data(40)).await;
-    let path = "/api/v1/query?query=g[5m]&time=1699999500";
-    let plain = ask(&pair.ours, "GET", "/api/v1/query", &[("query", "g[5m]"), ("time", "1699999500")]);
+    let path = "/api/v1/query?query=g[5m]&time=1699999507";
+    let plain =
+        ask(&pair.ours, "GET", "/api/v1/query", &[("query", "g[5m]"), ("time", "1699999507")]);
     let plain = plain.await.body;
     for base in [&pair.ours, &pair.theirs] {
-        for (accepts, compressed) in [("gzip", true), ("gzip, deflate, br", true), ("identity", false)] {
+        for (accepts, compressed) in
+            [("gzip", true), ("gzip, deflate, br", true), ("identity", false)]
+        {
             let curl = Command::new("curl")
-                .args(["--silent", "--globoff", "--dump-header", "-", "--header"])
+                .args([
+                    "--silent",
+                    "--globoff",
+                    "--max-time",
+                    "30",
+                    "--dump-header",
+                    "-",
+                    "--header",
+                ])
                 .args([format!("Accept-Encoding: {accepts}"), format!("{base}{path}")])
                 .output()
                 .expect("curl is needed: apt-get install curl");
             let end = curl.stdout.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
             let (head, body) = curl.stdout.split_at(end + 4);
             let head = String::from_utf8_lossy(head).to_lowercase();
-            assert_eq!(head.contains("content-encoding: gzip"), compressed, "{base} {accepts}: {head}");
+            assert_eq!(
+                head.contains("content-encoding: gzip"),
+                compressed,
+                "{base} {accepts}: {head}"
+            );
             let text = if compressed { unpacked(body) } else { body.to_vec() };
             assert_eq!(serde_json::from_slice::<Json>(&text).unwrap(), plain, "{base} {accepts}");
         }

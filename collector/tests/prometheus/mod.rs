@@ -228,13 +228,20 @@ pub(crate) fn form(parameters: &[(&str, &str)]) -> String {
         };
         text.bytes().map(one).collect()
     };
-    let pairs: Vec<String> =
-        parameters.iter().map(|(key, value)| format!("{}={}", escaped(key), escaped(value))).collect();
+    let pairs: Vec<String> = parameters
+        .iter()
+        .map(|(key, value)| format!("{}={}", escaped(key), escaped(value)))
+        .collect();
     pairs.join("&")
 }
 
 /// One request: `GET`, with the parameters in the URL, or `POST`, with a form.
-pub(crate) async fn ask(base: &str, method: &str, path: &str, parameters: &[(&str, &str)]) -> Reply {
+pub(crate) async fn ask(
+    base: &str,
+    method: &str,
+    path: &str,
+    parameters: &[(&str, &str)],
+) -> Reply {
     let request = if method == "POST" {
         CLIENT
             .post(format!("{base}{path}"))

@@ -41,7 +41,11 @@ impl Case {
             When::At(start)
         } else {
             let step = dice.pick(&[15_000, 15_000, 60_000, 37_000, 300_000, 450_000, 1_500]);
-            When::Range { start, end: start + dice.between(0, 40) * step + dice.pick(&[0, 11]), step }
+            When::Range {
+                start,
+                end: start + dice.between(0, 40) * step + dice.pick(&[0, 11]),
+                step,
+            }
         };
         let broken = dice.one_in(10).then(|| broken(&mut dice, &expr.text(Release::Three)));
         Self { expr, when, broken }
@@ -97,7 +101,8 @@ impl Case {
             let mut candidates = Vec::new();
             if let When::Range { start, end, step } = best.0.when {
                 let times = (0..).map(|i| start + i * step).take_while(|time| *time <= end);
-                candidates.extend(times.map(|time| Self { when: When::At(time), ..best.0.clone() }));
+                candidates
+                    .extend(times.map(|time| Self { when: When::At(time), ..best.0.clone() }));
             }
             let smaller = best.0.expr.smaller().into_iter();
             candidates.extend(smaller.map(|expr| Self { expr, ..best.0.clone() }));
@@ -143,7 +148,9 @@ fn broken(dice: &mut Dice, text: &str) -> String {
     match dice.below(4) {
         0 => drop(letters.remove(at)),
         1 => letters.insert(at, letters[at]),
-        2 => letters.insert(at, dice.pick(&['(', ')', '[', '{', '"', ',', '-', '+', '0', ' ', '}'])),
+        2 => {
+            letters.insert(at, dice.pick(&['(', ')', '[', '{', '"', ',', '-', '+', '0', ' ', '}']))
+        }
         _ => {
             let (word, other) = dice.pick(&WORDS);
             return text.replacen(word, other, 1);

@@ -7,7 +7,8 @@ pub(crate) struct Dice(u64);
 impl Dice {
     /// Of a seed and the number of a case.
     pub(crate) fn new(seed: u64, case: u64) -> Self {
-        let mixed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ case.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ case.wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mut dice = Self(mixed | 1);
         for _ in 0..12 {
             dice.next();

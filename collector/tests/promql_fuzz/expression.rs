@@ -42,11 +42,16 @@ impl Level {
     /// The less determined one; of two sums of bits the larger.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
-            (
-                Self::Dyadic { whole: a, parts: b },
-                Self::Dyadic { whole: c, parts: d },
-            ) => Self::dyadic(a.max(c), b.max(d)),
-            (a, b) => if a.rank() >= b.rank() { a } else { b },
+            (Self::Dyadic { whole: a, parts: b }, Self::Dyadic { whole: c, parts: d }) => {
+                Self::dyadic(a.max(c), b.max(d))
+            }
+            (a, b) => {
+                if a.rank() >= b.rank() {
+                    a
+                } else {
+                    b
+                }
+            }
         }
     }
 }

@@ -125,7 +125,8 @@ impl Grammar<'_> {
     }
 
     fn number(&mut self) -> Expr {
-        let number = self.0.pick(&["0", "1", "2", "3", "-1", "0.5", "10", "100", "0.25", "-2.5", "4"]);
+        let number =
+            self.0.pick(&["0", "1", "2", "3", "-1", "0.5", "10", "100", "0.25", "-2.5", "4"]);
         Expr::leaf(Kind::Scalar, Level::dyadic(7, 2), number)
     }
 
@@ -235,7 +236,8 @@ impl Grammar<'_> {
     /// Where the length of the window takes part in the result it cannot be rewritten: then its edge
     /// never meets a sample.
     fn range(&mut self, counts: bool) -> i64 {
-        let millis = self.0.pick(&[15_000, 30_000, 45_000, 60_000, 90_000, 300_000, 900_000, 1_800_000]);
+        let millis =
+            self.0.pick(&[15_000, 30_000, 45_000, 60_000, 90_000, 300_000, 900_000, 1_800_000]);
         millis + if counts { 7 } else { 0 }
     }
 
@@ -271,7 +273,12 @@ impl Grammar<'_> {
             }
             5 => {
                 let inner = self.finite_matrix(depth);
-                let function = self.0.pick(&["deriv(", "stddev_over_time(", "stdvar_over_time(", "avg_over_time("]);
+                let function = self.0.pick(&[
+                    "deriv(",
+                    "stddev_over_time(",
+                    "stdvar_over_time(",
+                    "avg_over_time(",
+                ]);
                 Expr::new(Kind::Vector, Level::Near, vec![text(function), child(inner), text(")")])
             }
             6 => {
@@ -291,7 +298,17 @@ impl Grammar<'_> {
             }
             8 | 9 => {
                 let inner = self.unfixed_matrix(depth);
-                let q = self.0.pick(&["0", "0.5", "0.9", "1", "-1", "2", "NaN", "0.25", "scalar(s{job=\"api\",instance=\"0\"})"]);
+                let q = self.0.pick(&[
+                    "0",
+                    "0.5",
+                    "0.9",
+                    "1",
+                    "-1",
+                    "2",
+                    "NaN",
+                    "0.25",
+                    "scalar(s{job=\"api\",instance=\"0\"})",
+                ]);
                 let level = Level::Near;
                 let parts =
                     vec![text(format!("quantile_over_time({q}, ")), child(inner), text(")")];
@@ -300,7 +317,11 @@ impl Grammar<'_> {
             10 | 11 => {
                 let inner = self.finite_matrix(depth);
                 let level = summed(inner.level, 11, false);
-                Expr::new(Kind::Vector, level, vec![text("sum_over_time("), child(inner), text(")")])
+                Expr::new(
+                    Kind::Vector,
+                    level,
+                    vec![text("sum_over_time("), child(inner), text(")")],
+                )
             }
             12 => {
                 let inner = self.matrix(depth);
@@ -366,7 +387,13 @@ impl Grammar<'_> {
 
     /// `rate` and `increase`, of counters that are far from zero, or at zero.
     fn counter_function(&mut self) -> Expr {
-        let (name, _) = self.0.pick(&[("c_total", 0), ("c_total", 0), ("fresh_total", 0), ("h_bucket", 0), ("h_count", 0)]);
+        let (name, _) = self.0.pick(&[
+            ("c_total", 0),
+            ("c_total", 0),
+            ("fresh_total", 0),
+            ("h_bucket", 0),
+            ("h_count", 0),
+        ]);
         let inner = self.window(name, Level::Same, true);
         let function = self.0.pick(&["rate(", "rate(", "increase("]);
         Expr::new(Kind::Vector, Level::Same, vec![text(function), child(inner), text(")")])
@@ -380,7 +407,8 @@ impl Grammar<'_> {
             (String::new(), format!(" {grouping}"))
         };
         let simple = |name: &str, level, inner: Expr| {
-            let parts = vec![text(format!("{name}{before}(")), child(inner), text(format!("){after}"))];
+            let parts =
+                vec![text(format!("{name}{before}(")), child(inner), text(format!("){after}"))];
             Expr::new(Kind::Vector, level, parts)
         };
         match self.0.below(16) {
@@ -407,7 +435,11 @@ impl Grammar<'_> {
                 let k = if self.0.one_in(5) {
                     self.parameter(depth - 1)
                 } else {
-                    Expr::leaf(Kind::Scalar, Level::Same, self.0.pick(&["1", "2", "3", "100", "0", "-1", "1.9"]))
+                    Expr::leaf(
+                        Kind::Scalar,
+                        Level::Same,
+                        self.0.pick(&["1", "2", "3", "100", "0", "-1", "1.9"]),
+                    )
                 };
                 let inner = self.exact(depth - 1);
                 let level = inner.level;
@@ -426,7 +458,11 @@ impl Grammar<'_> {
                 let q = if self.0.one_in(5) {
                     self.parameter(depth - 1)
                 } else {
-                    Expr::leaf(Kind::Scalar, Level::Same, self.0.pick(&["0", "0.5", "0.9", "1", "-1", "1.5", "NaN"]))
+                    Expr::leaf(
+                        Kind::Scalar,
+                        Level::Same,
+                        self.0.pick(&["0", "0.5", "0.9", "1", "-1", "1.5", "NaN"]),
+                    )
                 };
                 let inner = self.moderate(depth - 1);
                 let parts = vec![
@@ -522,7 +558,8 @@ impl Grammar<'_> {
                     Level::Near => Level::Near,
                     level => arithmetic(operator, level, Level::dyadic(3, 0)),
                 };
-                let number = Expr::leaf(Kind::Scalar, Level::Same, self.0.pick(&["2", "4", "-1", "8"]));
+                let number =
+                    Expr::leaf(Kind::Scalar, Level::Same, self.0.pick(&["2", "4", "-1", "8"]));
                 wrap(level, inner, operator.into(), number)
             }
             // Two vectors.
@@ -554,8 +591,19 @@ impl Grammar<'_> {
     /// Two vectors that have labels in common.
     fn matched(&mut self) -> (Expr, Expr) {
         let few = Level::dyadic(7, 2);
-        let (a, b) = self.0.pick(&[("g", "s"), ("s", "g"), ("g", "info"), ("info", "s"), ("g", "g"), ("temp", "s"), ("s", "fresh_total")]);
-        let (mut a, mut b) = (self.plain(a, few.or(Level::dyadic(13, 2))), self.plain(b, few.or(Level::dyadic(13, 2))));
+        let (a, b) = self.0.pick(&[
+            ("g", "s"),
+            ("s", "g"),
+            ("g", "info"),
+            ("info", "s"),
+            ("g", "g"),
+            ("temp", "s"),
+            ("s", "fresh_total"),
+        ]);
+        let (mut a, mut b) = (
+            self.plain(a, few.or(Level::dyadic(13, 2))),
+            self.plain(b, few.or(Level::dyadic(13, 2))),
+        );
         for side in [&mut a, &mut b] {
             if self.0.one_in(3) {
                 let grouping = self.0.pick(&["by (job, instance)", "by (job)", "by (instance)"]);
@@ -598,8 +646,8 @@ impl Grammar<'_> {
             }
             _ => (
                 self.0.pick(&[
-                    "exp", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
-                    "cosh", "tanh", "asinh", "acosh", "atanh",
+                    "exp", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
+                    "asinh", "acosh", "atanh",
                 ]),
                 Level::Near,
             ),
@@ -609,7 +657,13 @@ impl Grammar<'_> {
 
     fn date(&mut self, depth: u32) -> Expr {
         let function = self.0.pick(&[
-            "minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month",
+            "minute",
+            "hour",
+            "day_of_week",
+            "day_of_month",
+            "day_of_year",
+            "days_in_month",
+            "month",
             "year",
         ]);
         let level = Level::dyadic(12, 0);
@@ -637,7 +691,11 @@ impl Grammar<'_> {
             (self.vector(depth - 1), false)
         };
         let level = inner.level;
-        let target = if named { "__name__" } else { self.0.pick(&["new", "job", "instance", "zone", "zone", "job", "0", ""]) };
+        let target = if named {
+            "__name__"
+        } else {
+            self.0.pick(&["new", "job", "instance", "zone", "zone", "job", "0", ""])
+        };
         let (function, tail) = if self.0.one_in(3) {
             let sources = [r#""job", "instance""#, r#""job""#, r#""none", "zone""#];
             let sources = if named { r#""__name__", "job""# } else { self.0.pick(&sources) };
@@ -647,7 +705,8 @@ impl Grammar<'_> {
             let replacement = self.0.pick(&["$1", "x", "", "$1-$1", "${1}y", "$2", "$n", "$$"]);
             let source = self.0.pick(&["job", "instance", "none", "zone"]);
             let source = if named { "__name__" } else { source };
-            let regex = self.0.pick(&["(.*)", "(a|b|d).*", "([0-9])", "nope", "", "(?P<n>.)(.*)", "("]);
+            let regex =
+                self.0.pick(&["(.*)", "(a|b|d).*", "([0-9])", "nope", "", "(?P<n>.)(.*)", "("]);
             let tail = format!(r#", "{target}", "{replacement}", "{source}", "{regex}")"#);
             ("label_replace(", tail)
         };
@@ -660,7 +719,14 @@ impl Grammar<'_> {
         let level = inner.level.or(a.level).or(b.level);
         let mut parts = Vec::new();
         match self.0.below(4) {
-            0 => parts.extend([text("clamp("), child(inner), text(", "), child(a), text(", "), child(b)]),
+            0 => parts.extend([
+                text("clamp("),
+                child(inner),
+                text(", "),
+                child(a),
+                text(", "),
+                child(b),
+            ]),
             1 => {
                 let name = self.0.pick(&["clamp_min(", "clamp_max("]);
                 parts.extend([text(name), child(inner), text(", "), child(a)]);
@@ -682,8 +748,16 @@ impl Grammar<'_> {
         let q = self.0.pick(&["0.5", "0.9", "0", "1", "-1", "1.5", "NaN", "0.999"]);
         let inner = match self.0.below(4) {
             0 => self.plain("h_bucket", Level::dyadic(21, 0)).text(Release::Three),
-            1 => format!("sum by (le{}) (rate(h_bucket[{}s7ms]))", self.0.pick(&["", ", job"]), self.0.pick(&[60, 300])),
-            2 => format!("rate(h_bucket{{{}}}[{}s7ms])", self.0.pick(&["", "le!=\"1\"", "le!=\"+Inf\""]), self.0.pick(&[60, 300])),
+            1 => format!(
+                "sum by (le{}) (rate(h_bucket[{}s7ms]))",
+                self.0.pick(&["", ", job"]),
+                self.0.pick(&[60, 300])
+            ),
+            2 => format!(
+                "rate(h_bucket{{{}}}[{}s7ms])",
+                self.0.pick(&["", "le!=\"1\"", "le!=\"+Inf\""]),
+                self.0.pick(&[60, 300])
+            ),
             _ => self.0.pick(&["g", "s", "h_bucket - 1000000", "sum(h_bucket)"]).to_owned(),
         };
         Expr::leaf(Kind::Vector, Level::Near, format!("histogram_quantile({q}, {inner})"))
