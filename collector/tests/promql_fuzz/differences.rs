@@ -63,7 +63,7 @@ fn is_known_error(text: &str, answers: &Answers) -> bool {
         one.iter().any(|text| error.contains(text))
     };
     let (ours, theirs) = (&answers.ours, &answers.theirs);
-    (ours.status == 200 && says(&theirs.body, &THEIRS))
+    (matches!(ours.status, 200 | 422) && says(&theirs.body, &THEIRS))
         || (theirs.status == 200 && says(&ours.body, &OURS))
         || (text.contains("[[") && says(&ours.body, &["illegal regex"]))
 }

@@ -451,7 +451,8 @@ impl Grammar<'_> {
                     text(format!("){after}")),
                 ];
                 let mut expr = Expr::new(Kind::Vector, level, parts);
-                expr.ordered = true;
+                // Groups come as their first series do, in subqueries of 2 in any order.
+                expr.ordered = grouping.is_empty();
                 expr
             }
             11 | 12 => {

@@ -107,7 +107,7 @@ impl Lower<'_> {
         self.check_plus(expr)?;
         match expr {
             Expr::Paren(paren) => self.paren(paren),
-            Expr::NumberLiteral(number) => Ok(self.number(number.val)),
+            Expr::NumberLiteral(number) => self.number(number.val),
             Expr::StringLiteral(literal) => Ok(self.literal(&literal.val)),
             Expr::Unary(unary) => self.negate(unary),
             Expr::VectorSelector(selector) => self.instant_selector(selector),
@@ -145,14 +145,20 @@ impl Lower<'_> {
         Ok(inner)
     }
 
-    fn number(&mut self, value: f64) -> Node {
+    fn number(&mut self, value: f64) -> Result<Node, Error> {
         let from = self.tokens.get(self.next).map_or(0, |token| token.offset);
         let signed = self.peek("-") || self.peek("+");
         let mut at = self.find(|token| token.is_number());
+        let written = self.tokens.get(self.next.wrapping_sub(1)).map_or("", |token| token.text);
+        // The parser makes an infinity of digits, too.
+        if value.is_infinite() && written.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            let reason = format!("error parsing number: {written:?} is out of range");
+            return Err(Error::Parse { reason });
+        }
         if signed {
             at = position(self.text, from);
         }
-        Node { at, kind: Kind::Number(value) }
+        Ok(Node { at, kind: Kind::Number(value) })
     }
 
     fn literal(&mut self, value: &str) -> Node {
