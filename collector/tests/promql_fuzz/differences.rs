@@ -42,8 +42,9 @@ pub(crate) async fn is_known(case: &Case, answers: &Answers, pair: &Pair) -> boo
 /// - Many on the left that meet one on the right are an error of 3 even if a comparison drops them.
 /// - NaN as the `k` of `topk` is an error of 3 even if there is nothing to choose from.
 /// - `[[a]` is a class of two characters in Go, but not in Rust, where classes may be nested.
+/// - `.**` is an error in Go, and means `.*` in Rust.
 fn is_known_error(text: &str, answers: &Answers) -> bool {
-    const THEIRS: [&str; 9] = [
+    const THEIRS: [&str; 10] = [
         "vector cannot contain metrics with the same labelset",
         "invalid label name \"",
         "invalid destination label name in label_",
@@ -53,6 +54,7 @@ fn is_known_error(text: &str, answers: &Answers) -> bool {
         "in subquery selector, expected duration",
         "parse error: unexpected duration \"",
         "in @, expected timestamp",
+        "invalid nested repetition operator",
     ];
     const OURS: [&str; 2] = [
         "multiple matches for labels: many-to-one matching must be explicit",
