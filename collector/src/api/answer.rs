@@ -67,12 +67,12 @@ pub(super) fn body(answer: &Answer, limit: usize, stats: Option<&Stats>) -> Stri
         }
     }
     if let Some(Stats { waited, evaluated }) = stats {
-        let read = answer.samples_read;
+        let (read, held) = (answer.samples_read, answer.samples_held);
         let total = waited + evaluated;
         // Formatting into a string does not fail.
         let _ = write!(
             out,
-            r#","stats":{{"timings":{{"evalTotalTime":{evaluated},"resultSortTime":0,"queryPreparationTime":0,"innerEvalTime":{evaluated},"execQueueTime":{waited},"execTotalTime":{total}}},"samples":{{"totalQueryableSamples":{read}}}}}"#
+            r#","stats":{{"timings":{{"evalTotalTime":{evaluated},"resultSortTime":0,"queryPreparationTime":0,"innerEvalTime":{evaluated},"execQueueTime":{waited},"execTotalTime":{total}}},"samples":{{"totalQueryableSamples":{read},"peakSamples":{held}}}}}"#
         );
     }
     out.push('}');

@@ -1,5 +1,5 @@
-//! What Grafana and people ask of a Prometheus besides samples: `/targets`, `/status/*`,
-//! `/query_exemplars`.
+//! What Grafana and people ask of a Prometheus besides samples: `/targets`, `/scrape_pools`,
+//! `/alertmanagers`, `/status/*`, `/query_exemplars`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,26 @@ pub(super) async fn exemplars(params: Params) -> Result<Response, Refusal> {
 /// Nothing is scraped: agents push.
 pub(super) async fn targets() -> Response {
     success(&json!({"activeTargets": [], "droppedTargets": []}))
+}
+
+/// Nor is there any pool of what could be scraped.
+pub(super) async fn scrape_pools() -> Response {
+    success(&json!({"scrapePools": []}))
+}
+
+/// No target tells what its metrics are: `/metadata` does.
+pub(super) async fn targets_metadata() -> Response {
+    success(&json!([]))
+}
+
+/// Who is to be paged is told directly, not through an Alertmanager.
+pub(super) async fn alertmanagers() -> Response {
+    success(&json!({"activeAlertmanagers": [], "droppedAlertmanagers": []}))
+}
+
+/// The log was read before the first request was.
+pub(super) async fn walreplay() -> Response {
+    success(&json!({"min": 0, "max": 0, "current": 0}))
 }
 
 /// What of the configuration is nobody's secret: nothing but that it is no Prometheus'.

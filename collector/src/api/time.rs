@@ -13,7 +13,8 @@ const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
 /// Reads seconds since the epoch, or RFC 3339. `None` for anything else.
 pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     if let Some(seconds) = parse_float(text) {
-        return Some(Timestamp::from_seconds(seconds));
+        // NaN is a number for Go, and then some time or other.
+        return (!seconds.is_nan()).then(|| Timestamp::from_seconds(seconds));
     }
     if let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) {
         let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
@@ -118,6 +119,7 @@ mod tests {
             (MAX_TIME, Some(i64::MAX)),
             ("", None),
             ("now", None),
+            ("NaN", None),
             ("2020-01-01", None),
             ("2020-01-01T00:00:00.25 02:00", None),
             ("1h", None),

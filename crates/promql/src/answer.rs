@@ -17,6 +17,9 @@ pub struct Answer {
     pub infos: Vec<String>,
     /// How many samples the source gave.
     pub samples_read: usize,
+    /// How many samples and cells were in memory at once, at most: what [`Limits::max_samples`]
+    /// limits.
+    pub samples_held: usize,
 }
 
 /// The value of an expression.

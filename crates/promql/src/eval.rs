@@ -39,12 +39,16 @@ struct Eval<'a> {
     limits: &'a Limits<'a>,
     /// The steps of the query itself: what `start()` and `end()` mean, also in subqueries.
     query: Grid,
+    /// The end that was asked for, of which the last step may fall short.
+    end: i64,
     is_range: bool,
     cache: fetch::Cache,
     notes: Notes,
     samples_read: usize,
     /// Samples and cells in memory now.
     held: usize,
+    /// The most there were.
+    peak: usize,
 }
 
 /// The value of `query` at one time.
@@ -58,7 +62,7 @@ pub fn instant(
     limits: &Limits<'_>,
 ) -> Result<Answer, Error> {
     let grid = Grid { start: at.as_millis(), step: 1, steps: 1 };
-    let mut eval = Eval::new(query, (grid, false), source, limits);
+    let mut eval = Eval::new(query, (grid, None), source, limits);
     let value = match &query.plan.kind {
         Kind::Window { .. } | Kind::Subquery { .. } => eval.matrix(&query.plan, grid)?,
         _ => match eval.node(&query.plan, grid)? {
@@ -112,7 +116,7 @@ pub fn range(
         return Err(too_many);
     }
     let grid = Grid { start, step, steps: steps + 1 };
-    let mut eval = Eval::new(query, (grid, true), source, limits);
+    let mut eval = Eval::new(query, (grid, Some(end)), source, limits);
     let columns = match eval.node(&query.plan, grid)? {
         Evaluated::Scalar(values) => {
             vec![Column { labels: Labels::empty(), drop_name: false, values }]
@@ -132,7 +136,7 @@ pub fn range(
 impl<'a> Eval<'a> {
     fn new(
         query: &Query,
-        (grid, is_range): (Grid, bool),
+        (grid, end): (Grid, Option<i64>),
         source: &'a dyn Source,
         limits: &'a Limits<'a>,
     ) -> Self {
@@ -140,17 +144,20 @@ impl<'a> Eval<'a> {
             source,
             limits,
             query: grid,
-            is_range,
+            end: end.unwrap_or(grid.start),
+            is_range: end.is_some(),
             cache: fetch::Cache::new(&query.plan),
             notes: Notes::default(),
             samples_read: 0,
             held: 0,
+            peak: 0,
         }
     }
 
     fn answer(self, value: Value) -> Answer {
         let (warnings, infos) = self.notes.into_parts();
-        Answer { value, warnings, infos, samples_read: self.samples_read }
+        let (samples_read, samples_held) = (self.samples_read, self.peak);
+        Answer { value, warnings, infos, samples_read, samples_held }
     }
 
     /// Asks whether to go on.
@@ -164,6 +171,7 @@ impl<'a> Eval<'a> {
         if self.held > self.limits.max_samples {
             return Err(Error::TooManySamples { limit: self.limits.max_samples });
         }
+        self.peak = self.peak.max(self.held);
         Ok(())
     }
 

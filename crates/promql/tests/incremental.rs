@@ -157,7 +157,7 @@ fn vector(random: &mut Random, depth: u32) -> String {
                 1 => format!("predict_linear({window}, {})", scalar(random, 0)),
                 _ => format!(
                     "double_exponential_smoothing({window}, 0.5, {})",
-                    random.one(&["0.25", "0.75", "scalar(m1)"])
+                    random.one(&["0.25", "0.75"])
                 ),
             }
         }

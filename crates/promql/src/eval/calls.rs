@@ -1,5 +1,7 @@
 //! Function calls over all steps.
 
+use std::cell::Cell;
+
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Labels, Timestamp};
 
@@ -114,7 +116,7 @@ impl Eval<'_> {
     ) -> Result<Evaluated, Error> {
         self.hold(grid.steps)?;
         let seconds = |time: i64| Timestamp::from_millis(time).as_seconds();
-        let query = self.query;
+        let (query, end) = (self.query, self.end);
         let constant = match function {
             Function::Time => return Ok(Evaluated::Scalar(grid.times().map(seconds).collect())),
             Function::Date(f) => {
@@ -124,9 +126,9 @@ impl Eval<'_> {
             }
             Function::Pi => std::f64::consts::PI,
             Function::QueryStart => seconds(query.start),
-            Function::QueryEnd => seconds(query.last()),
+            Function::QueryEnd => seconds(end),
             Function::QueryStep if self.is_range => seconds(query.step),
-            Function::QueryRange => seconds(query.last().saturating_sub(query.start)),
+            Function::QueryRange => seconds(end.saturating_sub(query.start)),
             _ => 0.0,
         };
         Ok(Evaluated::Scalar(vec![constant; grid.steps]))
@@ -212,27 +214,20 @@ impl Eval<'_> {
     fn smoothing(&mut self, args: &[Node], grid: Grid) -> Result<Vec<Column>, Error> {
         let [arg, smoothing, trend] = args else { return Ok(Vec::new()) };
         let windows = self.windows(arg, grid)?;
-        let smoothing = &self.factor(smoothing, "smoothing", "sf", grid)?;
-        let trend = &self.factor(trend, "trend", "tf", grid)?;
-        self.over_windows(windows, grid, (false, false), || {
+        let smoothing = &self.scalar(smoothing, grid)?;
+        let trend = &self.scalar(trend, grid)?;
+        // Only a window with samples makes an error of a factor, as in Prometheus.
+        let wrong = &Cell::new(None);
+        let columns = self.over_windows(windows, grid, (false, false), || {
             move |(step, _), window: &Window<'_>| {
-                window::smooth(window, smoothing[step], trend[step])
+                let (smoothing, trend) = (smoothing[step], trend[step]);
+                if let Some(error) = factors_error(smoothing, trend) {
+                    wrong.set(wrong.take().or(Some(error)));
+                }
+                window::smooth(window, smoothing, trend)
             }
-        })
-    }
-
-    fn factor(
-        &mut self,
-        node: &Node,
-        what: &'static str,
-        symbol: &'static str,
-        grid: Grid,
-    ) -> Result<Vec<f64>, Error> {
-        let values = self.scalar(node, grid)?;
-        match values.iter().find(|value| **value <= 0.0 || **value >= 1.0) {
-            Some(value) => Err(Error::Factor { what, symbol, value: *value }),
-            None => Ok(values),
-        }
+        })?;
+        wrong.take().map_or(Ok(columns), Err)
     }
 
     /// `rate` and `increase` only make sense of counters, and those have names that say so.
@@ -366,4 +361,13 @@ fn sorted(mut columns: Vec<Column>, descending: bool, grid: Grid) -> Vec<Column>
         });
     }
     columns
+}
+
+/// What is wrong with the factors of `double_exponential_smoothing`.
+fn factors_error(smoothing: f64, trend: f64) -> Option<Error> {
+    let wrong = |value: f64| value <= 0.0 || value >= 1.0;
+    if wrong(smoothing) {
+        return Some(Error::Factor { what: "smoothing", symbol: "sf", value: smoothing });
+    }
+    wrong(trend).then_some(Error::Factor { what: "trend", symbol: "tf", value: trend })
 }

@@ -96,17 +96,18 @@ pub(crate) fn absent_labels(node: &Node) -> Labels {
     let (Kind::Select(select) | Kind::Window { select, .. }) = &node.kind else {
         return Labels::empty();
     };
+    // In their order, as in Prometheus: a second matcher of a label takes away what the first said,
+    // but the first that is an equality says it anew.
     let mut known: Vec<(&str, &str)> = Vec::new();
-    let mut unsure: Vec<&str> = Vec::new();
+    let mut said: Vec<&str> = Vec::new();
     for matcher in select.matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
         let name = matcher.name.as_str();
-        let twice = known.iter().any(|(known, _)| *known == name);
-        if matcher.op == MatchOp::Equal && !twice {
+        if matcher.op == MatchOp::Equal && !said.contains(&name) {
             known.push((name, &matcher.value));
+            said.push(name);
         } else {
-            unsure.push(name);
+            known.retain(|(known, _)| *known != name);
         }
     }
-    known.retain(|(name, _)| !unsure.contains(name));
     Labels::from_pairs(known)
 }

@@ -18,7 +18,7 @@ impl Eval<'_> {
         let time = match shift.at {
             None => time,
             Some(At::Start) => self.query.start,
-            Some(At::End) => self.query.last(),
+            Some(At::End) => self.end,
             Some(At::Time(time)) => time,
         };
         time.saturating_sub(shift.offset)

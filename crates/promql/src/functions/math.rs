@@ -50,6 +50,9 @@ pub fn max(a: f64, b: f64) -> f64 {
         f64::INFINITY
     } else if a.is_nan() || b.is_nan() {
         f64::NAN
+    } else if a == 0.0 && b == 0.0 {
+        // -0 only if both are: an addition has that rule.
+        a + b
     } else {
         a.max(b)
     }

@@ -214,8 +214,7 @@ impl Graph {
             }
             Function::Smoothing => {
                 let [_, smoothing, trend] = args else { return Err(Obstacle::Type) };
-                let (a, b) = (self.untimed(smoothing)?, self.untimed(trend)?);
-                self.over(first, Over::Smooth(a, b), &[a, b])
+                self.over(first, Over::Smooth(factor(smoothing)?, factor(trend)?), &[])
             }
             Function::Absent | Function::AbsentOverTime => self.absent(function, first),
             Function::Clamp | Function::ClampMin | Function::ClampMax | Function::Round => {
@@ -463,6 +462,15 @@ fn label(node: &Node) -> Result<String, Obstacle> {
         Kind::Text(text) if text.not_utf8.is_none() && !text.value.is_empty() => {
             Ok(text.value.clone())
         }
+        _ => Err(Obstacle::Argument),
+    }
+}
+
+/// A smoothing factor that is a number and in its bounds; whether another one is an error depends on
+/// whether there are samples.
+fn factor(node: &Node) -> Result<f64, Obstacle> {
+    match node.kind {
+        Kind::Number(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err(Obstacle::Argument),
     }
 }

@@ -7,7 +7,6 @@ use super::node::{ABSENT, Node, NodeId, Out, Slot, at, number};
 use super::scalar::scalar;
 use super::series::Track;
 use super::timers::Timers;
-use crate::error::Error;
 use crate::functions::moving::{Counter, Extreme};
 use crate::functions::window::{self, Window};
 use crate::matchers::Matchers;
@@ -20,7 +19,6 @@ pub(super) struct Leaf {
     pub(super) kind: Kind,
     pub(super) rows: Vec<Row>,
     drops_name: bool,
-    error: Option<(&'static str, &'static str, f64)>,
 }
 
 #[derive(Debug)]
@@ -47,7 +45,7 @@ pub(super) enum Over {
     },
     Quantile(NodeId),
     Predict(NodeId),
-    Smooth(NodeId, NodeId),
+    Smooth(f64, f64),
     /// 1 when there is anything.
     Presence,
 }
@@ -88,7 +86,7 @@ pub(super) struct Moment<'a> {
 
 impl Leaf {
     pub(super) fn new(matchers: Matchers, offset: i64, kind: Kind, drops_name: bool) -> Self {
-        Self { matchers, offset, kind, rows: Vec::new(), drops_name, error: None }
+        Self { matchers, offset, kind, rows: Vec::new(), drops_name }
     }
 
     /// How far back it reads values of windows, and samples of selectors, in milliseconds.
@@ -119,45 +117,32 @@ impl Leaf {
         moment: &Moment<'_>,
         (out, timers): (&mut Out, &mut Timers),
     ) {
-        let factors = self.factors(below, moment.now);
+        let factor = self.factor(below, moment.now);
         if refresh || inbox.iter().any(|(port, _)| *port > 0) {
             for slot in 0..number(self.rows.len()) {
-                self.row(slot, factors, moment, (out, timers));
+                self.row(slot, factor, moment, (out, timers));
             }
             return;
         }
         for (_, slot) in inbox {
-            self.row(*slot, factors, moment, (out, timers));
+            self.row(*slot, factor, moment, (out, timers));
         }
     }
 
-    /// The scalars that the function takes; notes when they are out of bounds.
-    fn factors(&mut self, below: &[Node], now: i64) -> (f64, f64) {
-        let Kind::Window { over, .. } = &self.kind else { return (0.0, 0.0) };
-        match over {
-            Over::Quantile(q) | Over::Predict(q) => (scalar(below, *q, now), 0.0),
-            Over::Smooth(smoothing, trend) => {
-                let (a, b) = (scalar(below, *smoothing, now), scalar(below, *trend, now));
-                let bad = |value: f64| value <= 0.0 || value >= 1.0;
-                self.error = match (bad(a), bad(b)) {
-                    (true, _) => Some(("smoothing", "sf", a)),
-                    (_, true) => Some(("trend", "tf", b)),
-                    _ => None,
-                };
-                (a, b)
+    /// The scalar that the function takes.
+    fn factor(&self, below: &[Node], now: i64) -> f64 {
+        match &self.kind {
+            Kind::Window { over: Over::Quantile(q) | Over::Predict(q), .. } => {
+                scalar(below, *q, now)
             }
-            _ => (0.0, 0.0),
+            _ => 0.0,
         }
-    }
-
-    pub(super) fn error(&self) -> Option<Error> {
-        self.error.map(|(what, symbol, value)| Error::Factor { what, symbol, value })
     }
 
     fn row(
         &mut self,
         slot: Slot,
-        factors: (f64, f64),
+        factor: f64,
         moment: &Moment<'_>,
         (out, timers): (&mut Out, &mut Timers),
     ) {
@@ -167,8 +152,8 @@ impl Leaf {
         let time = moment.now.saturating_sub(self.offset);
         let (value, next) = match &self.kind {
             Kind::Window { range, over } => {
-                let factors = (factors.0, factors.1, moment.now);
-                let (value, next) = windowed(row, track, (time, *range), *over, factors);
+                let factor = (factor, moment.now);
+                let (value, next) = windowed(row, track, (time, *range), *over, factor);
                 (value, next.map(|next| next.saturating_add(self.offset)))
             }
             kind => {
@@ -213,7 +198,7 @@ fn windowed(
     track: &Track,
     (end, range): (i64, i64),
     over: Over,
-    (a, b, now): (f64, f64, i64),
+    (factor, now): (f64, i64),
 ) -> (f64, Option<i64>) {
     if std::mem::take(&mut row.reset) {
         row.moving = Moving::None;
@@ -258,9 +243,9 @@ fn windowed(
                 _ => None,
             }
         }
-        Over::Quantile(_) => window::quantile_over_time(&window, a),
-        Over::Predict(_) => window::predict_linear(&window, now, a),
-        Over::Smooth(..) => window::smooth(&window, a, b),
+        Over::Quantile(_) => window::quantile_over_time(&window, factor),
+        Over::Predict(_) => window::predict_linear(&window, now, factor),
+        Over::Smooth(smoothing, trend) => window::smooth(&window, smoothing, trend),
         Over::Presence => Some(1.0),
     };
     // Timed values are calculated at every tick anyway.

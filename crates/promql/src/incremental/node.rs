@@ -147,7 +147,6 @@ impl Node {
             Op::Join(join) => join.error(nodes),
             Op::Relabel(relabel) => relabel.error(),
             Op::Aggregate(aggregate) => aggregate.error(),
-            Op::Leaf(leaf) => leaf.error(),
             _ => None,
         }
     }

@@ -29,8 +29,9 @@ pub enum Obstacle {
     /// Functions that few rules use.
     #[error("this function of histograms is only there in batch evaluation")]
     Histogram,
-    /// A regular expression or a label name that is wrong.
-    #[error("an argument is wrong, which batch evaluation explains")]
+    /// A regular expression or a label name that is wrong; a smoothing factor that is wrong or no
+    /// number.
+    #[error("an argument is wrong or no constant, which only batch evaluation copes with")]
     Argument,
     /// A text or a range vector.
     #[error("the result is not a vector or a scalar")]

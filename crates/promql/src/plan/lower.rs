@@ -105,9 +105,10 @@ impl Lower<'_> {
 
     /// Only dispatches: this recurses, and the stack is finite.
     fn any(&mut self, expr: &Expr) -> Result<Node, Error> {
+        self.check_plus(expr)?;
         match expr {
             Expr::Paren(paren) => self.paren(paren),
-            Expr::NumberLiteral(number) => Ok(self.number(number.val)),
+            Expr::NumberLiteral(number) => self.number(number.val),
             Expr::StringLiteral(literal) => Ok(self.literal(&literal.val)),
             Expr::Unary(unary) => self.negate(unary),
             Expr::VectorSelector(selector) => self.instant_selector(selector),
@@ -120,6 +121,24 @@ impl Lower<'_> {
         }
     }
 
+    /// The parser forgets a `+` before anything.
+    fn check_plus(&self, expr: &Expr) -> Result<(), Error> {
+        let ahead = self.tokens.get(self.next..).unwrap_or(&[]);
+        let first = ahead.iter().find(|token| token.text != ",");
+        let found = expr.value_type();
+        if first.is_some_and(|token| token.text == "+")
+            && matches!(found, ValueType::Matrix | ValueType::String)
+        {
+            let reason = format!(
+                "unary expression only allowed on expressions of type scalar or instant vector, \
+                 got \"{}\"",
+                if found == ValueType::Matrix { "range vector" } else { "string" }
+            );
+            return Err(Error::Parse { reason });
+        }
+        Ok(())
+    }
+
     fn paren(&mut self, paren: &ParenExpr) -> Result<Node, Error> {
         self.find(|token| token.text == "(");
         let inner = self.node(&paren.expr)?;
@@ -127,14 +146,20 @@ impl Lower<'_> {
         Ok(inner)
     }
 
-    fn number(&mut self, value: f64) -> Node {
+    fn number(&mut self, value: f64) -> Result<Node, Error> {
         let from = self.tokens.get(self.next).map_or(0, |token| token.offset);
         let signed = self.peek("-") || self.peek("+");
         let mut at = self.find(|token| token.is_number());
+        let written = self.tokens.get(self.next.wrapping_sub(1)).map_or("", |token| token.text);
+        // The parser makes an infinity of digits, too.
+        if value.is_infinite() && written.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            let reason = format!("error parsing number: {written:?} is out of range");
+            return Err(Error::Parse { reason });
+        }
         if signed {
             at = position(self.text, from);
         }
-        Node { at, kind: Kind::Number(value) }
+        Ok(Node { at, kind: Kind::Number(value) })
     }
 
     fn literal(&mut self, value: &str) -> Node {

@@ -1,0 +1,159 @@
+//! How compiling puts operators together.
+
+use std::cmp::Reverse;
+
+use hallwatch_model::Labels;
+use hallwatch_model::sample::is_missing;
+
+use super::Graph;
+use crate::incremental::node::{Names, Node, NodeId, Op, at, number};
+
+impl Graph {
+    pub(in crate::incremental) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The operator with this key, made if need be.
+    pub(in crate::incremental) fn intern(
+        &mut self,
+        key: String,
+        op: Op,
+        names: Names,
+        children: &[(NodeId, u8)],
+    ) -> NodeId {
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let id = self.push_node(op, names, children);
+        self.known.insert(key, id);
+        id
+    }
+
+    pub(super) fn push_node(&mut self, op: Op, names: Names, children: &[(NodeId, u8)]) -> NodeId {
+        let id = number(self.nodes.len());
+        for (child, port) in children {
+            self.nodes[at(*child)].parents.push((id, *port));
+        }
+        self.nodes.push(Node::new(op, names));
+        self.enqueue(id);
+        id
+    }
+
+    pub(super) fn enqueue(&mut self, id: NodeId) {
+        if !std::mem::replace(&mut self.nodes[at(id)].queued, true) {
+            self.queue.push(Reverse(id));
+        }
+    }
+
+    pub(super) fn children(&self, id: NodeId) -> Vec<NodeId> {
+        use crate::incremental::aggregate::What as Grouped;
+        use crate::incremental::each::What as Each;
+        use crate::incremental::leaf::{Kind, Over};
+        use crate::incremental::scalar::Scalar;
+        match &self.nodes[at(id)].op {
+            Op::Leaf(leaf) => match &leaf.kind {
+                Kind::Window { over: Over::Quantile(a) | Over::Predict(a), .. } => vec![*a],
+                _ => Vec::new(),
+            },
+            Op::Each(each) => {
+                let mut children = vec![each.vector];
+                match &each.what {
+                    Each::With { scalar, .. } => children.push(*scalar),
+                    Each::Clamp(a, b) => children.extend([a, b]),
+                    Each::ClampMin(a) | Each::ClampMax(a) => children.push(*a),
+                    Each::Round(nearest) => children.extend(nearest),
+                    Each::Map(_) | Each::Negate | Each::Timestamp => {}
+                }
+                children
+            }
+            Op::Scalar(scalar) => match scalar {
+                Scalar::Constant(_) | Scalar::Time | Scalar::Date(_) => Vec::new(),
+                Scalar::Negate(a) | Scalar::Of(a) => vec![*a],
+                Scalar::Binary(_, a, b) | Scalar::MaxOf(a, b) | Scalar::MinOf(a, b) => {
+                    vec![*a, *b]
+                }
+            },
+            Op::Aggregate(aggregate) => match aggregate.what {
+                Grouped::Fold(_) => vec![aggregate.vector],
+                Grouped::Quantile(a) | Grouped::Best { k: a, .. } | Grouped::Histogram(a) => {
+                    vec![aggregate.vector, a]
+                }
+            },
+            Op::Sets(sets) => sets.sides.to_vec(),
+            Op::Join(join) => join.sides.to_vec(),
+            Op::Relabel(relabel) => vec![relabel.vector],
+            Op::Absent(child) | Op::Vector(child) => vec![*child],
+            Op::Root(root) => vec![root.node],
+        }
+    }
+
+    pub(in crate::incremental) fn add_row(&mut self, id: NodeId, labels: Labels) {
+        self.nodes[at(id)].out.row(labels, false);
+    }
+
+    pub(in crate::incremental) fn is_timed_scalar(&self, id: NodeId) -> bool {
+        self.timed_scalars.contains(&id)
+    }
+
+    pub(in crate::incremental) fn note_timed_scalar(&mut self, id: NodeId) {
+        self.timed_scalars.insert(id);
+    }
+
+    pub(in crate::incremental) fn note_timed(&mut self, id: NodeId) {
+        self.timed.insert(id);
+    }
+
+    pub(in crate::incremental) fn note_fallible(&mut self, id: NodeId) {
+        self.fallible.entry(id).or_default();
+    }
+
+    /// A new leaf: series that are known may be its own.
+    pub(in crate::incremental) fn note_leaf(&mut self, id: NodeId) {
+        let Op::Leaf(leaf) = &self.nodes[at(id)].op else { return };
+        let matchers = leaf.matchers.clone();
+        match matchers.metric_name().filter(|name| !name.is_empty()) {
+            Some(name) => {
+                self.leaves.entry(name.to_owned()).or_default().push(id);
+                for series in self.by_name.get(name).cloned().unwrap_or_default() {
+                    if matchers.matches(&self.series[at(series)].labels) {
+                        self.subscribe(id, series);
+                    }
+                }
+            }
+            None => {
+                self.nameless.push(id);
+                for series in 0..number(self.series.len()) {
+                    if matchers.matches(&self.series[at(series)].labels) {
+                        self.subscribe(id, series);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, leaf: NodeId, series: u32) {
+        let node = &mut self.nodes[at(leaf)];
+        let Op::Leaf(of) = &mut node.op else { return };
+        let track = &mut self.series[at(series)];
+        let (reach, history_reach) = of.reach(self.lookback);
+        // What was kept so far is all there is to begin with.
+        let first = |reach: &mut i64, wanted: i64| {
+            let begins = *reach == 0 && wanted > 0;
+            *reach = (*reach).max(wanted);
+            begins
+        };
+        let (windows, history) =
+            (first(&mut track.reach, reach), first(&mut track.history_reach, history_reach));
+        if (windows || history)
+            && let Some((time, value)) = track.last
+            && !(windows && is_missing(value) && !history)
+        {
+            track.take(time, value, self.now);
+        }
+        let slot = of.add(series, track, &mut node.out);
+        track.readers.push((leaf, slot));
+        node.inbox.push((0, slot));
+        of.rows[at(slot)].queued = true;
+        self.enqueue(leaf);
+    }
+}
