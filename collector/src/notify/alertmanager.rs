@@ -172,15 +172,15 @@ mod tests {
             {
                 "labels": { "alertname": "A", "device": "a" },
                 "annotations": { "summary": "it \"fails\"" },
-                "startsAt": "2023-11-14T22:13:20.000Z",
-                "endsAt": "2023-11-14T22:18:20.000Z",
+                "startsAt": "2023-11-14T22:13:20Z",
+                "endsAt": "2023-11-14T22:18:20Z",
                 "generatorURL": "http://h/graph",
             },
             {
                 "labels": { "alertname": "A", "device": "b" },
                 "annotations": { "summary": "it \"fails\"" },
-                "startsAt": "2023-11-14T22:13:30.000Z",
-                "endsAt": "2023-11-14T22:13:40.000Z",
+                "startsAt": "2023-11-14T22:13:30Z",
+                "endsAt": "2023-11-14T22:13:40Z",
                 "generatorURL": "http://h/graph",
             },
         ]);
