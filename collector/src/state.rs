@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::notify::pair::Facts;
 use crate::notify::pair::facts::FactsRow;
-use crate::notify::{NotifiedAlert, Notification, Router, SavedGroup, webhook};
+use crate::notify::{Notification, NotifiedAlert, Router, SavedGroup, webhook};
 use crate::rules::{Evaluation, HistoricalAlert, SavedAlert};
 pub use outbox::{Failure, Message};
 use rows::{AlertRow, GroupRow, HistoricalRow};

@@ -38,11 +38,8 @@ fn now() -> Timestamp {
 }
 
 fn transition(device: &str, to: AlertState, at: Timestamp) -> Transition {
-    let labels = Labels::from_pairs([
-        ("alertname", "UpsOnBattery"),
-        ("device", device),
-        ("site", "fra-1"),
-    ]);
+    let labels =
+        Labels::from_pairs([("alertname", "UpsOnBattery"), ("device", device), ("site", "fra-1")]);
     let from = if to == AlertState::Firing { AlertState::Pending } else { AlertState::Firing };
     let reason = Reason::HeldFor(Duration::ZERO);
     let alert = Alert {
@@ -89,8 +86,7 @@ impl Notifier {
         let (first, longest) = (Duration::from_millis(50), Duration::from_millis(200));
         let backoff = Backoff { first, longest, ..Backoff::default() };
         let (report, reports) = mpsc::channel(100);
-        let sender =
-            Sender::start(receivers, Arc::clone(&state), backoff, report, None).unwrap();
+        let sender = Sender::start(receivers, Arc::clone(&state), backoff, report, None).unwrap();
         Self { router, state, sender, reports }
     }
 

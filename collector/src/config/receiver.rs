@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallwatch_config::{Section, Spanned, Url};
+use hallwatch_config::{FromValue as _, Section, Spanned, Url, Value};
 
 use super::some_text;
 
@@ -109,21 +109,25 @@ fn alertmanager(mut section: Section<'_>) -> Option<Alertmanager> {
         section.problem(span, "`url` and `urls` are both given", "one too many", Some(help));
     }
     let given = section.value("urls")?;
-    let urls: Vec<Spanned<Url>> = section.checked_list("urls", |text| match text.parse::<Url>() {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(url) => Err(format!("an Alertmanager is not reached by `{}`", url.scheme())),
-        Err(error) => Err(error.to_string()),
-    });
-    section.unique("Alertmanager", &urls);
     let elements = given.elements()?;
     if elements.is_empty() {
         let help = "for example `urls = [\"http://am-1:9093\", \"http://am-2:9093\"]`".to_owned();
         section.problem(given.span(), "no Alertmanager is named", "empty", Some(help));
     }
-    (!urls.is_empty()).then(|| Alertmanager {
-        urls: urls.into_iter().map(|url| url.value).collect(),
-        timeout,
-    })
+    let urls: Vec<Spanned<Url>> = elements.iter().filter_map(member).collect();
+    section.unique("Alertmanager", &urls);
+    (!urls.is_empty())
+        .then(|| Alertmanager { urls: urls.into_iter().map(|url| url.value).collect(), timeout })
+}
+
+/// One of a cluster.
+fn member(value: &Value<'_>) -> Option<Spanned<Url>> {
+    let url = Url::from_value(value)?;
+    if matches!(url.scheme(), "http" | "https") {
+        return Some(Spanned { value: url, span: value.span() });
+    }
+    let message = format!("{} cannot have the scheme `{}`", value.name(), url.scheme());
+    value.refuse(message, "not possible here", Some("possible are `http`, `https`".into()))
 }
 
 fn timeout(section: &mut Section<'_>) -> Duration {

@@ -50,7 +50,8 @@ impl Accepted {
         undelivered: Option<Timestamp>,
         now: Timestamp,
     ) -> Vec<&'a NotifiedAlert> {
-        let due = |alert: &&NotifiedAlert| self.left(alert, undelivered, now) == Some(Duration::ZERO);
+        let due =
+            |alert: &&NotifiedAlert| self.left(alert, undelivered, now) == Some(Duration::ZERO);
         alerts.iter().filter(due).collect()
     }
 
@@ -61,7 +62,11 @@ impl Accepted {
     }
 
     /// These were accepted at `now`.
-    pub fn note<'a>(&mut self, alerts: impl IntoIterator<Item = &'a NotifiedAlert>, now: Timestamp) {
+    pub fn note<'a>(
+        &mut self,
+        alerts: impl IntoIterator<Item = &'a NotifiedAlert>,
+        now: Timestamp,
+    ) {
         let told = alerts.into_iter().map(|alert| (fingerprint(&alert.labels), (now, span(alert))));
         self.alerts.extend(told);
     }
@@ -191,8 +196,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_neither_revives_nor_breaks_an_alert() {
         for end in [None, Some(900)] {
-            let got: Value =
-                serde_json::from_str(&body(&[&alert("a", 800, end)], at(60))).unwrap();
+            let got: Value = serde_json::from_str(&body(&[&alert("a", 800, end)], at(60))).unwrap();
             let time = |name: &str| got[0][name].as_str().unwrap().to_owned();
             assert!(time("startsAt") <= time("endsAt"), "{got}");
             assert!(end.is_none() || time("endsAt") == at(60).to_string(), "{got}");

@@ -102,11 +102,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(60),
-            give_up: GIVE_UP,
-        }
+        Self { first: Duration::from_secs(1), longest: Duration::from_secs(60), give_up: GIVE_UP }
     }
 }
 
