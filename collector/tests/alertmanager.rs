@@ -286,6 +286,35 @@ async fn what_happened_while_nobody_listened_is_told_after_a_restart() {
     notifier.stop().await;
 }
 
+/// In real time: after five minutes of silence Alertmanager would take it for resolved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fires_is_told_every_minute_though_nothing_is_known_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, posts) = listener(|_| (200, "")).await;
+    let urls = [format!("http://{address}/prefix")];
+    let mut notifier = Notifier::open(folder.path(), &urls, "");
+    let began = now();
+    notifier.tell(&transition("ups-a", AlertState::Firing, began));
+    let mut held = transition("ups-a", AlertState::Firing, began);
+    held.from = AlertState::Firing;
+    held.reason = Reason::Held(Cause::InputsGone(Vec::new()));
+    notifier.tell(&held);
+    while told(&posts).len() < 2 {
+        assert!(now().since(began) < Duration::from_secs(120), "not told again");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(now().since(began) >= Duration::from_secs(59), "and not more often");
+    assert!(told(&posts).iter().all(|(_, fires)| *fires), "{posts:?}");
+    let end = |post: usize| {
+        let posts = posts.lock().unwrap();
+        let alerts: Vec<Value> = serde_json::from_str(&posts[post].1).unwrap();
+        alerts[0]["endsAt"].as_str().unwrap().to_owned()
+    };
+    assert!(end(0) > (began + Duration::from_secs(180)).to_string(), "{}", end(0));
+    assert!(end(1) > (began + Duration::from_secs(290)).to_string(), "{}", end(1));
+    notifier.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_given_up_and_does_not_hold_up_what_follows() {
     let folder = tempfile::tempdir().unwrap();
