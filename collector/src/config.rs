@@ -3,6 +3,7 @@
 mod broker;
 mod files;
 mod peer;
+mod receiver;
 mod site;
 mod topology;
 
@@ -22,6 +23,7 @@ use crate::topology::Plan;
 pub use broker::{Broker, Login, TlsFiles};
 pub use files::{Disk, Files};
 pub use peer::Peer;
+pub use receiver::{Alertmanager, Channel, Receiver, Webhook};
 pub use site::Site;
 
 /// The default of `listen`: nobody but this machine, until told otherwise.
@@ -37,6 +39,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where HTTP is served.
     pub listen: SocketAddr,
+    /// Where people reach that, `http` or `https`; `None`: as it is served.
+    pub external_url: Option<Url>,
     /// Where the agents are heard.
     pub broker: Broker,
     /// The sites and the agents that may speak for them. At least one.
@@ -83,24 +87,6 @@ pub struct Notify {
     pub repeat_interval: Duration,
     /// How long after its cause an alert that was suppressed may remain until it is told of.
     pub escalate_after: Duration,
-}
-
-/// Someone who is notified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receiver {
-    /// Its name.
-    pub name: String,
-    /// Where its notifications are sent.
-    pub webhook: Webhook,
-}
-
-/// An HTTP endpoint for notifications.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Webhook {
-    /// `http` or `https`.
-    pub url: Url,
-    /// How long one attempt may take.
-    pub timeout: Duration,
 }
 
 /// A database that gets a copy of every sample.
@@ -225,13 +211,13 @@ fn check(
     let sites = site::sites(root, &mut warnings);
     *named = Named { warnings, ..rule_files(root.section("rules"), disk) };
     let notify = notify(root.section("notify"));
-    let receivers = receivers(root);
+    let receivers = receiver::receivers(root);
     let own = identity.as_ref().and_then(|identity| identity.as_ref()).map(|(id, ..)| id.clone());
     let has_peer = root.has("peer");
     let peer = root.section("peer").and_then(|peer| peer::peer(peer, own.as_ref(), disk));
     let sinks = sinks(root, disk);
     let retention = retention(root.section("retention"));
-    let (id, data, listen) = identity??;
+    let (id, data, listen, external_url) = identity??;
     let data = disk.base.join(data);
     let broker = broker??;
     let (sites, topologies) = sites?;
@@ -242,6 +228,7 @@ fn check(
         id,
         data,
         listen,
+        external_url,
         broker,
         sites,
         topologies,
@@ -255,11 +242,14 @@ fn check(
     })
 }
 
-fn identity(mut section: Section<'_>) -> Option<(Id, PathBuf, SocketAddr)> {
+type Identity = (Id, PathBuf, SocketAddr, Option<Url>);
+
+fn identity(mut section: Section<'_>) -> Option<Identity> {
     let id = section.checked("id", Id::new);
     let data = section.required::<PathBuf>("data");
     let listen = section.or("listen", LISTEN);
-    Some((id?.value, data?, listen))
+    let external_url = section.url("external_url", &["http", "https"]);
+    Some((id?.value, data?, listen, external_url))
 }
 
 fn rule_files(section: Option<Section<'_>>, disk: &files::Base<'_>) -> Named {
@@ -309,29 +299,6 @@ fn label_name(name: &str) -> Result<&str, &'static str> {
         return Err("a label name has only letters, digits and `_`, and no digit first");
     }
     Ok(name)
-}
-
-fn receivers(root: &mut Section<'_>) -> Vec<Receiver> {
-    let mut names = Vec::new();
-    let mut receivers = Vec::new();
-    for mut section in root.sections("receiver") {
-        let name = section.checked("name", some_text);
-        let webhook = section.required_section("webhook").and_then(|mut section| {
-            let url = section.required_url("url", &["http", "https"]);
-            let timeout = section.ranged(
-                "timeout",
-                Duration::from_millis(100)..=Duration::from_secs(120),
-                Duration::from_secs(10),
-            );
-            Some(Webhook { url: url?, timeout })
-        });
-        names.extend(name.clone());
-        if let (Some(name), Some(webhook)) = (name, webhook) {
-            receivers.push(Receiver { name: name.value, webhook });
-        }
-    }
-    root.unique("receiver", &names);
-    receivers
 }
 
 fn sinks(root: &mut Section<'_>, disk: &files::Base<'_>) -> Vec<Sink> {

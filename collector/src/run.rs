@@ -137,8 +137,10 @@ impl Collector {
         if receivers.is_empty() {
             board.set("receivers", true, "none: nobody is paged");
         }
-        let external_url = listener.local_addr().map_err(Error::Listener)?;
-        let external_url = format!("http://{external_url}");
+        let served = listener.local_addr().map_err(Error::Listener)?;
+        let external_url = config.external_url.as_ref();
+        let external_url =
+            external_url.map_or_else(|| format!("http://{served}"), ToString::to_string);
         let options = rules::Options {
             interval: config.rules.interval,
             external_url: external_url.clone(),

@@ -11,12 +11,13 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, params};
+use hallwatch_model::Labels;
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use thiserror::Error;
 
 use crate::notify::pair::Facts;
 use crate::notify::pair::facts::FactsRow;
-use crate::notify::{Notification, Router, SavedGroup, webhook};
+use crate::notify::{Notification, NotifiedAlert, Router, SavedGroup, webhook};
 use crate::rules::{Evaluation, HistoricalAlert, SavedAlert};
 use crate::topology::{Suppressed, Suppressor};
 pub use outbox::{Failure, Message};
@@ -221,6 +222,23 @@ impl State {
             understood::<SuppressedRow>("suppressed", &labels, &data).map(Into::into)
         });
         Ok(suppressed.collect())
+    }
+
+    /// The alerts that `receiver` is told of who groups them himself. None when the row cannot be
+    /// understood, which is logged.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn feed(&self, receiver: &str) -> Result<Vec<NotifiedAlert>, Error> {
+        let read = || {
+            let sql = "SELECT data FROM told WHERE receiver = ? AND labels = ?";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let labels = Labels::empty().to_string();
+            statement.query_row([receiver, &labels], |row| row.get::<_, String>(0)).optional()
+        };
+        let row = read().map_err(|source| self.unread(source))?;
+        let row = row.and_then(|data| understood::<GroupRow>("group", receiver, &data));
+        Ok(row.map_or_else(Vec::new, |row| row.into_group(receiver.to_owned()).alerts))
     }
 
     /// Writes what an evaluation changed, what the router knows and what is to be sent, all or

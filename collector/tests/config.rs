@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use hallwatch_collector::config::{Config, Files, parse};
+use hallwatch_collector::config::{Channel, Config, Files, parse};
 use hallwatch_config::{Invalid, Source};
 
 /// Files that need no disk: what is in them depends on their names.
@@ -59,7 +59,15 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(names, ["rules/power.yaml", "more.yaml"]);
     assert_eq!(config.rules.interval, Duration::from_millis(500));
     assert_eq!(config.notify.group_wait, Duration::ZERO);
-    assert_eq!(config.receivers[0].webhook.timeout, Duration::from_secs(5));
+    let Channel::Webhook(webhook) = &config.receivers[0].channel else { panic!() };
+    assert_eq!(webhook.timeout, Duration::from_secs(5));
+    let managers = config.receivers[1..].iter().map(|receiver| match &receiver.channel {
+        Channel::Alertmanager(to) => (to.urls.len(), to.timeout),
+        Channel::Webhook(_) => panic!("{receiver:?}"),
+    });
+    let (five, ten) = (Duration::from_secs(5), Duration::from_secs(10));
+    assert_eq!(managers.collect::<Vec<_>>(), [(1, five), (2, ten)]);
+    assert_eq!(config.external_url.unwrap().as_str(), "https://hall.example.net");
     assert_eq!(config.sinks[0].influx.token.as_deref(), Some("hunter2"));
     assert_eq!(config.retention.size.0, 100 << 30);
     let peer = config.peer.unwrap();
@@ -103,6 +111,7 @@ fn what_is_not_said_has_a_default_that_harms_nobody() {
     ";
     let config = checked("collector.toml", text).unwrap();
     assert!(config.listen.ip().is_loopback());
+    assert_eq!(config.external_url, None);
     let own = checked("collector.toml", include_str!("good/collector.toml")).unwrap();
     assert_ne!(config.rules.set.groups.len(), own.rules.set.groups.len(), "the shipped library");
     assert_eq!(config.rules.interval, Duration::from_secs(1));
@@ -125,6 +134,7 @@ fn every_mistake_is_told_with_its_place_and_a_hint() {
         ("broker-tls", include_str!("bad/broker-tls.bad.toml")),
         ("sites", include_str!("bad/sites.bad.toml")),
         ("rules-and-people", include_str!("bad/rules-and-people.bad.toml")),
+        ("alertmanager", include_str!("bad/alertmanager.bad.toml")),
         ("sinks", include_str!("bad/sinks.bad.toml")),
         ("peer", include_str!("bad/peer.bad.toml")),
         ("topology", include_str!("bad/topology.bad.toml")),

@@ -121,6 +121,24 @@ fn what_is_over_before_anyone_was_told_is_not_told() {
     assert_eq!(router.next(), None);
 }
 
+#[test]
+fn an_alert_that_fires_while_it_is_grouped_otherwise_is_resolved_in_its_new_group() {
+    use AlertState::{Firing, Resolved};
+    let nobody = receiver("noc", "http://127.0.0.1:1", PATIENCE);
+    let mut router = Router::new(options(), std::slice::from_ref(&nobody), Vec::new());
+    assert!(router.handle(&[transition("A", "a", Firing, 0)], at(0)).is_empty());
+    assert_eq!(router.tick(at(10)).len(), 1);
+
+    let by_device = Options { group_by: vec!["device".into()], ..options() };
+    let mut router = Router::new(by_device, &[nobody], router.save());
+    let key = r#"{}:{device="a"}"#.to_owned();
+    assert_eq!(told(&router.tick(at(100))), [(key.clone(), 1, Why::First)], "in doubt twice");
+    assert!(router.handle(&[transition("A", "a", Resolved, 110)], at(110)).is_empty());
+    assert_eq!(told(&router.tick(at(200))), [(key, 1, Why::AllResolved)]);
+    assert!(router.tick(at(100_000)).is_empty(), "nobody is reminded of it for ever");
+    assert!(router.save().is_empty());
+}
+
 /// The notification of one alert, decided at `at`.
 fn notification(receiver: &Receiver, device: &str, at: Timestamp) -> (Router, Vec<Notification>) {
     let options = Options { group_wait: Duration::ZERO, ..options() };

@@ -36,12 +36,28 @@ impl NotifiedAlert {
         let alert = &transition.alert;
         Some(Self {
             labels: alert.labels.clone(),
-            annotations: alert.annotations.clone(),
+            annotations: annotations(&alert.annotations, external_url),
             starts_at: alert.fired_at.unwrap_or(transition.at),
             ends_at,
             generator_url: generator_url(external_url, &transition.query),
         })
     }
+}
+
+/// The annotations, with a `runbook_url` that can be followed from anywhere: the shipped rules name
+/// pages of the collector.
+fn annotations(all: &[(Arc<str>, String)], external_url: &str) -> Vec<(Arc<str>, String)> {
+    let absolute = |(name, text): &(Arc<str>, String)| {
+        let is_path = !text.contains("://") && !text.starts_with("//");
+        let text = match (&**name, external_url.trim_end_matches('/')) {
+            ("runbook_url", base) if is_path && !base.is_empty() => {
+                format!("{base}/{}", text.trim_start_matches('/'))
+            }
+            _ => text.clone(),
+        };
+        (name.clone(), text)
+    };
+    all.iter().map(absolute).collect()
 }
 
 /// The page of Prometheus' own interface that shows an expression.
@@ -105,6 +121,23 @@ pub(crate) fn labels(pairs: &[(String, String)]) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runbook_of_the_collector_can_be_reached_from_anywhere() {
+        for (given, base, expected) in [
+            ("/runbooks/A.md", "https://h/hall/", "https://h/hall/runbooks/A.md"),
+            ("runbooks/A.md", "https://h/hall/", "https://h/hall/runbooks/A.md"),
+            ("/runbooks/A.md", "http://h:8600", "http://h:8600/runbooks/A.md"),
+            ("/runbooks/A.md", "", "/runbooks/A.md"),
+            ("https://wiki/A", "http://h:8600", "https://wiki/A"),
+            ("//wiki/A", "http://h:8600", "//wiki/A"),
+        ] {
+            let all = [("runbook_url".into(), given.into()), ("action".into(), "/look".into())];
+            let got: Vec<String> =
+                annotations(&all, base).into_iter().map(|(_, text)| text).collect();
+            assert_eq!(got, [expected, "/look"], "{given} {base}");
+        }
+    }
 
     #[test]
     fn the_generator_url_is_escaped() {

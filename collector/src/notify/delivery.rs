@@ -86,6 +86,9 @@ impl Error {
     }
 }
 
+/// How long after a notification was decided on it is given up, unless told otherwise.
+pub const GIVE_UP: Duration = Duration::from_secs(3600);
+
 /// When to try again, and when no more.
 #[derive(Clone, Debug)]
 pub struct Backoff {
@@ -99,11 +102,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(60),
-            give_up: Duration::from_secs(3600),
-        }
+        Self { first: Duration::from_secs(1), longest: Duration::from_secs(60), give_up: GIVE_UP }
     }
 }
 

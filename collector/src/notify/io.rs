@@ -1,5 +1,7 @@
 //! Sends what is in the outbox: one task per receiver, so that one that hangs delays no other.
 
+mod endpoint;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use super::{Channel, Receiver};
 use crate::clock;
 use crate::state::{Message, State};
 use crate::telemetry::Telemetry;
+use endpoint::Endpoint;
 
 /// How much of an answer is read.
 const MAX_ANSWER_BYTES: usize = 4096;
@@ -69,8 +72,31 @@ impl Sender {
                 .user_agent(concat!("hallwatch-collector/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|source| Error::Client { source })?;
+            let (url, timeout) = match receiver.channel {
+                Channel::Webhook { url, timeout } => (url, timeout),
+                Channel::Alertmanager { urls, timeout } => {
+                    let has_others = urls.len() > 1;
+                    for url in urls {
+                        let endpoint = Endpoint {
+                            receiver: receiver.name.clone(),
+                            has_others,
+                            url,
+                            timeout,
+                            client: client.clone(),
+                            state: state.clone(),
+                            backoff: backoff.clone(),
+                            reports: reports.clone(),
+                            woken: woken.clone(),
+                        };
+                        tasks.spawn(endpoint.run());
+                    }
+                    continue;
+                }
+            };
             let task = Task {
-                receiver,
+                receiver: receiver.name,
+                url,
+                timeout,
                 client,
                 state: state.clone(),
                 backoff: backoff.clone(),
@@ -117,7 +143,9 @@ enum Work {
 }
 
 struct Task {
-    receiver: Receiver,
+    receiver: String,
+    url: String,
+    timeout: Duration,
     client: reqwest::Client,
     state: Arc<Mutex<State>>,
     backoff: Backoff,
@@ -131,8 +159,8 @@ impl Task {
         loop {
             self.woken.borrow_and_update();
             let work = match &self.turns {
-                Some(turns) if !self.receiver.channel.tells_once() => self.turn(turns).await,
-                _ => self.next().await,
+                Some(turns) => self.turn(turns).await,
+                None => self.next().await,
             };
             let wait = match work {
                 Ok(Work::Deliver(message, queued)) => {
@@ -156,7 +184,7 @@ impl Task {
     }
 
     async fn next(&self) -> Result<Work, ()> {
-        let receiver = self.receiver.name.clone();
+        let receiver = self.receiver.clone();
         let now = clock::now();
         let next = self.with_state(move |state| state.next_message(&receiver)).await?;
         let Some(message) = next else { return Ok(Work::Wait(IDLE)) };
@@ -169,7 +197,7 @@ impl Task {
 
     /// As [`next`](Self::next), where two take turns.
     async fn turn(&self, turns: &Turns) -> Result<Work, ()> {
-        let receiver = self.receiver.name.clone();
+        let receiver = self.receiver.clone();
         let queued = self.with_state(move |state| state.queued(&receiver)).await?;
         let (now, uptime) = (clock::now(), clock::uptime());
         let decide = |one: &Queued| turns.pair.decide(one, now, uptime);
@@ -179,7 +207,7 @@ impl Task {
             Next::Drop(id) => {
                 self.with_state(move |state| state.known(id)).await?;
                 turns.pair.forget(id);
-                let receiver = &self.receiver.name;
+                let receiver = &self.receiver;
                 turns.telemetry.notifications_suppressed.with_label_values(&[receiver]).inc();
                 tracing::info!(
                     receiver,
@@ -201,42 +229,25 @@ impl Task {
     }
 
     fn took_over(&self, turns: &Turns, because: Because) {
-        let receiver = &self.receiver.name;
+        let receiver = &self.receiver;
         turns.telemetry.takeovers.with_label_values(&[receiver]).inc();
         tracing::warn!(receiver, because = because.word(), "notifying in the peer's place");
     }
 
-    /// Runs `work` where it may wait for the disk.
     async fn with_state<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, crate::state::Error> + Send + 'static,
     ) -> Result<T, ()> {
-        let state = self.state.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        match done.await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(receiver = self.receiver.name, %error, cause, "the outbox fails");
-                Err(())
-            }
-            // The runtime shuts down.
-            Err(_) => Err(()),
-        }
+        with_state(&self.state, &self.receiver, work).await
     }
 
     async fn deliver(&self, message: &Message, queued: Option<Queued>) -> Result<(), ()> {
-        let result = match &self.receiver.channel {
-            Channel::Webhook { url, timeout } => {
-                send(&self.client, url, *timeout, message.body.clone()).await
-            }
-        };
+        let body = message.body.clone();
+        let result = send(&self.client, &self.url, self.timeout, body).await;
         let attempt = message.attempts.saturating_add(1);
         let now = clock::now();
         let verdict = self.backoff.judge(&result, attempt, message.at, now);
-        let receiver = &self.receiver.name;
+        let receiver = &self.receiver;
         match &verdict {
             Verdict::Delivered => tracing::debug!(receiver, attempt, "notification delivered"),
             Verdict::Retry { at, error } => {
@@ -254,12 +265,34 @@ impl Task {
         }
         // Nobody may listen, or slowly: the state has it all.
         let _ = self.reports.try_send(Report {
-            receiver: self.receiver.name.clone(),
+            receiver: self.receiver.clone(),
             group_labels: message.group_labels.clone(),
             attempt,
             verdict,
         });
         written
+    }
+}
+
+/// Runs `work` where it may wait for the disk.
+async fn with_state<T: Send + 'static>(
+    state: &Arc<Mutex<State>>,
+    receiver: &str,
+    work: impl FnOnce(&mut State) -> Result<T, crate::state::Error> + Send + 'static,
+) -> Result<T, ()> {
+    let state = Arc::clone(state);
+    let done = tokio::task::spawn_blocking(move || {
+        work(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    match done.await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(receiver, %error, cause, "the outbox fails");
+            Err(())
+        }
+        // The runtime shuts down.
+        Err(_) => Err(()),
     }
 }
 

@@ -3,14 +3,17 @@
 //! A [`Router`] groups alerts per receiver as Alertmanager does and says when to tell whom of what,
 //! and why. [`webhook`] writes a notification as Alertmanager's webhook JSON. The outbox
 //! ([`crate::state`]) keeps it until it was delivered; [`pair`] decides which of two collectors
-//! sends it; [`delivery`] decides what an attempt's result means; [`io`] sends.
+//! sends it; [`delivery`] decides what an attempt's result means; [`io`] sends. A real Alertmanager
+//! does the grouping itself: [`alertmanager`] says what it is to be told when.
 //!
-//! Reading order: [`alert`], [`mod@fingerprint`], `group`, `dedup`, [`route`], [`webhook`],
-//! [`pair`], [`delivery`], [`io`].
+//! Reading order: [`alert`], [`mod@fingerprint`], `group`, `dedup`, `feed`, [`route`], [`webhook`],
+//! [`alertmanager`], [`pair`], [`delivery`], [`io`].
 
 pub mod alert;
+pub mod alertmanager;
 mod dedup;
 pub mod delivery;
+mod feed;
 pub mod fingerprint;
 mod group;
 pub mod io;
@@ -50,15 +53,24 @@ pub enum Channel {
         /// How long an attempt may take, from connecting to the end of the answer.
         timeout: Duration,
     },
+    /// What fires, and what was resolved of late, to each Alertmanager of a cluster, by version 2
+    /// of its API.
+    Alertmanager {
+        /// Where they are, without `/api/v2/alerts`. At least one.
+        urls: Vec<String>,
+        /// How long an attempt may take, from connecting to the end of the answer.
+        timeout: Duration,
+    },
 }
 
 impl Channel {
-    /// Whether what two collectors send is told once by whoever is behind it (as Alertmanager
-    /// does): then both send.
+    /// Whether whoever is behind it groups, repeats, and tells once what two collectors send (as
+    /// Alertmanager does): then it is sent everything, by both.
     #[must_use]
     pub fn tells_once(&self) -> bool {
         match self {
             Self::Webhook { .. } => false,
+            Self::Alertmanager { .. } => true,
         }
     }
 }
@@ -69,6 +81,9 @@ impl fmt::Debug for Channel {
         match self {
             Self::Webhook { timeout, .. } => {
                 f.debug_struct("Webhook").field("timeout", timeout).finish_non_exhaustive()
+            }
+            Self::Alertmanager { timeout, .. } => {
+                f.debug_struct("Alertmanager").field("timeout", timeout).finish_non_exhaustive()
             }
         }
     }

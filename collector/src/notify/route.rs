@@ -7,6 +7,7 @@ use hallwatch_model::{Labels, Timestamp};
 
 use super::alert::NotifiedAlert;
 use super::dedup::{Quiet, Why};
+use super::feed::Feed;
 use super::fingerprint::fingerprint;
 use super::group::{Group, Ledger};
 use super::pair::Active;
@@ -37,6 +38,13 @@ impl Default for Options {
             repeat_interval: Duration::from_secs(4 * 3600),
             external_url: String::new(),
         }
+    }
+}
+
+impl Options {
+    /// The labels of the group that `alert` belongs to.
+    fn group_of(&self, alert: &NotifiedAlert) -> Labels {
+        alert.labels.without(|name| !self.group_by.iter().any(|by| by == name))
     }
 }
 
@@ -92,6 +100,8 @@ pub struct Router {
     /// Names, and whether they want to hear of resolved alerts.
     receivers: Vec<(String, bool)>,
     groups: BTreeMap<(String, Labels), Group>,
+    /// What those are told who group themselves.
+    feeds: BTreeMap<String, Feed>,
     decisions: Vec<Decision>,
     /// Whether something is not written down yet.
     changed: bool,
@@ -99,22 +109,32 @@ pub struct Router {
 
 impl Router {
     /// A router that goes on with the groups that were `saved`; those of receivers that are gone
-    /// are dropped. Every receiver gets every alert.
+    /// are dropped. Every receiver gets every alert; those that group, repeat and tell once
+    /// themselves get them ungrouped and at once.
     #[must_use]
     pub fn new(options: Options, receivers: &[super::Receiver], saved: Vec<SavedGroup>) -> Self {
+        let (fed, told): (Vec<_>, Vec<_>) = receivers.iter().partition(|r| r.channel.tells_once());
+        let feeds = fed.iter().map(|r| (r.name.clone(), Feed::restore(&r.name, &saved))).collect();
         let receivers: Vec<(String, bool)> =
-            receivers.iter().map(|r| (r.name.clone(), r.send_resolved)).collect();
+            told.iter().map(|r| (r.name.clone(), r.send_resolved)).collect();
         let known = |group: &SavedGroup| receivers.iter().any(|(name, _)| *name == group.receiver);
-        let groups = saved.into_iter().filter(known).map(|saved| {
-            let mut group = Group::new(saved.labels.clone(), saved.due);
-            group.told = saved.told;
-            for alert in saved.alerts {
+        let mut groups: BTreeMap<(String, Labels), Group> = BTreeMap::new();
+        for SavedGroup { receiver, labels, alerts, told, due } in saved.into_iter().filter(known) {
+            // Grouped otherwise, or not at all, when it was saved: what was told is told again.
+            let moved = alerts.iter().any(|alert| options.group_of(alert) != labels);
+            if !moved {
+                let key = (receiver.clone(), labels.clone());
+                groups.entry(key).or_insert_with(|| Group::new(labels, due)).told = told;
+            }
+            for alert in alerts {
+                let labels = options.group_of(&alert);
+                let group = groups.entry((receiver.clone(), labels.clone()));
+                let group = group.or_insert_with(|| Group::new(labels, due));
                 group.put(fingerprint(&alert.labels), alert);
             }
-            ((saved.receiver, saved.labels), group)
-        });
-        let groups = groups.collect();
-        Self { options, receivers, groups, decisions: Vec::new(), changed: false }
+        }
+        let changed = !fed.is_empty();
+        Self { options, receivers, groups, feeds, decisions: Vec::new(), changed }
     }
 
     /// Takes changes in, and says what is due.
@@ -127,9 +147,9 @@ impl Router {
 
     /// Takes alerts in, and says what is due.
     pub fn take(&mut self, alerts: Vec<NotifiedAlert>, now: Timestamp) -> Vec<Notification> {
+        let mut news = Vec::new();
         for alert in alerts {
-            let wanted = |name: &str| self.options.group_by.iter().any(|by| by == name);
-            let labels = alert.labels.without(|name| !wanted(name));
+            let labels = self.options.group_of(&alert);
             for (receiver, _) in &self.receivers {
                 let key = (receiver.clone(), labels.clone());
                 let due = now + self.options.group_wait;
@@ -138,8 +158,31 @@ impl Router {
                 group.put(fingerprint(&alert.labels), alert.clone());
                 self.changed = true;
             }
+            for feed in self.feeds.values_mut() {
+                feed.put(alert.clone());
+                self.changed = true;
+            }
+            news.push(alert);
         }
-        self.tick(now)
+        let mut notifications = self.tick(now);
+        if !news.is_empty() {
+            notifications.extend(self.feeds.keys().map(|receiver| self.news(receiver, &news, now)));
+        }
+        notifications
+    }
+
+    /// That `receiver`, who groups himself, has to hear of `news`.
+    fn news(&self, receiver: &str, news: &[NotifiedAlert], now: Timestamp) -> Notification {
+        let firing = news.iter().filter(|alert| alert.ends_at.is_none()).count();
+        Notification {
+            receiver: receiver.to_owned(),
+            group_key: group_key(&Labels::empty()),
+            group_labels: Labels::empty(),
+            alerts: news.to_vec(),
+            why: if firing > 0 { Why::New(firing) } else { Why::Resolved(news.len()) },
+            at: now,
+            external_url: self.options.external_url.clone(),
+        }
     }
 
     /// Says what is due.
@@ -181,6 +224,9 @@ impl Router {
             !group.alerts.is_empty() || now.since(heard) < self.options.group_interval
         });
         self.changed |= self.groups.len() != before;
+        for feed in self.feeds.values_mut() {
+            self.changed |= feed.expire(now);
+        }
         notifications
     }
 
@@ -237,7 +283,8 @@ impl Router {
             told: group.told.clone(),
             due: group.due,
         });
-        saved.collect()
+        let feeds = self.feeds.iter().filter_map(|(receiver, feed)| feed.save(receiver));
+        saved.chain(feeds).collect()
     }
 }
 

@@ -72,12 +72,16 @@ pub(super) fn broker(config: &Config) -> Result<link::Options, Error> {
 
 /// A receiver as the senders know it.
 pub(super) fn receiver(receiver: &config::Receiver) -> Receiver {
-    let config::Webhook { url, timeout } = &receiver.webhook;
-    Receiver {
-        name: receiver.name.clone(),
-        send_resolved: true,
-        channel: Channel::Webhook { url: url.to_string(), timeout: *timeout },
-    }
+    let channel = match &receiver.channel {
+        config::Channel::Webhook(config::Webhook { url, timeout }) => {
+            Channel::Webhook { url: url.to_string(), timeout: *timeout }
+        }
+        config::Channel::Alertmanager(config::Alertmanager { urls, timeout }) => {
+            let urls = urls.iter().map(ToString::to_string).collect();
+            Channel::Alertmanager { urls, timeout: *timeout }
+        }
+    };
+    Receiver { name: receiver.name.clone(), send_resolved: true, channel }
 }
 
 /// The pair, when there is a peer.

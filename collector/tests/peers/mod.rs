@@ -81,6 +81,36 @@ pub(crate) async fn victoria_metrics(folder: &Path, port: u16) -> Peer {
     peer
 }
 
+/// An Alertmanager that pages `pager` soon, in a cluster with the one that gossips at the second
+/// port. It waits for that one for three seconds, where 15 s are the default.
+pub(crate) fn alertmanager(folder: &Path, pager: SocketAddr, gossip: Option<(u16, u16)>) -> Peer {
+    let path = folder.join("alertmanager.yml");
+    let text = format!(
+        "route: {{ receiver: pager, group_by: [alertname, site, device], group_wait: 500ms, \
+         group_interval: 1s, repeat_interval: 4h }}\n\
+         receivers: [{{ name: pager, webhook_configs: [{{ url: 'http://{pager}/page' }}] }}]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let port = free_port();
+    let mut arguments = vec![
+        format!("--config.file={}", path.display()),
+        format!("--storage.path={}", folder.join("alertmanager").display()),
+        format!("--web.listen-address=127.0.0.1:{port}"),
+    ];
+    match gossip {
+        None => arguments.push("--cluster.listen-address=".to_owned()),
+        Some((own, other)) => arguments.extend([
+            format!("--cluster.listen-address=127.0.0.1:{own}"),
+            format!("--cluster.advertise-address=127.0.0.1:{own}"),
+            format!("--cluster.peer=127.0.0.1:{other}"),
+            "--cluster.peer-timeout=3s".to_owned(),
+            "--cluster.gossip-interval=100ms".to_owned(),
+            "--cluster.reconnect-interval=1s".to_owned(),
+        ]),
+    }
+    start("prometheus-alertmanager", "prometheus-alertmanager", &arguments, port)
+}
+
 /// Asks until there is an answer.
 pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
@@ -132,7 +162,15 @@ pub(crate) type Told = Arc<Mutex<Vec<(String, String)>>>;
 pub(crate) async fn listener(
     answer: impl Fn(&str) -> (u16, &'static str) + Send + Sync + 'static,
 ) -> (SocketAddr, Told) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener_on(0, answer).await
+}
+
+/// The same at this port.
+pub(crate) async fn listener_on(
+    port: u16,
+    answer: impl Fn(&str) -> (u16, &'static str) + Send + Sync + 'static,
+) -> (SocketAddr, Told) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let told = Told::default();
     let kept = Arc::clone(&told);
