@@ -97,7 +97,7 @@ fn a_topology_is_understood_and_what_is_strange_in_it_is_a_warning() {
         config.warnings.iter().map(|warning| (warning.line, &*warning.message)).collect();
     assert_eq!(
         warnings,
-        [(18, "rack `r02` has one power path only"), (28, "`pdu-b9` feeds nothing")]
+        [(21, "rack `r02` has one power path only"), (31, "`pdu-b9` feeds nothing")]
     );
     assert_eq!(config.notify.escalate_after, Duration::from_secs(120));
 }
