@@ -62,7 +62,8 @@ impl PushEngine {
             for (labels, sample) in written {
                 let handle = self.resolve(&labels);
                 let value = to_float(sample.value);
-                for (to, series) in self.routes[handle.index].clone() {
+                let targets = self.routes.get(handle).map(|route| route.targets.clone());
+                for (to, series) in targets.unwrap_or_default() {
                     let of = &mut self.shards[to];
                     of.graph.push(series, sample.time, value);
                     of.graph.settle();
