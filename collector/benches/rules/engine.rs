@@ -84,7 +84,8 @@ pub(crate) fn alone(series: u32, rules: u32, seconds: u32) {
     }
     let usage = run.engine.usage();
     let count = f64::from(series) * f64::from(seconds);
-    let (pushed_nanos, nanos) = (pushed.as_secs_f64() * 1e9 / count, all.as_secs_f64() * 1e9 / count);
+    let (pushed_nanos, nanos) =
+        (pushed.as_secs_f64() * 1e9 / count, all.as_secs_f64() * 1e9 / count);
     let measured = Measured {
         cpu: all.as_secs_f64() * 60.0 / f64::from(seconds),
         latencies: run.latencies,
@@ -113,21 +114,19 @@ pub(crate) fn alone(series: u32, rules: u32, seconds: u32) {
 /// each in turn, in changing order; the median of them.
 pub(crate) fn growth(series: u32, seconds: u32) {
     let unrelated = [100, 1_000, 10_000];
-    let mut runs: Vec<(u32, Run, Vec<(Duration, Duration)>)> =
-        unrelated.map(|count| (count, Run::new(series, 100, count), Vec::new())).into();
+    let mut runs = unrelated.map(|count| (count, Run::new(series, 100, count)));
+    let mut times = unrelated.map(|_| Vec::new());
     for second in 0..WARM + seconds {
-        let turn = usize::try_from(second).unwrap() % runs.len();
-        runs.rotate_left(turn.min(1));
-        for (_, run, times) in &mut runs {
-            let took = run.second(second);
+        for turn in 0..runs.len() {
+            let at = (turn + usize::try_from(second).unwrap()) % runs.len();
+            let took = runs[at].1.second(second);
             if second >= WARM {
-                times.push(took);
+                times[at].push(took);
             }
         }
     }
-    runs.sort_by_key(|(count, ..)| *count);
     let mut first = None;
-    for (count, _, mut times) in runs {
+    for ((count, _), mut times) in runs.into_iter().zip(times) {
         let nanos = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(series);
         times.sort_unstable_by_key(|(_, all)| *all);
         let all = nanos(times[times.len() / 2].1);

@@ -62,7 +62,9 @@ fn main() {
         note("VictoriaMetrics and vmalert", peers::victoria(series, rules, seconds));
     }
     println!("\n{}; mean of {} rounds\n", process::load(), rounds.max(1));
-    println!("| | CPU seconds a minute | of that rules | sample to alert, median | p99 | kept up |");
+    println!(
+        "| | CPU seconds a minute | of that rules | sample to alert, median | p99 | kept up |"
+    );
     println!("|---|---:|---:|---:|---:|---:|");
     let mut before = 0.0;
     for (name, rounds) in &mut table {

@@ -21,8 +21,7 @@ fn exposition(series: u32, raised: &Arc<AtomicBool>) -> u16 {
     let port = listener.local_addr().unwrap().port();
     let raised = Arc::clone(raised);
     let began = Instant::now();
-    let names: Vec<String> =
-        (0..series).map(|number| labels(number, series).to_string()).collect();
+    let names: Vec<String> = (0..series).map(|number| labels(number, series).to_string()).collect();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };

@@ -11,7 +11,9 @@ use hallwatch_collector::clock;
 use hallwatch_collector::rules::push::Timing;
 use hallwatch_collector::rules::{self, AlertState, PushEngine, Received};
 use hallwatch_collector::store::{Incoming, Options, Reader, Store};
-use hallwatch_model::{AgentPath, Batch, Describe, Id, Labels, Reading, Readings, SeriesId, Timestamp};
+use hallwatch_model::{
+    AgentPath, Batch, Describe, Id, Labels, Reading, Readings, SeriesId, Timestamp,
+};
 
 use super::facility::{SITES, labels, probe, rule_file, site, value};
 use super::process::{Measured, cpu_seconds, own_cpu};
@@ -127,7 +129,6 @@ fn serve(series: u32, rules: u32, seconds: u32, folder: &Path) {
         }
     }
     println!("ends");
-    drop(commit);
     drop(tell);
     let (cpu, latencies) = thread.join().unwrap().unwrap_or_default();
     println!("{}", cpu.as_secs_f64());

@@ -191,6 +191,11 @@ impl PushEngine {
                 *known = (*known).max(watermark);
             }
         }
+        // Before the samples are pushed: what has come is taken at once, what has not has to be kept.
+        for shard in &concerned {
+            let time = self.event_time(*shard, now);
+            self.shards[*shard].advance(time);
+        }
         let mut old: Vec<&(Labels, Sample)> = Vec::new();
         for entry in received.samples {
             let (labels, sample) = entry;
