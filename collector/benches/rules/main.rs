@@ -29,7 +29,7 @@ fn main() {
     }
     let args: Vec<String> = std::env::args().collect();
     if args.iter().any(|arg| arg == "growth") {
-        engine::growth(10_000, 60);
+        engine::growth(10_000, 200);
         return;
     }
     let numbers: Vec<u32> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
@@ -39,7 +39,7 @@ fn main() {
     println!("{series} series once a second, {rules} rules; {}", process::load());
     engine::alone(series, rules, 60);
     if numbers.is_empty() {
-        engine::growth(series, 60);
+        engine::growth(series, 200);
     }
     let mut table: Vec<(String, Vec<Measured>)> = Vec::new();
     let mut note = |name: &str, measured: Measured| {
