@@ -106,8 +106,12 @@ pub(crate) fn prometheus(series: u32, rules: u32, seconds: u32) -> Measured {
     std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
     std::fs::write(dir.path().join("rules.yaml"), rule_file(rules, 0)).unwrap();
     let port = free_port();
-    let args =
-        [format!("--web.listen-address=127.0.0.1:{port}"), "--storage.tsdb.path=data".into()];
+    let args = [
+        // Debian's would read the one of the system.
+        "--config.file=prometheus.yml".into(),
+        format!("--web.listen-address=127.0.0.1:{port}"),
+        "--storage.tsdb.path=data".into(),
+    ];
     let peer = Peer(vec![spawn("prometheus", &args, dir.path())]);
     let name = if rules > 0 {
         "prometheus_rule_evaluation_duration_seconds_count"
