@@ -147,7 +147,8 @@ pub(crate) fn victoria(series: u32, rules: u32, seconds: u32) -> Measured {
         format!("-datasource.url=http://127.0.0.1:{store}"),
         "-rule=rules.yaml".into(),
         "-evaluationInterval=1s".into(),
-        "-notifier.blackhole".into(),
+        // Nobody is there to be told: this version cannot do without.
+        "-notifier.url=http://127.0.0.1:1".into(),
         format!("-remoteWrite.url=http://127.0.0.1:{store}"),
     ];
     peer.0.push(spawn("vmalert", &alert_args, dir.path()));
