@@ -13,6 +13,7 @@
 mod history;
 mod pass;
 mod report;
+mod routes;
 mod seed;
 mod shard;
 
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_model::{Labels, Sample, Timestamp};
-use hallwatch_promql::incremental::{Graph, Obstacle, SeriesId};
+use hallwatch_promql::incremental::{Graph, Obstacle};
 use hallwatch_promql::{Matchers, Query, Source};
 
 use super::alert::{Alert, Reason};
@@ -30,6 +31,8 @@ use super::rule::{Group, Rule, RuleSet};
 pub use history::HistoricalAlert;
 use history::Histories;
 pub use report::{Fallback, Usage};
+pub use routes::Handle;
+use routes::{Route, Routes};
 use shard::{Run, Shard, Site};
 
 /// How event time relates to the collector's clock.
@@ -57,13 +60,6 @@ pub struct Received<'a> {
     pub backfill: bool,
 }
 
-/// A series that was met. Now and then, when most series are gone, handles become void.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle {
-    index: usize,
-    generation: u32,
-}
-
 /// All rules and their alerts.
 #[derive(Debug)]
 pub struct PushEngine {
@@ -74,10 +70,7 @@ pub struct PushEngine {
     /// The first is that of everything.
     shards: Vec<Shard>,
     by_site: HashMap<Site, usize>,
-    handles: HashMap<Labels, Handle>,
-    routes: Vec<Vec<(usize, SeriesId)>>,
-    /// Of the handles.
-    generation: u32,
+    routes: Routes,
     /// Rules by the metric names that they read; those that read others too.
     interest: HashMap<String, Vec<usize>>,
     nameless: Vec<usize>,
@@ -154,9 +147,7 @@ impl PushEngine {
             rules,
             shards: vec![everything],
             by_site: HashMap::new(),
-            handles: HashMap::new(),
-            routes: Vec::new(),
-            generation: 0,
+            routes: Routes::default(),
             interest: HashMap::new(),
             nameless: Vec::new(),
             work: BTreeSet::new(),
@@ -200,10 +191,19 @@ impl PushEngine {
                 *known = (*known).max(watermark);
             }
         }
+        // Before the samples are pushed: what has come is taken at once, what has not has to be kept.
+        for shard in &concerned {
+            let time = self.event_time(*shard, now);
+            self.shards[*shard].advance(time);
+        }
         let mut old: Vec<&(Labels, Sample)> = Vec::new();
         for entry in received.samples {
             let (labels, sample) = entry;
-            let shard = self.site(labels);
+            let known = self.routes.find(labels);
+            let shard = match known {
+                Some(handle) => self.site_of(handle, labels),
+                None => self.site(labels),
+            };
             let late = sample.time + self.timing.wait < now;
             let waited_for = !self.shards[shard].watermarks.is_empty();
             if late && (received.backfill || waited_for) {
@@ -211,7 +211,9 @@ impl PushEngine {
                 continue;
             }
             concerned.insert(shard);
-            self.push_to(labels, *sample);
+            let handle = known.unwrap_or_else(|| self.resolve(labels));
+            // It was resolved just now.
+            let _pushed = self.push(handle, *sample);
         }
         if old.is_empty() {
             if !received.backfill {
@@ -252,11 +254,9 @@ impl PushEngine {
     /// the handle is void: resolve it again.
     #[must_use]
     pub fn push(&mut self, handle: Handle, sample: Sample) -> bool {
-        if handle.generation != self.generation {
-            return false;
-        }
+        let Some(route) = self.routes.get(handle) else { return false };
         let value = hallwatch_model::sample::to_float(sample.value);
-        for (shard, series) in self.routes.get(handle.index).into_iter().flatten() {
+        for (shard, series) in &route.targets {
             self.shards[*shard].graph.push(*series, sample.time, value);
         }
         true
@@ -295,8 +295,8 @@ impl PushEngine {
 
     /// The series with these labels.
     pub fn resolve(&mut self, labels: &Labels) -> Handle {
-        if let Some(known) = self.handles.get(labels) {
-            return *known;
+        if let Some(known) = self.routes.find(labels) {
+            return known;
         }
         let name = labels.name().unwrap_or("");
         let named = self.interest.get(name).into_iter().flatten();
@@ -309,16 +309,23 @@ impl PushEngine {
             let shard = if self.rules[index].local { site } else { 0 };
             self.ensure_run(index, shard);
         }
-        let mut route = Vec::new();
+        let mut targets = Vec::new();
         for shard in BTreeSet::from([0, site]) {
             if let Some(series) = self.shards[shard].graph.series(labels) {
-                route.push((shard, series));
+                targets.push((shard, series));
             }
         }
-        let handle = Handle { index: self.routes.len(), generation: self.generation };
-        self.routes.push(route);
-        self.handles.insert(labels.clone(), handle);
-        handle
+        self.routes.add(labels, Route { site: (site > 0).then_some(site), targets })
+    }
+
+    /// The shard of the site that a resolved series is of.
+    fn site_of(&mut self, handle: Handle, labels: &Labels) -> usize {
+        if let Some(known) = self.routes.get(handle).and_then(|route| route.site) {
+            return known;
+        }
+        let site = self.site(labels);
+        self.routes.set_site(handle, site);
+        site
     }
 
     /// The shard of the site that a series is of.
@@ -361,7 +368,7 @@ impl PushEngine {
         };
         // Series that nobody reads have a handle too.
         let read: usize = self.shards.iter().map(|shard| shard.graph.series_count()).sum();
-        let unread = self.handles.len() > 4 * read + 100 * WORTH_IT;
+        let unread = self.routes.len() > 4 * read + 100 * WORTH_IT;
         let mut worth_it = false;
         for shard in &mut self.shards {
             worth_it |= shard.is_time_to_look() && gone(shard);
@@ -369,8 +376,6 @@ impl PushEngine {
         if !worth_it && !unread {
             return;
         }
-        self.generation = self.generation.wrapping_add(1);
-        self.handles.clear();
         self.routes.clear();
         let mut kept = Vec::new();
         for (number, shard) in self.shards.iter_mut().enumerate() {

@@ -537,3 +537,58 @@ fn what_cannot_be_pushed_says_why() {
         assert_eq!(Graph::supports(&Query::parse(text).unwrap()), Err(obstacle), "{text}");
     }
 }
+
+#[test]
+fn what_was_only_watched_can_be_read_later() {
+    use hallwatch_promql::Matchers;
+    use hallwatch_promql::incremental::Change;
+
+    let mut graph = Graph::new(LOOKBACK);
+    let watch = graph.watch(&Matchers::parse("x").unwrap());
+    let labels = Labels::metric("x", [("a", "1")]);
+    let series = graph.series(&labels).unwrap();
+    let push = |graph: &mut Graph, second: i64, value: f64| {
+        let time = Timestamp::from_millis(second * 1000);
+        graph.advance(time);
+        graph.push(series, time, value);
+        graph.settle();
+        graph.changes()
+    };
+    assert_eq!(push(&mut graph, 1, 1.0), [Change::Watch(watch)]);
+    assert_eq!(push(&mut graph, 2, 2.0), []);
+    assert_eq!(push(&mut graph, 3, to_float(Err(Missing::DeviceOffline))), [Change::Watch(watch)]);
+    assert_eq!(push(&mut graph, 4, 4.0), [Change::Watch(watch)]);
+    assert_eq!(push(&mut graph, 5, 5.0), []);
+    let root = graph.add(&Query::parse("x * 2").unwrap()).unwrap();
+    assert_eq!(push(&mut graph, 6, 6.0), [Change::Root(root)]);
+    assert_eq!(graph.result(root).unwrap()[0].1, 12.0);
+    let sum = graph.add(&Query::parse("sum(x)").unwrap()).unwrap();
+    graph.settle();
+    assert_eq!(graph.result(sum).unwrap()[0].1, 6.0);
+    // A watch ends when the last value grows old, not the first.
+    graph.changes();
+    graph.advance(Timestamp::from_millis(45_999));
+    graph.settle();
+    assert_eq!(graph.changes(), []);
+    graph.advance(Timestamp::from_millis(46_000));
+    graph.settle();
+    assert!(graph.changes().contains(&Change::Watch(watch)));
+}
+
+#[test]
+fn a_query_that_comes_late_reads_the_newest_of_what_was_watched() {
+    use hallwatch_promql::Matchers;
+
+    let mut graph = Graph::new(LOOKBACK);
+    graph.watch(&Matchers::parse("x").unwrap());
+    let series = graph.series(&Labels::metric("x", [])).unwrap();
+    for second in 1..=3_i32 {
+        let time = Timestamp::from_millis(i64::from(second) * 1000);
+        graph.advance(time);
+        graph.push(series, time, f64::from(second));
+        graph.settle();
+    }
+    let root = graph.add(&Query::parse("x").unwrap()).unwrap();
+    graph.settle();
+    assert_eq!(graph.result(root).unwrap()[0].1, 3.0);
+}

@@ -62,7 +62,8 @@ impl PushEngine {
             for (labels, sample) in written {
                 let handle = self.resolve(&labels);
                 let value = to_float(sample.value);
-                for (to, series) in self.routes[handle.index].clone() {
+                let targets = self.routes.get(handle).map(|route| route.targets.clone());
+                for (to, series) in targets.unwrap_or_default() {
                     let of = &mut self.shards[to];
                     of.graph.push(series, sample.time, value);
                     of.graph.settle();
@@ -138,7 +139,7 @@ impl PushEngine {
 
     /// How far the time of a shard has come. Agents that hang back further than the wait, and sites
     /// that do, are not waited for; nobody is ahead of the collector's clock.
-    fn event_time(&self, shard: usize, now: Timestamp) -> Timestamp {
+    pub(super) fn event_time(&self, shard: usize, now: Timestamp) -> Timestamp {
         let earliest = now - self.timing.wait;
         let reached = if shard == 0 {
             let sites = self.shards.iter().skip(1).filter(|shard| !shard.watermarks.is_empty());

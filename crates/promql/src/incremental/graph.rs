@@ -170,6 +170,7 @@ impl Graph {
         let watch = WatchId(number(self.watches.len()));
         self.watches.push((leaf, Vec::new(), false));
         self.watched.insert(leaf, watch);
+        self.nodes[at(leaf)].is_watched = true;
         watch
     }
 
@@ -219,6 +220,15 @@ impl Graph {
         for (leaf, slot) in &track.readers {
             let node = &mut self.nodes[at(*leaf)];
             let Op::Leaf(of) = &mut node.op else { continue };
+            // Nobody asks for more than whether there is a value, and there is one before and after.
+            if node.parents.is_empty()
+                && !is_missing(value)
+                && matches!(of.kind, super::leaf::Kind::Value)
+                && of.offset == 0
+                && !is_absent(node.out.values[at(*slot)])
+            {
+                continue;
+            }
             let row = &mut of.rows[at(*slot)];
             row.reset |= between;
             if !std::mem::replace(&mut row.queued, true) {
@@ -330,7 +340,9 @@ impl Graph {
         if tells {
             changed.push(0);
         }
-        if let Some(watch) = self.watched.get(&id) {
+        if node.is_watched
+            && let Some(watch) = self.watched.get(&id)
+        {
             let (_, had, told) = &mut self.watches[at(watch.0)];
             had.resize(node.out.values.len(), false);
             for slot in &changed {
@@ -354,15 +366,15 @@ impl Graph {
             self.nodes[at(id)].parents = parents;
         }
         changed.clear();
-        self.nodes[at(id)].out.changed = changed;
-        self.check(id);
+        let node = &mut self.nodes[at(id)];
+        node.out.changed = changed;
+        if node.is_fallible {
+            self.check(id);
+        }
     }
 
     /// Whether an operator that may fail does so.
     fn check(&mut self, id: NodeId) {
-        if !self.fallible.contains_key(&id) {
-            return;
-        }
         let fails = self.nodes[at(id)].error(&self.nodes).is_some();
         let Some((failed, roots)) = self.fallible.get_mut(&id) else { return };
         let before = std::mem::replace(failed, fails);

@@ -34,8 +34,8 @@ pub(super) struct Join {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) matched: Matched,
-    /// The row of the result that each row of the "many" side has now.
-    current: Vec<Slot>,
+    /// The row of the result that each row of the "many" side has now, and for which partner.
+    current: Vec<(Slot, Slot)>,
     by_pair: HashMap<(Slot, Slot), Slot>,
     /// Groups with several rows on the "one" side.
     several_ones: usize,
@@ -59,7 +59,7 @@ impl State {
     pub(super) fn bytes(&self) -> usize {
         self.matched.bytes()
             + self.index.bytes()
-            + self.current.capacity() * 4
+            + self.current.capacity() * 8
             + self.by_pair.capacity() * 16
     }
 }
@@ -113,10 +113,14 @@ impl Join {
         let partner = if self.include.is_empty() { NONE } else { one.unwrap_or(NONE) };
         let state = &mut self.state;
         if state.current.len() <= at(many) {
-            state.current.resize(at(many) + 1, NONE);
+            state.current.resize(at(many) + 1, (NONE, NONE));
         }
-        let current = state.current[at(many)];
-        let known = state.by_pair.get(&(many, partner)).copied();
+        let (current, of) = state.current[at(many)];
+        let known = if current != NONE && of == partner {
+            Some(current)
+        } else {
+            state.by_pair.get(&(many, partner)).copied()
+        };
         let row = match known {
             Some(row) => row,
             None if is_absent(result) => current,
@@ -134,7 +138,9 @@ impl Join {
             out.set(current, ABSENT);
         }
         if row != NONE {
-            self.state.current[at(many)] = row;
+            // A row that has no value is kept, for whichever partner it was.
+            let of = if row == current && known.is_none() { of } else { partner };
+            self.state.current[at(many)] = (row, of);
             out.set(row, result);
         }
     }

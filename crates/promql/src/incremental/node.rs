@@ -46,6 +46,9 @@ pub(super) struct Node {
     pub(super) queued: bool,
     /// All rows have to be calculated anew.
     pub(super) refresh: bool,
+    /// Somebody wants to know which rows have a value.
+    pub(super) is_watched: bool,
+    pub(super) is_fallible: bool,
 }
 
 /// What an operator does.
@@ -138,7 +141,16 @@ impl Out {
 impl Node {
     pub(super) fn new(op: Op, names: Names) -> Self {
         let (parents, inbox) = (Vec::new(), Vec::new());
-        Self { op, out: Out::new(names), parents, inbox, queued: false, refresh: true }
+        Self {
+            op,
+            out: Out::new(names),
+            parents,
+            inbox,
+            queued: false,
+            refresh: true,
+            is_watched: false,
+            is_fallible: false,
+        }
     }
 
     /// Why the queries that read it have no value now.

@@ -32,7 +32,13 @@ impl Graph {
     pub(super) fn push_node(&mut self, op: Op, names: Names, children: &[(NodeId, u8)]) -> NodeId {
         let id = number(self.nodes.len());
         for (child, port) in children {
-            self.nodes[at(*child)].parents.push((id, *port));
+            let node = &mut self.nodes[at(*child)];
+            node.parents.push((id, *port));
+            // While nobody read it, not every sample was taken in.
+            if node.parents.len() == 1 {
+                node.refresh = true;
+                self.enqueue(*child);
+            }
         }
         self.nodes.push(Node::new(op, names));
         self.enqueue(id);
@@ -105,6 +111,7 @@ impl Graph {
 
     pub(in crate::incremental) fn note_fallible(&mut self, id: NodeId) {
         self.fallible.entry(id).or_default();
+        self.nodes[at(id)].is_fallible = true;
     }
 
     /// A new leaf: series that are known may be its own.
