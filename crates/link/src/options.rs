@@ -98,7 +98,8 @@ impl Options {
     /// leader out of each subscription. One that is made while a node is down is not always copied to
     /// that node when it is back, so that the loss of another one ends it, and a queue without a
     /// leader delays each CONNECT of its client by seconds. QoS 0 needs no queue. Nothing is lost by
-    /// it: what matters is acknowledged above, and said again until it is.
+    /// it: what matters is acknowledged above, and said again until it is. A sensor's reading on its
+    /// way when a node dies is lost with either, as no session outlives its connection.
     pub(crate) fn subscription_qos(&self) -> Qos {
         if self.others.is_empty() { Qos::AtLeastOnce } else { Qos::AtMostOnce }
     }
