@@ -173,3 +173,16 @@ impl Default for Backoff {
         Self { first: Duration::from_millis(250), most: Duration::from_secs(30) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_asked_for_no_queues() {
+        let one = Options::new("192.0.2.21", 1883, "c-1");
+        assert_eq!(one.subscription_qos(), Qos::AtLeastOnce);
+        let others = vec![Peer { host: "192.0.2.22".into(), port: 1883 }];
+        assert_eq!(Options { others, ..one }.subscription_qos(), Qos::AtMostOnce);
+    }
+}
