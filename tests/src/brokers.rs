@@ -1,14 +1,17 @@
 //! Brokers beside mosquitto: `rumqttd`, and NATS servers with their MQTT listeners.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use hallwatch_link::{Event, Options, Version};
+use serde_json::Value as Json;
 
 use crate::peers::{free_address, listens, program};
 use crate::process::{Process, binary};
+use crate::prometheus::try_get;
 use crate::wait::wait_for;
 
 /// A `rumqttd`, which has a listener for each version of MQTT.
@@ -57,6 +60,7 @@ type Client = Box<dyn Fn(Options) -> Options + Send + Sync>;
 
 struct Node {
     mqtt: SocketAddr,
+    monitor: SocketAddr,
     config: PathBuf,
     process: Process,
 }
@@ -67,6 +71,8 @@ pub struct NodePlan {
     pub number: usize,
     /// Where it takes MQTT connections.
     pub mqtt: SocketAddr,
+    /// Where it tells about itself over HTTP.
+    pub monitor: SocketAddr,
     /// Where the nodes meet.
     pub routes: [SocketAddr; 3],
     /// Where it may write.
@@ -75,12 +81,13 @@ pub struct NodePlan {
 
 impl NodePlan {
     fn plain(&self) -> String {
-        let Self { number, mqtt, routes, store } = self;
+        let Self { number, mqtt, monitor, routes, store } = self;
         let list = routes.map(|route| format!("\"nats-route://{route}\"")).join(", ");
         let route = routes[*number];
         format!(
             "server_name: n{number}\n\
              listen: \"127.0.0.1:-1\"\n\
+             http: \"{monitor}\"\n\
              jetstream {{ store_dir: {store:?}, max_file_store: 1G }}\n\
              cluster {{ name: hallwatch, listen: \"{route}\", routes: [{list}] }}\n\
              mqtt {{ listen: \"{mqtt}\", stream_replicas: 3 }}\n"
@@ -103,11 +110,12 @@ impl NatsCluster {
         let routes = [free_address(), free_address(), free_address()];
         let nodes = std::array::from_fn(|number| {
             let store = directory.join(format!("nats-{number}"));
-            let plan = NodePlan { number, mqtt: free_address(), routes, store };
+            let (mqtt, monitor) = (free_address(), free_address());
+            let plan = NodePlan { number, mqtt, monitor, routes, store };
             let config = directory.join(format!("nats-{number}.conf"));
             std::fs::write(&config, configuration(&plan)).expect("a configuration");
             let process = spawn(directory, &config, number);
-            Node { mqtt: plan.mqtt, config, process }
+            Node { mqtt, monitor, config, process }
         });
         let cluster = Self { nodes, directory: directory.to_owned(), client };
         for number in 0..3 {
@@ -135,11 +143,29 @@ impl NatsCluster {
         self.nodes[number].process.kill();
     }
 
-    /// Starts one again and waits until it takes MQTT connections.
+    /// Starts one again and waits until it takes MQTT connections and has caught up: a node that is
+    /// behind is still one that is lost, and the next would be the second.
     pub async fn restart(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         node.process = spawn(&self.directory, &node.config, number);
         self.takes_connections(number).await;
+        let what = "three NATS nodes that each have everything";
+        let whole = async || self.is_whole().await.then_some(());
+        wait_for(what, Duration::from_secs(90), whole).await;
+    }
+
+    /// Whether every Raft group of the cluster and its streams could lose a node now: has a leader,
+    /// and followers that have all that the leader has.
+    async fn is_whole(&self) -> bool {
+        let mut groups = BTreeMap::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let base = format!("http://{}", node.monitor);
+            match try_get(&base, "/jsz?accounts=true&streams=true", &[]).await {
+                Ok(told) => note(&mut groups, &format!("n{number}"), &told),
+                Err(_) => return false,
+            }
+        }
+        groups.values().all(|whole| *whole)
     }
 
     /// A node takes MQTT connections once the cluster has elected leaders that it can reach.
@@ -152,6 +178,25 @@ impl NatsCluster {
             matches!(event, Ok(Some(Event::Connected { .. }))).then_some(())
         })
         .await;
+    }
+}
+
+/// Notes what `server` tells of its Raft groups: whether each has a leader, whom all follow. Only the
+/// leader knows, so what others tell makes a group known and no more. Without the consumers: NATS 2.9
+/// may never copy one to a node that was down when it was made.
+fn note(groups: &mut BTreeMap<String, bool>, server: &str, told: &Json) {
+    let mut group = |name: String, cluster: &Json| {
+        let follow = |replicas: &Vec<Json>| {
+            replicas.len() == 2 && replicas.iter().all(|replica| replica["current"] == true)
+        };
+        let whole =
+            cluster["leader"] == server && cluster["replicas"].as_array().is_some_and(follow);
+        *groups.entry(name).or_default() |= whole;
+    };
+    group("the cluster's own".into(), &told["meta_cluster"]);
+    let accounts = told["account_details"].as_array().into_iter().flatten();
+    for stream in accounts.filter_map(|account| account["stream_detail"].as_array()).flatten() {
+        group(stream["name"].to_string(), &stream["cluster"]);
     }
 }
 

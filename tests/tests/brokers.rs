@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use hallwatch_link::{Error, Event, Events, Message, Options as LinkOptions, Tls, open};
+use hallwatch_link::{Error, Event, Events, Message, Options as LinkOptions, Peer, Tls, open};
 use hallwatch_model::Topic;
 use hallwatch_tests::brokers::{NatsCluster, NodePlan, Rumqttd};
 use hallwatch_tests::complete::{Complete, complete};
@@ -169,7 +169,8 @@ async fn the_sample_nats_configuration_lets_each_do_what_is_its_own_and_no_more(
 
     let collector = as_whom(path, "collector", cluster.options(1, "c-1"));
     let subscriptions = Topic::collector_filters().into();
-    let (_collector, mut heard) = open(LinkOptions { subscriptions, ..collector });
+    let others = vec![Peer { host: collector.host.clone(), port: cluster.options(2, "").port }];
+    let (_collector, mut heard) = open(LinkOptions { subscriptions, others, ..collector });
     until_connected(&mut heard).await;
 
     // As large as a batch may be.

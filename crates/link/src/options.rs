@@ -43,8 +43,8 @@ pub struct Options {
     /// How many messages the broker may have on the way to us unacknowledged; at least 1. Not known
     /// in MQTT 3.1.1, where only TCP holds the broker back.
     pub receive_maximum: u16,
-    /// Topic filters, subscribed with QoS 1 at every connect; those that are refused, again after a
-    /// pause of a second, that doubles up to a minute.
+    /// Topic filters, subscribed at every connect, with QoS 1, or QoS 0 where there are `others`;
+    /// those that are refused, again after a pause of a second, that doubles up to a minute.
     pub subscriptions: Vec<String>,
     /// The pauses between attempts.
     pub backoff: Backoff,
@@ -93,6 +93,23 @@ impl Options {
             silence: None,
         }
     }
+
+    /// What to subscribe with. For QoS 1 a NATS cluster makes a replicated queue with an elected
+    /// leader out of each subscription. One that is made while a node is down is not always copied to
+    /// that node when it is back, so that the loss of another one ends it, and a queue without a
+    /// leader delays each CONNECT of its client by seconds. QoS 0 needs no queue. Nothing is lost by
+    /// it: what matters is acknowledged above, and said again until it is. A sensor's reading on its
+    /// way when a node dies is lost with either, as no session outlives its connection.
+    pub(crate) fn subscription_qos(&self) -> Qos {
+        if self.others.is_empty() { Qos::AtLeastOnce } else { Qos::AtMostOnce }
+    }
+}
+
+/// What a broker promises of what it delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Qos {
+    AtMostOnce,
+    AtLeastOnce,
 }
 
 /// A version of MQTT.
@@ -154,5 +171,18 @@ pub struct Backoff {
 impl Default for Backoff {
     fn default() -> Self {
         Self { first: Duration::from_millis(250), most: Duration::from_secs(30) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_asked_for_no_queues() {
+        let one = Options::new("192.0.2.21", 1883, "c-1");
+        assert_eq!(one.subscription_qos(), Qos::AtLeastOnce);
+        let others = vec![Peer { host: "192.0.2.22".into(), port: 1883 }];
+        assert_eq!(Options { others, ..one }.subscription_qos(), Qos::AtMostOnce);
     }
 }

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use crate::codec::{self, Incoming, Limits};
 use crate::error::CodecError;
 use crate::event::{Event, Message, reason};
-use crate::options::Version;
+use crate::options::{Qos, Version};
 
 /// At most so many messages are on their way unacknowledged, even if the broker takes more.
 const WINDOW: u16 = 256;
@@ -27,6 +27,7 @@ pub(crate) struct Session {
     ack_timeout: Duration,
     in_flight: BTreeMap<u16, InFlight>,
     last_id: u16,
+    qos: Qos,
     subscribing: Option<Subscribing>,
     refused: Option<RefusedFilters>,
     heard: Duration,
@@ -105,6 +106,7 @@ impl Session {
             ack_timeout,
             in_flight: BTreeMap::new(),
             last_id: 0,
+            qos: Qos::AtLeastOnce,
             subscribing: None,
             refused: None,
             heard: now,
@@ -132,9 +134,11 @@ impl Session {
     pub(crate) fn subscribe(
         &mut self,
         filters: Vec<String>,
+        qos: Qos,
         now: Duration,
         out: &mut BytesMut,
     ) -> Result<(), Fault> {
+        self.qos = qos;
         self.ask(filters, None, now, out)
     }
 
@@ -149,7 +153,7 @@ impl Session {
             return Ok(());
         }
         let id = self.free_id();
-        codec::subscribe(self.version, id, &filters, out)?;
+        codec::subscribe(self.version, id, &filters, self.qos, out)?;
         self.subscribing = Some(Subscribing { id, filters, sent: now, pause });
         Ok(())
     }
@@ -404,7 +408,7 @@ mod tests {
         let mut session = session(Limits::default());
         let mut out = BytesMut::new();
         let filters = ["a/+", "b"].map(String::from);
-        session.subscribe(filters.into(), Duration::ZERO, &mut out).unwrap();
+        session.subscribe(filters.into(), Qos::AtLeastOnce, Duration::ZERO, &mut out).unwrap();
         out.clear();
         let mut now = S;
         let mut id = session.last_id;
@@ -441,7 +445,8 @@ mod tests {
     fn a_subscription_that_is_never_answered_ends_the_connection() {
         let mut session = session(Limits::default());
         let mut out = BytesMut::new();
-        session.subscribe(vec!["a".into()], S, &mut out).unwrap();
+        session.subscribe(vec!["a".into()], Qos::AtMostOnce, S, &mut out).unwrap();
+        assert_eq!(out.last(), Some(&0), "the QoS");
         session.receive(Incoming::PingResp, 30 * S).unwrap();
         session.tick(30 * S, &mut out).unwrap();
         assert_eq!(session.deadline(), 31 * S);

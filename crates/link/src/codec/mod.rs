@@ -8,7 +8,7 @@ use bytes::{Buf as _, BytesMut};
 
 use crate::error::CodecError;
 use crate::event::Message;
-use crate::options::{Options, Version};
+use crate::options::{Options, Qos, Version};
 
 const CONNACK: u8 = 2;
 const PUBLISH: u8 = 3;
@@ -156,11 +156,12 @@ pub(crate) fn subscribe(
     version: Version,
     id: u16,
     filters: &[String],
+    qos: Qos,
     out: &mut BytesMut,
 ) -> Result<(), CodecError> {
     match version {
-        Version::V5 => v5::subscribe(id, filters, out),
-        Version::V311 => v311::subscribe(id, filters, out),
+        Version::V5 => v5::subscribe(id, filters, qos, out),
+        Version::V311 => v311::subscribe(id, filters, qos, out),
     }
 }
 

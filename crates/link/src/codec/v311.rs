@@ -14,7 +14,7 @@ use rumqttc::mqttbytes::{Error, Protocol, QoS, check};
 use super::{CONNACK, Incoming, Limits, PUBLISH, body};
 use crate::error::CodecError;
 use crate::event::Message;
-use crate::options::Options;
+use crate::options::{self, Options};
 
 /// See [`super::Decoder::decode`]; what is to be skipped next goes to `skip`.
 pub(super) fn decode(
@@ -139,9 +139,17 @@ pub(super) fn publish_packet(message: &Message, id: Option<u16>) -> Packet {
 }
 
 /// See [`super::subscribe`].
-pub(super) fn subscribe(id: u16, filters: &[String], out: &mut BytesMut) -> Result<(), CodecError> {
-    let filters =
-        filters.iter().map(|path| SubscribeFilter { path: path.clone(), qos: QoS::AtLeastOnce });
+pub(super) fn subscribe(
+    id: u16,
+    filters: &[String],
+    qos: options::Qos,
+    out: &mut BytesMut,
+) -> Result<(), CodecError> {
+    let qos = match qos {
+        options::Qos::AtMostOnce => QoS::AtMostOnce,
+        options::Qos::AtLeastOnce => QoS::AtLeastOnce,
+    };
+    let filters = filters.iter().map(|path| SubscribeFilter { path: path.clone(), qos });
     let packet = Subscribe { pkid: id, ..Subscribe::new_many(filters) };
     Packet::Subscribe(packet).write(out, usize::MAX)?;
     Ok(())

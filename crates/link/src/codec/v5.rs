@@ -10,7 +10,7 @@ use rumqttc::v5::mqttbytes::{Error, QoS};
 use super::{CONNACK, DISCONNECT, Incoming, Limits, PUBACK, body};
 use crate::error::CodecError;
 use crate::event::Message;
-use crate::options::Options;
+use crate::options::{self, Options};
 
 /// See [`super::Decoder::decode`].
 pub(super) fn decode(buffer: &mut BytesMut, most: u32) -> Result<Option<Incoming>, CodecError> {
@@ -128,10 +128,19 @@ pub(super) fn publish_packet(message: &Message, id: Option<u16>) -> Packet {
 }
 
 /// See [`super::subscribe`].
-pub(super) fn subscribe(id: u16, filters: &[String], out: &mut BytesMut) -> Result<(), CodecError> {
+pub(super) fn subscribe(
+    id: u16,
+    filters: &[String],
+    qos: options::Qos,
+    out: &mut BytesMut,
+) -> Result<(), CodecError> {
+    let qos = match qos {
+        options::Qos::AtMostOnce => QoS::AtMostOnce,
+        options::Qos::AtLeastOnce => QoS::AtLeastOnce,
+    };
     let filters = filters.iter().map(|path| Filter {
         path: path.clone(),
-        qos: QoS::AtLeastOnce,
+        qos,
         nolocal: false,
         preserve_retain: false,
         retain_forward_rule: RetainForwardRule::OnEverySubscribe,

@@ -108,9 +108,8 @@ impl Task {
         let mut unflushed = false;
         let mut pending = VecDeque::from([Happening::from(Event::Connected { session_present })]);
         let mut closing: Option<Instant> = None;
-        if let Err(fault) =
-            session.subscribe(options.subscriptions.clone(), started.elapsed(), &mut out)
-        {
+        let (filters, qos) = (options.subscriptions.clone(), options.subscription_qos());
+        if let Err(fault) = session.subscribe(filters, qos, started.elapsed(), &mut out) {
             return End::Broken(broken(peer, fault));
         }
         if let Err(fault) = decode(&mut decoder, &mut inbox, &mut session, started, &mut pending) {
