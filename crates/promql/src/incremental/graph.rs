@@ -222,7 +222,7 @@ impl Graph {
             let Op::Leaf(of) = &mut node.op else { continue };
             // Nobody asks for more than whether there is a value, and there is one before and after.
             if node.parents.is_empty()
-                && !is_missing(value)
+                && !hallwatch_model::sample::is_missing(value)
                 && matches!(of.kind, super::leaf::Kind::Value)
                 && of.offset == 0
                 && !is_absent(node.out.values[at(*slot)])
