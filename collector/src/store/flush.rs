@@ -120,6 +120,12 @@ impl Flush {
         self.filling.contains_key(&window) || self.passes(window)
     }
 
+    /// The first window that has samples that are not in chunks.
+    pub(super) fn first_window(&self) -> Option<i64> {
+        let passing = self.pass.as_ref().map(|pass| pass.window);
+        self.filling.keys().next().copied().into_iter().chain(passing).min()
+    }
+
     /// Whether the window is on its way to disk.
     pub(super) fn passes(&self, window: i64) -> bool {
         self.pass.as_ref().is_some_and(|pass| pass.window == window)

@@ -77,6 +77,8 @@ impl Store {
             return;
         }
         let Some(window) = self.removable() else { return };
+        // What came late for a window before it is in the head alone, and is to be summed up, too.
+        let window = self.flush.first_window().map_or(window, |first| window.min(first));
         if self.flush.passes(window) || self.rolls(day_of_window(window)) {
             return;
         }

@@ -182,6 +182,11 @@ impl Store {
         let mut step = RollStep::default();
         let Some(roll) = &self.roll else { return Ok(step) };
         let day = roll.day;
+        // What this transaction writes of the day is not seen yet, and would count as summed up.
+        let mut windows = windows_of(day).chain([windows_of(day).end]);
+        if windows.any(|window| self.flush.passes(window)) {
+            return Ok(step);
+        }
         let known = |resolution: i64| {
             reading(&self.shared.rolled).get(&(resolution, day)).copied().unwrap_or_default()
         };
