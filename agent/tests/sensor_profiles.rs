@@ -201,6 +201,15 @@ fn tasmota_energy() {
 }
 
 #[test]
+fn tasmota_relay() {
+    let mut ear = Ear::new("tasmota_relay", "rack12_probe");
+    let payload = r#"{"Time":"2026-11-21T17:00:00","Uptime":"0T18:36:12","UptimeSec":66972,
+        "Vcc":3.42,"Heap":28,"POWER":"OFF","Wifi":{"AP":1,"SSId":"facility","RSSI":84}}"#;
+    let found = ear.samples("tele/rack12_probe/STATE", payload);
+    assert_samples(&found, &[("io_output_on{output=\"1\"}", 0.0)]);
+}
+
+#[test]
 fn tasmota_leak_switch() {
     let mut ear = Ear::new("tasmota_leak_switch", "leak_zone3");
     let payload = |word: &str| format!(r#"{{"Time":"2026-11-21T17:00:03","Switch1":"{word}"}}"#);
@@ -408,6 +417,13 @@ fn a_site_brings_its_own() {
     let registers = format!("{OWN}[[point]]\nname = \"x\"\n");
     let told = configured(mqtt, &registers).unwrap_err();
     assert!(told.contains("this is the profile of a Modbus device"), "{told}");
+    let asked = configured(
+        "topic = \"p\"\npoints = []\n[[device]]\nname = \"m\"\n\
+        modbus_tcp = { address = \"192.0.2.1:502\", profile = \"./own.toml\" }",
+        &format!("{OWN}{points}"),
+    );
+    let told = asked.unwrap_err();
+    assert!(told.contains("this is the profile of an MQTT sensor"), "{told}");
     // So many places for so long a topic that none could be subscribed to.
     let long = format!("topic = \"{}\"\nprofile = \"./own.toml\"", "x".repeat(900));
     let many = format!("{OWN}topic = \"{{topic}}{{topic}}\"\n{points}");

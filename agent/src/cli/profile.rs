@@ -188,16 +188,18 @@ fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
         screen.print_json(&json!(all.collect::<Vec<_>>()));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(["NAME", "BY", "KIND", "TRUST", "DEVICE"]);
+    let mut table = Table::new(["NAME", "KIND", "TRUST", "DEVICE"]);
     for profile in &profiles {
         let low = profile.confidence == Confidence::Low;
         let style = if low { Style::Warning } else { Style::Plain };
         table.row([
             Cell::new(&profile.name),
-            Cell::new(profile.protocol),
             Cell::new(profile.kind),
             Cell::styled(show::confidence(profile.confidence), style),
-            Cell::new(format!("{} {}", profile.manufacturer, profile.model)),
+            Cell::new(match profile.protocol {
+                "mqtt" => format!("MQTT: {} {}", profile.manufacturer, profile.model),
+                _ => format!("{} {}", profile.manufacturer, profile.model),
+            }),
         ]);
     }
     screen.print(&table.render(screen.paint));
