@@ -130,6 +130,7 @@ use hallwatch_modbus::plan::Span;
 use hallwatch_modbus::{Data, Read};
 use hallwatch_model::{Missing, Value};
 
+pub(crate) use file::TRUST;
 pub use hints::{Connection, Fingerprint, Parity, Wanted};
 use identity::Show;
 pub use inspect::{Inspected, PointInfo};

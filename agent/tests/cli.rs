@@ -336,9 +336,43 @@ fn every_shipped_profile_can_be_shown() {
         let trust = profile["confidence"].as_str().unwrap();
         assert!(row.unwrap().split_whitespace().any(|word| word == trust), "{name}:\n{text}");
     }
+    let protocols = |wanted: &str| all.iter().filter(|one| one["protocol"] == wanted).count();
+    assert_eq!(protocols("modbus") + protocols("mqtt"), all.len());
+    assert!(protocols("mqtt") > 10 && text.contains("MQTT: "), "{text}");
     let (code, text) = site.shown(&["profile", "show", "apc_smart_up"]);
     assert_eq!(code, 64);
     assert!(text.contains("did you mean `apc_smart_ups`?"), "{text}");
+}
+
+#[test]
+fn profiles_of_sensors_are_shown_and_have_no_registers() {
+    let site = Site::start();
+    let (code, text) = site.shown(&["profile", "show", "zigbee2mqtt_contact"]);
+    assert_eq!(code, 0, "{text}");
+    for part in ["availability: {topic}/availability", "access_door_open", "inverted", "optional"] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    let (code, json) = site.json(&["profile", "show", "tasmota_am2301", "--json"]);
+    assert_eq!((code, &json["topic"]), (0, &"tele/{topic}/SENSOR".into()));
+    assert_eq!(json["points"][1]["path"], "AM2301.Humidity");
+    assert_eq!(json["points"][1]["scale"], 0.01);
+    let (code, text) = site.shown(&["profile", "show", "zigbee2mqtt_climat"]);
+    assert_eq!(code, 64);
+    assert!(text.contains("did you mean `zigbee2mqtt_climate`?"), "{text}");
+    let (code, text) = site.shown(&["profile", "test", "uhppoted", "--registers", "none"]);
+    assert_eq!(code, 64);
+    assert!(text.contains("one of MQTT sensors, it has no registers"), "{text}");
+
+    let own = "manufacturer = \"Example\"\nmodel = \"Probe\"\nkind = \"environment_sensor\"\n\
+               confidence = \"low\"\npoints = [ { metric = \"environment_leak\" } ]\n";
+    site.write("probe.toml", own);
+    let (code, text) = site.shown(&["profile", "check", "probe.toml"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("probe.toml: valid") && text.contains("is unverified"), "{text}");
+    site.write("probe.toml", &own.replace("environment_leak", "environment_leek"));
+    let (code, text) = site.shown(&["profile", "check", "probe.toml"]);
+    assert_eq!(code, 78, "{text}");
+    assert!(text.contains("did you mean `environment_leak`?"), "{text}");
 }
 
 #[test]

@@ -634,7 +634,9 @@ fn every_profile_file_is_shipped_and_right() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
     let mut files: Vec<String> = std::fs::read_dir(directory)
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     files.sort();
     let names: Vec<&str> = shipped().iter().map(|(name, _)| *name).collect();

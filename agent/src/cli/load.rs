@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hallwatch_agent::Config;
 use hallwatch_agent::config::is_profile_file;
 use hallwatch_agent::profile::{Profile, shipped};
+use hallwatch_agent::sensor::SensorProfile;
 use hallwatch_config::{Invalid, MAX_SOURCE_BYTES, Source, suggest};
 use serde_json::{Value as Json, json};
 
@@ -48,21 +49,46 @@ pub(crate) fn parse(path: &Path, text: String) -> Result<Config, Invalid> {
 pub(crate) fn profile(name: &str, json: bool) -> Result<Arc<Profile>, Failed> {
     if is_profile_file(name) {
         let path = PathBuf::from(name);
-        let text = text(&path, "the profile")?;
-        return Profile::parse(name, &Source::new(name, text))
+        let source = Source::new(name, text(&path, "the profile")?);
+        if SensorProfile::is_one(&source) {
+            return Err(not_registers(name));
+        }
+        return Profile::parse(name, &source)
             .map(Arc::new)
             .map_err(|invalid| refuse(&invalid, json));
     }
     match Profile::named(name) {
         Some(Ok(profile)) => Ok(Arc::new(profile)),
         Some(Err(invalid)) => Err(refuse(&invalid, json)),
+        None if SensorProfile::named(name).is_some() => Err(not_registers(name)),
         None => {
             let known: Vec<&str> = shipped().iter().map(|(name, _)| *name).collect();
-            let help = suggest::help(name, "profiles", &known);
-            let help = format!("{help}; a file is told by its path, such as ./{name}.toml");
-            Err(Failed::usage(format!("there is no profile `{name}`")).hint(help))
+            Err(no_such(name, &known))
         }
     }
+}
+
+/// The profile `name` when it is that of an MQTT sensor: a shipped one, or a file.
+pub(crate) fn sensor_profile(name: &str, json: bool) -> Result<Option<SensorProfile>, Failed> {
+    let found = if is_profile_file(name) {
+        let source = Source::new(name, text(Path::new(name), "the profile")?);
+        SensorProfile::is_one(&source).then(|| SensorProfile::parse(name, &source))
+    } else {
+        SensorProfile::named(name)
+    };
+    found.transpose().map_err(|invalid| refuse(&invalid, json))
+}
+
+/// There is no profile `name` among `known`.
+pub(crate) fn no_such(name: &str, known: &[&str]) -> Failed {
+    let help = suggest::help(name, "profiles", known);
+    let help = format!("{help}; a file is told by its path, such as ./{name}.toml");
+    Failed::usage(format!("there is no profile `{name}`")).hint(help)
+}
+
+fn not_registers(name: &str) -> Failed {
+    Failed::usage(format!("the profile `{name}` is one of MQTT sensors, it has no registers"))
+        .hint("`profile show` says what it makes of messages")
 }
 
 /// Tells every mistake of a file.

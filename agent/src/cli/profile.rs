@@ -1,12 +1,19 @@
 //! `profile`: what profiles there are, what one says, and what it makes of registers.
 
+mod sensor;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use hallwatch_agent::config::is_profile_file;
 use hallwatch_agent::profile::{
-    Allowed, Fingerprint, Inspected, Parameter, PointInfo, Profile, Series, Wanted, shipped,
+    Allowed, Confidence, Fingerprint, Inspected, Parameter, PointInfo, Profile, Series, Wanted,
+    shipped,
 };
+use hallwatch_agent::sensor::SensorProfile;
+use hallwatch_agent::sensor::profile::shipped as shipped_sensors;
 use hallwatch_model::Missing;
 use serde_json::{Value as Json, json};
 
@@ -16,7 +23,7 @@ use super::subject::{parameter, set};
 use super::table::{Cell, Table, wrap};
 use super::{Failed, load, read, show};
 
-/// The register maps of devices.
+/// The register maps of devices, and what MQTT sensors send.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -73,7 +80,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     match arguments.command {
         Command::List { kind, json } => list(kind.as_deref(), json),
         Command::Show { name, json } => {
-            let profile = load::profile(&name, json)?;
+            if let Some(profile) = load::sensor_profile(&name, json)? {
+                sensor::print(&profile, "", json);
+                return Ok(ExitCode::SUCCESS);
+            }
+            let profile = known(&name, json)?;
             let screen = Screen::new(json);
             if json {
                 screen.print_json(&describe_json(&profile));
@@ -90,8 +101,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
                 Failed::no_input(format!("could not read {}: {error}", file.display()))
             })?;
             let path = file.display().to_string();
-            let profile = Profile::parse(&path, &hallwatch_config::Source::new(&*path, text))
-                .map_err(|invalid| load::refuse(&invalid, json))?;
+            let source = hallwatch_config::Source::new(&*path, text);
+            if SensorProfile::is_one(&source) {
+                let profile = SensorProfile::parse(&path, &source)
+                    .map_err(|invalid| load::refuse(&invalid, json))?;
+                sensor::print(&profile, &format!("{path}: valid\n\n"), json);
+                return Ok(ExitCode::SUCCESS);
+            }
+            let profile =
+                Profile::parse(&path, &source).map_err(|invalid| load::refuse(&invalid, json))?;
             let screen = Screen::new(json);
             if json {
                 screen.print_json(&describe_json(&profile));
@@ -103,11 +121,48 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     }
 }
 
+/// A profile in the list.
+struct Row {
+    name: String,
+    protocol: &'static str,
+    kind: &'static str,
+    manufacturer: String,
+    model: String,
+    confidence: Confidence,
+}
+
+impl Row {
+    fn of(profile: &Profile) -> Self {
+        Self {
+            name: profile.name.clone(),
+            protocol: "modbus",
+            kind: profile.kind,
+            manufacturer: profile.manufacturer.clone(),
+            model: profile.model.clone(),
+            confidence: profile.confidence,
+        }
+    }
+}
+
+/// The profile of registers `name`; a word that is none may be meant for a sensor's.
+fn known(name: &str, json: bool) -> Result<Arc<Profile>, Failed> {
+    let names = || shipped().iter().chain(shipped_sensors()).map(|(name, _)| *name);
+    if is_profile_file(name) || names().any(|known| known == name) {
+        return load::profile(name, json);
+    }
+    let known: Vec<&str> = names().collect();
+    Err(load::no_such(name, &known))
+}
+
 fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
     let mut profiles = Vec::new();
     for (name, _) in shipped() {
-        profiles.push(load::profile(name, json)?);
+        profiles.push(Row::of(&*load::profile(name, json)?));
     }
+    for (name, _) in shipped_sensors() {
+        profiles.extend(load::sensor_profile(name, json)?.map(|profile| sensor::row(&profile)));
+    }
+    profiles.sort_by(|a, b| a.name.cmp(&b.name));
     let mut kinds: Vec<&str> = profiles.iter().map(|profile| profile.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
@@ -123,6 +178,7 @@ fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
         let all = profiles.iter().map(|profile| {
             json!({
                 "name": profile.name,
+                "protocol": profile.protocol,
                 "kind": profile.kind,
                 "manufacturer": profile.manufacturer,
                 "model": profile.model,
@@ -134,12 +190,16 @@ fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
     }
     let mut table = Table::new(["NAME", "KIND", "TRUST", "DEVICE"]);
     for profile in &profiles {
-        let style = if profile.is_unverified() { Style::Warning } else { Style::Plain };
+        let low = profile.confidence == Confidence::Low;
+        let style = if low { Style::Warning } else { Style::Plain };
         table.row([
             Cell::new(&profile.name),
             Cell::new(profile.kind),
             Cell::styled(show::confidence(profile.confidence), style),
-            Cell::new(format!("{} {}", profile.manufacturer, profile.model)),
+            Cell::new(match profile.protocol {
+                "mqtt" => format!("MQTT: {} {}", profile.manufacturer, profile.model),
+                _ => format!("{} {}", profile.manufacturer, profile.model),
+            }),
         ]);
     }
     screen.print(&table.render(screen.paint));

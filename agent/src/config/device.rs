@@ -135,7 +135,7 @@ pub(super) fn device(
             let read = if kind == "modbus" { modbus_on_line } else { modbus_tcp };
             read(inner, device, around).map(Source::Modbus)
         }
-        "mqtt" => sensor(inner).map(Source::Mqtt),
+        "mqtt" => sensor(inner, library).map(Source::Mqtt),
         _ => uplink(inner).map(Source::Uplink),
     });
     let device = name.as_ref().zip(source).map(|(name, source)| Device {
@@ -152,7 +152,7 @@ fn text(section: &mut Section<'_>, key: &str) -> String {
     found.map(|found| found.value).unwrap_or_default()
 }
 
-pub(super) fn label_value(text: &str) -> Result<String, &'static str> {
+pub(crate) fn label_value(text: &str) -> Result<String, &'static str> {
     if text.is_empty() {
         Err("it is empty")
     } else if text.len() > hallwatch_model::wire::MAX_TEXT_BYTES {

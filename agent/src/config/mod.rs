@@ -24,6 +24,7 @@ pub use broker::Broker;
 use library::Library;
 pub use library::is_file as is_profile_file;
 
+pub(crate) use device::label_value;
 pub use device::{Device, Modbus, Place, Source as DeviceSource};
 use line::Lines;
 pub use line::{Endpoint, Line};

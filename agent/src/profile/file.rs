@@ -26,6 +26,10 @@ const KINDS: [&str; 11] = [
     "ups",
 ];
 
+/// How far a profile is to be trusted, in words.
+pub(crate) const TRUST: [(&str, Confidence); 3] =
+    [("high", Confidence::High), ("medium", Confidence::Medium), ("low", Confidence::Low)];
+
 impl Profile {
     /// Reads the profile `text`, which configurations call `name`.
     ///
@@ -34,16 +38,23 @@ impl Profile {
     pub fn parse(name: &str, text: &Text) -> Result<Self, Invalid> {
         read(text, |root| profile(name, root))
     }
+
+    /// Whether `text` describes registers; not whether it does so well.
+    #[must_use]
+    pub fn is_one(text: &Text) -> bool {
+        let found = read(text, |root| {
+            root.ignore_rest();
+            Some(root.has("point"))
+        });
+        found.unwrap_or(false)
+    }
 }
 
 fn profile(name: &str, root: &mut Section<'_>) -> Option<Profile> {
     let manufacturer = root.required::<String>("manufacturer");
     let model = root.required::<String>("model");
     let kind = root.required_choice("kind", &KINDS.map(|kind| (kind, kind)));
-    let confidence = root.required_choice(
-        "confidence",
-        &[("high", Confidence::High), ("medium", Confidence::Medium), ("low", Confidence::Low)],
-    );
+    let confidence = root.required_choice("confidence", &TRUST);
     let sources = root.or("source", Vec::new());
     let notes = root.or("notes", Vec::new());
     let connection = root.section("connection").map(hints::connection).unwrap_or_default();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hallwatch_model::{Event, Missing, Timestamp, Uptime, Value};
 use serde_json::Value as Json;
 
-use super::{Sensor, payload};
+use super::{Point, Sensor, payload};
 
 /// A value that did not change is told again after this.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -26,6 +26,8 @@ pub struct SensorState {
 struct Held {
     value: Value,
     heard: Uptime,
+    /// It was never spoken of, and does not have to be.
+    unknown: bool,
 }
 
 /// What follows from a message, or from time passing.
@@ -47,9 +49,13 @@ impl SensorState {
     /// Nothing heard yet: every point is missing once `max_age` has passed.
     #[must_use]
     pub fn new(sensor: &Sensor, now: Uptime) -> Self {
-        let held = || Held { value: Err(Missing::NotAvailable), heard: now };
+        let held = |point: &Point| Held {
+            value: Err(Missing::NotAvailable),
+            heard: now,
+            unknown: point.optional,
+        };
         Self {
-            points: sensor.points.iter().map(|_| held()).collect(),
+            points: sensor.points.iter().map(held).collect(),
             available: None,
             repeat_at: now,
             told_up: None,
@@ -109,10 +115,10 @@ impl SensorState {
         for (index, (point, held)) in points.filter(|(_, (point, _))| point.topic == topic) {
             let value = match payload::value(point, document) {
                 Some(value) => value,
-                None if sensor.partial => continue,
+                None if sensor.partial || point.optional => continue,
                 None => Err(Missing::NotAvailable),
             };
-            *held = Held { value, heard: uptime };
+            *held = Held { value, heard: uptime, unknown: false };
             heard.points.push((index, time, value));
         }
         if !heard.points.is_empty() && self.available != Some(false) && self.told_up != Some(true) {
@@ -129,8 +135,9 @@ impl SensorState {
         self.told_up = Some(available);
         heard.up = Some(available);
         if !available {
-            for (index, held) in self.points.iter_mut().enumerate() {
-                *held = Held { value: Err(Missing::DeviceOffline), heard: uptime };
+            let known = self.points.iter_mut().enumerate().filter(|(_, held)| !held.unknown);
+            for (index, held) in known {
+                *held = Held { value: Err(Missing::DeviceOffline), heard: uptime, unknown: false };
                 heard.points.push((index, now, held.value));
             }
         }
@@ -150,7 +157,7 @@ impl SensorState {
                 held.value = Err(Missing::Timeout);
             }
             // What was never heard is not told before it should have been.
-            let silent = held.value == Err(Missing::NotAvailable) && !too_old;
+            let silent = held.unknown || held.value == Err(Missing::NotAvailable) && !too_old;
             if expired || (repeat && !silent) {
                 heard.points.push((index, now, held.value));
             }

@@ -1,10 +1,13 @@
 //! MQTT sensors: from a message to values, pure. Reading order: [`payload`], [`moment`],
-//! [`badge`], and here what a sensor is and what it becomes over time.
+//! [`badge`], here what a sensor is and what it becomes over time, then how it is described
+//! ([`profile`]).
 
 pub mod badge;
+pub(crate) mod description;
 mod memory;
 pub mod moment;
 pub mod payload;
+pub mod profile;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +19,7 @@ pub use badge::BadgeReader;
 pub use memory::{Heard, SensorState};
 pub use moment::TimeField;
 pub use payload::Path;
+pub use profile::SensorProfile;
 
 /// What the messages of a sensor mean.
 #[derive(Clone, Debug)]
@@ -62,6 +66,8 @@ pub struct Point {
     pub offset: f64,
     /// 1 becomes 0 and 0 becomes 1.
     pub invert: bool,
+    /// Not every device of the model has it: it is not missed before it was heard.
+    pub optional: bool,
     /// The metric is a state: only 0 and 1 are possible.
     pub state: bool,
 }

@@ -1,5 +1,7 @@
 //! From a payload to the value at a path in it.
 
+use std::fmt;
+
 use hallwatch_model::{Missing, Value};
 use serde_json::Value as Json;
 
@@ -28,6 +30,12 @@ impl Path {
             Json::Array(elements) => elements.get(part.parse::<usize>().ok()?),
             _ => None,
         })
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
     }
 }
 

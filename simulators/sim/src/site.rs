@@ -83,14 +83,8 @@ name = "rack-12-probe"
 room = "hall-1"
 rack = "r12"
 [device.mqtt]
-topic = "tele/rack12_probe/SENSOR"
-availability = { topic = "tele/rack12_probe/LWT" }
-max_age = "15m"
-points = [
-    { path = "AM2301.Temperature", metric = "environment_temperature_celsius" },
-    { path = "AM2301.Humidity", metric = "environment_humidity_ratio", scale = 0.01 },
-    { path = "AM2301.DewPoint", metric = "environment_dew_point_celsius" },
-]
+topic = "rack12_probe"
+profile = "tasmota_am2301"
 
 [[device]]
 name = "leak-row4"
