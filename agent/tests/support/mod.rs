@@ -209,11 +209,19 @@ impl Held {
         self.batches.values().flat_map(|batch| batch.readings.events.clone()).collect()
     }
 
+    fn numbers(&self, boot: u64) -> Vec<u64> {
+        self.batches.range((boot, 0)..=(boot, u64::MAX)).map(|((_, n), _)| *n).collect()
+    }
+
+    /// Whether of each boot every number from 1 to the last is there.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.boots.iter().all(|boot| self.numbers(*boot).into_iter().zip(1..).all(|(n, i)| n == i))
+    }
+
     /// Asserts that of each boot every number from 1 on is there.
     pub(crate) fn assert_whole(&self) {
         for boot in &self.boots {
-            let numbers: Vec<u64> =
-                self.batches.range((*boot, 0)..=(*boot, u64::MAX)).map(|((_, n), _)| *n).collect();
+            let numbers = self.numbers(*boot);
             let count = u64::try_from(numbers.len()).unwrap();
             assert_eq!(numbers, (1..=count).collect::<Vec<_>>(), "boot {boot:x}");
         }
