@@ -185,23 +185,8 @@ fn tcp(mut section: Section<'_>, rtu: bool) -> Option<(Endpoint, Spanned<String>
 
 fn tls(mut section: Section<'_>) -> Option<(Endpoint, Spanned<String>)> {
     let place = section.checked("address", address);
-    let ca = section.optional::<PathBuf>("ca");
-    if !section.has("ca") {
-        let help = Some("add `ca = \"/etc/hallwatch/modbus-ca.pem\"`".to_owned());
-        let message = "TLS needs `ca`, the authority of the server's certificate";
-        section.problem(section.span(), message, "", help);
-    }
-    let certificate = section.optional::<PathBuf>("certificate");
-    let key = section.optional::<PathBuf>("key");
-    for (one, other) in [("certificate", "key"), ("key", "certificate")] {
-        if let Some(value) = section.value(one)
-            && !section.has(other)
-        {
-            let help = Some("name both, or neither when the server asks for none".to_owned());
-            let label = format!("without `{other}`");
-            section.problem(value.span(), format!("`{one}` needs `{other}`"), label, help);
-        }
-    }
+    let paths = section.tls_paths();
+    paths.required(&mut section, "the server");
     let named = |text: &str| ServerName::try_from(text.to_owned());
     let server_name = match section.checked_optional("server_name", named) {
         Some(name) => Some(name.value),
@@ -215,8 +200,8 @@ fn tls(mut section: Section<'_>) -> Option<(Endpoint, Spanned<String>)> {
         section.problem(place.span.clone(), message, "no name for TLS", help);
     }
     let address = place.value.clone();
-    let identity = certificate.zip(key);
-    let endpoint = Endpoint::Tls { address, server_name: server_name?, ca: ca?, identity };
+    let (identity, ca) = (paths.client(), paths.ca?.value);
+    let endpoint = Endpoint::Tls { address, server_name: server_name?, ca, identity };
     Some((endpoint, place))
 }
 

@@ -4,7 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hallwatch_config::{Section, Spanned};
+use hallwatch_config::{Section, Spanned, TlsPaths};
+
+use super::broker::TlsFiles;
 
 /// The largest certificate, key, secret or rule file, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -54,12 +56,15 @@ pub(super) struct Base<'a> {
 }
 
 impl Base<'_> {
+    /// Where the files of a TLS connection are, when authorities are named and all is there.
+    pub(super) fn tls(&self, section: &mut Section<'_>, paths: &TlsPaths) -> Option<TlsFiles> {
+        let mut pem = |path: &Option<Spanned<PathBuf>>| self.pem(section, path.as_ref()?);
+        let (ca, certificate, key) = (pem(&paths.ca), pem(&paths.certificate), pem(&paths.key));
+        ca.map(|ca| TlsFiles { ca, client: certificate.zip(key) })
+    }
+
     /// Where a file of certificates or a key is, when it is one.
-    pub(super) fn pem(
-        &self,
-        section: &mut Section<'_>,
-        path: &Spanned<PathBuf>,
-    ) -> Option<PathBuf> {
+    fn pem(&self, section: &mut Section<'_>, path: &Spanned<PathBuf>) -> Option<PathBuf> {
         let bytes = self.read(section, path)?;
         if !bytes.windows(11).any(|window| window == b"-----BEGIN ") {
             section.problem(

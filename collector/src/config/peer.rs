@@ -37,35 +37,11 @@ pub(super) fn peer(
     });
     let url = section.required_url("url", &["http", "https"]);
     let token_file = section.required::<Spanned<PathBuf>>("token_file");
-    let ca = section.optional::<Spanned<PathBuf>>("ca");
-    let certificate = section.optional::<Spanned<PathBuf>>("certificate");
-    let key = section.optional::<Spanned<PathBuf>>("key");
-    match (&certificate, &key) {
-        (Some(alone), None) => section.problem(
-            alone.span.clone(),
-            "`certificate` is given without `key`",
-            "of no use alone",
-            Some("add `key = \"…\"`, the PEM file of its private key".into()),
-        ),
-        (None, Some(alone)) => section.problem(
-            alone.span.clone(),
-            "`key` is given without `certificate`",
-            "of no use alone",
-            Some("add `certificate = \"…\"`, the PEM file of its certificate".into()),
-        ),
-        _ => {}
+    let paths = section.tls_paths();
+    if let Some(url) = url.as_ref().filter(|url| !url.is_tls()) {
+        paths.unused(&mut section, url);
     }
-    if let (Some(url), false) = (&url, url.as_ref().is_some_and(Url::is_tls)) {
-        for given in [&ca, &certificate, &key].into_iter().flatten() {
-            section.problem(
-                given.span.clone(),
-                format!("a certificate or key is given, but `{url}` has no TLS"),
-                "not used",
-                Some("write `url = \"https://…\"`".into()),
-            );
-        }
-    }
-    if let (Some(certificate), None) = (&certificate, &ca) {
+    if let (Some(certificate), None) = (&paths.certificate, &paths.ca) {
         section.problem(
             certificate.span.clone(),
             "`certificate` is given without `ca`",
@@ -90,10 +66,7 @@ pub(super) fn peer(
         }
         Some(token)
     });
-    let ca = ca.and_then(|path| disk.pem(&mut section, &path));
-    let certificate = certificate.and_then(|path| disk.pem(&mut section, &path));
-    let key = key.and_then(|path| disk.pem(&mut section, &path));
-    let tls = ca.map(|ca| TlsFiles { ca, client: certificate.zip(key) });
+    let tls = disk.tls(&mut section, &paths);
     Some(Peer { id: id?.value, url: url?, token: token?, tls })
 }
 

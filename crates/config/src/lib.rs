@@ -28,6 +28,7 @@ mod render;
 mod desk;
 
 mod section;
+mod server;
 mod subsections;
 
 mod number;
@@ -46,6 +47,7 @@ pub use duration::{DurationError, DurationOrZero, format_duration, parse_duratio
 pub use problem::{Finding, Invalid, MAX_PROBLEMS, Problem, Problems};
 pub use read::{MAX_SOURCE_BYTES, read};
 pub use section::Section;
+pub use server::{LoginPaths, TlsPaths};
 pub use size::{Bytes, BytesError};
 pub use source::{Position, Source};
 pub use url::{Url, UrlError};
