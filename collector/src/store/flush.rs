@@ -11,7 +11,7 @@ use super::head::{merge, window_end};
 use super::record::{read_ids, write_ids};
 use super::retention::Removal;
 use super::rollup::note_stale;
-use super::shared::{Filled, count, lock, reading, writing};
+use super::shared::{Filled, count, reading, writing};
 use super::summaries::{day_of, day_of_window};
 use super::times::{Common, read_times, release_times};
 use super::{Store, codec};
@@ -25,8 +25,20 @@ const SETTLE_MILLIS: i64 = 10 * 60 * 1000;
 const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
 /// Series written with one commit, at least. A pass takes at most 256 commits.
 const STEP: usize = 256;
-/// Series written with one commit at most to be done in time, before the log gets too long.
-const MOST_STEP: usize = 4_096;
+/// What one series costs, however few samples it has, in samples.
+const SERIES_COST: u64 = 128;
+/// Quickly encoded samples that cost as much as a compressed one.
+const QUICK: u64 = 8;
+/// What one commit writes at most to be done in time, before the log gets too long, in samples: a
+/// few hundredths of a second. Beyond it the log grows rather than the wait for a commit.
+const MOST_COST: u64 = 500_000;
+/// But as much as this for each sample that the commit before had: what comes in goes out.
+const COST_EACH: u64 = 4;
+/// A sample takes about so many bytes of log.
+const LOG_BYTES: u64 = 6;
+/// A series has about so many bytes of log before its window is written early: many series with a
+/// few samples each would cost more to write than to take in.
+const BYTES_PER_SERIES: u64 = 256;
 
 /// What waits to be written, and what is being written.
 #[derive(Debug, Default)]
@@ -69,6 +81,10 @@ struct Pass {
     next: usize,
     /// It is to be at its end when so much log was appended: the rest of the log grows meanwhile.
     until: u64,
+    /// The window may have chunks already.
+    known: bool,
+    /// The window is not at its end, so that its chunks will be written again: quickly is enough.
+    quick: bool,
 }
 
 /// What one transaction wrote; memory follows after the commit.
@@ -157,7 +173,7 @@ impl Flush {
 
 impl Store {
     pub(super) fn is_due(&self) -> bool {
-        self.flush.due(self.now, self.options.replay_bytes).is_some() || self.removal_due()
+        self.flush.due(self.now, self.replay_bytes()).is_some() || self.removal_due()
     }
 
     /// Starts the next pass when there is none and one is due; likewise a removal.
@@ -166,29 +182,40 @@ impl Store {
             self.choose_removal();
         }
         if self.flush.pass.is_none()
-            && let Some(window) = self.flush.due(self.now, self.options.replay_bytes)
+            && let Some(window) = self.flush.due(self.now, self.replay_bytes())
         {
-            self.start(window);
+            self.start(window, window_end(window) > self.now);
         }
     }
 
     /// Has a window written before others.
     pub(super) fn flush_next(&mut self, window: i64) {
         if self.flush.pass.is_none() {
-            self.start(window);
+            self.start(window, false);
         }
     }
 
-    fn start(&mut self, window: i64) {
+    /// How much log there may be before a window is written early.
+    fn replay_bytes(&self) -> u64 {
+        let limit = self.options.replay_bytes;
+        let pays = self.series.len() as u64 * BYTES_PER_SERIES;
+        pays.clamp(limit, limit.saturating_mul(4))
+    }
+
+    fn start(&mut self, window: i64, quick: bool) {
         let Some(mut filling) = self.flush.filling.remove(&window) else { return };
         filling.series.sort_unstable();
+        // What was deleted and came again is there twice.
+        filling.series.dedup();
         self.flush.pass = Some(Pass {
             window,
             upto: self.last_log,
             first_log: filling.first_log,
             series: filling.series,
             next: 0,
-            until: self.flush.appended.saturating_add(self.options.replay_bytes / 4),
+            until: self.flush.appended.saturating_add(self.replay_bytes() / 4),
+            known: reading(&self.shared.windows).contains_key(&window),
+            quick,
         });
     }
 
@@ -201,7 +228,7 @@ impl Store {
         loop {
             if self.flush.pass.is_none() {
                 match self.flush.filling.keys().next().copied() {
-                    Some(window) => self.start(window),
+                    Some(window) => self.start(window, false),
                     None => break,
                 }
             }
@@ -212,7 +239,7 @@ impl Store {
         while busy {
             self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
             let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
-            let due = self.flush.due(self.now, self.options.replay_bytes).is_some();
+            let due = self.flush.due(self.now, self.replay_bytes()).is_some();
             busy = self.flush.is_busy() || purging || due || self.give_back()?;
         }
         Ok(())
@@ -244,24 +271,28 @@ impl Store {
         let left = pass.series.len().saturating_sub(pass.next);
         let commits = pass.until.saturating_sub(self.flush.appended) / self.flush.each.max(1);
         let commits = usize::try_from(commits).unwrap_or(usize::MAX).max(1);
-        let hurry = left.div_ceil(commits).min(MOST_STEP);
-        let count = STEP.max(pass.series.len().div_ceil(256)).max(hurry);
+        let count = STEP.max(pass.series.len().div_ceil(256)).max(left.div_ceil(commits));
+        let mut rest = MOST_COST.max(self.flush.each / LOG_BYTES * COST_EACH);
         let part = pass.series.iter().skip(pass.next).take(count);
         let day = day_of_window(window);
         let summed = (self.has_summaries(day), self.has_summaries(day.saturating_sub(1)));
         let mut common = Common::default();
         for id in part {
+            if rest == 0 && step.done >= STEP {
+                break;
+            }
             step.done += 1;
             let Some(series) = self.by_id(*id) else { continue };
             let (mut times, mut values) = (Vec::new(), Vec::new());
             let (start, end) = (super::head::window_start(window), window_end(window));
-            lock(&series.head).read(start, end, &mut times, &mut values);
+            series.head().read(start, end, &mut times, &mut values);
             if times.is_empty() {
                 continue;
             }
             let mut place = 0;
             // Chunks of a new window can only be there when this pass was cut off by a crash.
-            for (number, old) in self.parts(connection, window, *id)? {
+            let parts = if pass.known { self.parts(connection, window, *id)? } else { Vec::new() };
+            for (number, old) in parts {
                 let old_samples = match &old.content {
                     Some((old_times, old_values)) => {
                         (times, values) = merge((old_times, old_values), (&times, &values));
@@ -289,7 +320,12 @@ impl Store {
                 note_stale(connection, one, *id)?;
                 step.stale.push((one, *id));
             }
-            let data = common.compress(connection, window, *id, &times, &values)?;
+            let (data, cost) = if pass.quick {
+                (codec::encode(&times, &values), times.len() as u64 / QUICK)
+            } else {
+                (common.compress(connection, window, *id, &times, &values)?, times.len() as u64)
+            };
+            rest = rest.saturating_sub(cost + SERIES_COST);
             let data = seal(data, key(window, i64::from(*id)));
             filled.bytes += data.len() as u64;
             filled.samples += times.len() as u64;
@@ -397,7 +433,7 @@ impl Store {
             writing(&self.shared.windows).insert(step.window, filled);
             for id in pass.series.iter().skip(pass.next).take(step.done) {
                 if let Some(series) = self.by_id(*id) {
-                    lock(&series.head).drop_window(step.window);
+                    series.head().drop_window(step.window);
                 }
             }
             pass.next += step.done;
