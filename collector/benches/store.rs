@@ -38,7 +38,7 @@ fn main() {
     }
 
     let mut sources: Vec<Walk> = (0..series).map(Walk::new).collect();
-    let (mut cpu, mut wall, mut slowest) = (0.0, 0.0, Duration::ZERO);
+    let (mut cpu, mut wall, mut slowest, mut dearest) = (0.0, 0.0, Duration::ZERO, 0.0f64);
     let (mut incoming, mut waiting, mut seq, mut commits) = (Vec::new(), 0, 0, 0);
     for step in 0..steps {
         let now = START + i64::from(step) * STEP_MILLIS;
@@ -62,7 +62,9 @@ fn main() {
             }
             let (from, before) = (clock(), cpu_seconds());
             store.commit(&incoming).unwrap();
-            cpu += cpu_seconds() - before;
+            let cost = cpu_seconds() - before;
+            cpu += cost;
+            dearest = dearest.max(cost);
             wall += from.elapsed().as_secs_f64();
             slowest = slowest.max(from.elapsed());
             incoming.clear();
@@ -74,7 +76,7 @@ fn main() {
     println!("{series} series x {steps} steps of 10 s = {samples} samples, {commits} commits");
     println!("ingest    {:.2} M samples per CPU second", samples / cpu / 1e6);
     println!("          {:.2} M samples per second, synced", samples / wall / 1e6);
-    println!("          slowest commit {slowest:.1?}");
+    println!("          slowest commit {slowest:.2?}, dearest {dearest:.3} CPU seconds");
     println!("head      {:.1} MB", stats.head_bytes as f64 / 1e6);
     println!("resident  {:.1} MB, at most {:.1} MB", status("VmRSS:"), status("VmHWM:"));
 

@@ -1,5 +1,6 @@
 //! From the head to chunks, a few series with every commit, so that no commit takes long.
 
+mod pace;
 mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use super::shared::{Filled, count, reading, writing};
 use super::summaries::{day_of, day_of_window};
 use super::times::{Common, read_times, release_times};
 use super::{Store, codec};
+use pace::STEP;
 use trim::TRIM_STEP;
 pub(super) use trim::note_log_bytes;
 
@@ -23,23 +25,6 @@ pub(super) use trim::note_log_bytes;
 const SETTLE_MILLIS: i64 = 10 * 60 * 1000;
 /// Samples that keep coming for an old window are written at the latest after this.
 const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
-/// Series written with one commit, at least. A pass takes at most 256 commits.
-const STEP: usize = 256;
-/// What one series costs, however few samples it has, in samples.
-const SERIES_COST: u64 = 128;
-/// Quickly encoded samples that cost as much as a compressed one.
-const QUICK: u64 = 8;
-/// What one commit writes at most to be done in time, before the log gets too long, in samples: a
-/// few hundredths of a second. Beyond it the log grows rather than the wait for a commit.
-const MOST_COST: u64 = 500_000;
-/// But as much as this for each sample that the commit before had: what comes in goes out.
-const COST_EACH: u64 = 4;
-/// A sample takes about so many bytes of log.
-const LOG_BYTES: u64 = 6;
-/// A series has about so many bytes of log before its window is written early: many series with a
-/// few samples each would cost more to write than to take in.
-const BYTES_PER_SERIES: u64 = 256;
-
 /// What waits to be written, and what is being written.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
@@ -195,13 +180,6 @@ impl Store {
         }
     }
 
-    /// How much log there may be before a window is written early.
-    fn replay_bytes(&self) -> u64 {
-        let limit = self.options.replay_bytes;
-        let pays = self.series.len() as u64 * BYTES_PER_SERIES;
-        pays.clamp(limit, limit.saturating_mul(4))
-    }
-
     fn start(&mut self, window: i64, quick: bool) {
         let Some(mut filling) = self.flush.filling.remove(&window) else { return };
         filling.series.sort_unstable();
@@ -268,11 +246,9 @@ impl Store {
         if pass.next == 0 {
             self.note_series(connection, pass, known.is_some())?;
         }
-        let left = pass.series.len().saturating_sub(pass.next);
-        let commits = pass.until.saturating_sub(self.flush.appended) / self.flush.each.max(1);
-        let commits = usize::try_from(commits).unwrap_or(usize::MAX).max(1);
-        let count = STEP.max(pass.series.len().div_ceil(256)).max(left.div_ceil(commits));
-        let mut rest = MOST_COST.max(self.flush.each / LOG_BYTES * COST_EACH);
+        let (count, mut rest) = self.share(pass);
+        // What comes after the window's end will not be followed by more.
+        let quick = pass.quick && window_end(window) > self.now;
         let part = pass.series.iter().skip(pass.next).take(count);
         let day = day_of_window(window);
         let summed = (self.has_summaries(day), self.has_summaries(day.saturating_sub(1)));
@@ -320,12 +296,12 @@ impl Store {
                 note_stale(connection, one, *id)?;
                 step.stale.push((one, *id));
             }
-            let (data, cost) = if pass.quick {
-                (codec::encode(&times, &values), times.len() as u64 / QUICK)
+            let data = if quick {
+                codec::encode(&times, &values)
             } else {
-                (common.compress(connection, window, *id, &times, &values)?, times.len() as u64)
+                common.compress(connection, window, *id, &times, &values)?
             };
-            rest = rest.saturating_sub(cost + SERIES_COST);
+            rest = rest.saturating_sub(pace::cost(times.len(), quick));
             let data = seal(data, key(window, i64::from(*id)));
             filled.bytes += data.len() as u64;
             filled.samples += times.len() as u64;
