@@ -10,7 +10,7 @@ use super::deletion::AllHidden;
 use super::head::{Pushed, window_of};
 use super::index::Series;
 use super::record::{Point, read_points};
-use super::shared::{Shared, count, lock, reading};
+use super::shared::{Shared, count, reading};
 
 /// More threads than this gain nothing: memory is the limit.
 const MOST_THREADS: usize = 8;
@@ -153,7 +153,7 @@ fn fill(rows: &[Row], first: usize, series: &[Option<Arc<Series>>]) -> Filled {
         let points = sorted.get(start..end).unwrap_or_default();
         start = end;
         let Some(series) = known.as_ref().filter(|_| !points.is_empty()) else { continue };
-        let mut head = lock(&series.head);
+        let mut head = series.head();
         for (id, time, value) in points {
             let window = window_of(*time);
             let pushed = head.push(*time, *value);

@@ -1,5 +1,6 @@
 //! From the head to chunks, a few series with every commit, so that no commit takes long.
 
+mod pace;
 mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +12,11 @@ use super::head::{merge, window_end};
 use super::record::{read_ids, write_ids};
 use super::retention::Removal;
 use super::rollup::note_stale;
-use super::shared::{Filled, count, lock, reading, writing};
+use super::shared::{Filled, count, reading, writing};
 use super::summaries::{day_of, day_of_window};
 use super::times::{Common, read_times, release_times};
 use super::{Store, codec};
+use pace::STEP;
 use trim::TRIM_STEP;
 pub(super) use trim::note_log_bytes;
 
@@ -23,11 +25,6 @@ pub(super) use trim::note_log_bytes;
 const SETTLE_MILLIS: i64 = 10 * 60 * 1000;
 /// Samples that keep coming for an old window are written at the latest after this.
 const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
-/// Series written with one commit, at least. A pass takes at most 256 commits.
-const STEP: usize = 256;
-/// Series written with one commit at most to be done in time, before the log gets too long.
-const MOST_STEP: usize = 4_096;
-
 /// What waits to be written, and what is being written.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
@@ -69,6 +66,10 @@ struct Pass {
     next: usize,
     /// It is to be at its end when so much log was appended: the rest of the log grows meanwhile.
     until: u64,
+    /// The window may have chunks already.
+    known: bool,
+    /// The window is not at its end, so that its chunks will be written again: quickly is enough.
+    quick: bool,
 }
 
 /// What one transaction wrote; memory follows after the commit.
@@ -163,7 +164,7 @@ impl Flush {
 
 impl Store {
     pub(super) fn is_due(&self) -> bool {
-        self.flush.due(self.now, self.options.replay_bytes).is_some() || self.removal_due()
+        self.flush.due(self.now, self.replay_bytes()).is_some() || self.removal_due()
     }
 
     /// Starts the next pass when there is none and one is due; likewise a removal.
@@ -172,29 +173,33 @@ impl Store {
             self.choose_removal();
         }
         if self.flush.pass.is_none()
-            && let Some(window) = self.flush.due(self.now, self.options.replay_bytes)
+            && let Some(window) = self.flush.due(self.now, self.replay_bytes())
         {
-            self.start(window);
+            self.start(window, window_end(window) > self.now);
         }
     }
 
     /// Has a window written before others.
     pub(super) fn flush_next(&mut self, window: i64) {
         if self.flush.pass.is_none() {
-            self.start(window);
+            self.start(window, false);
         }
     }
 
-    fn start(&mut self, window: i64) {
+    fn start(&mut self, window: i64, quick: bool) {
         let Some(mut filling) = self.flush.filling.remove(&window) else { return };
         filling.series.sort_unstable();
+        // What was deleted and came again is there twice.
+        filling.series.dedup();
         self.flush.pass = Some(Pass {
             window,
             upto: self.last_log,
             first_log: filling.first_log,
             series: filling.series,
             next: 0,
-            until: self.flush.appended.saturating_add(self.options.replay_bytes / 4),
+            until: self.flush.appended.saturating_add(self.replay_bytes() / 4),
+            known: reading(&self.shared.windows).contains_key(&window),
+            quick,
         });
     }
 
@@ -207,7 +212,7 @@ impl Store {
         loop {
             if self.flush.pass.is_none() {
                 match self.flush.filling.keys().next().copied() {
-                    Some(window) => self.start(window),
+                    Some(window) => self.start(window, false),
                     None => break,
                 }
             }
@@ -218,7 +223,7 @@ impl Store {
         while busy {
             self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
             let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
-            let due = self.flush.due(self.now, self.options.replay_bytes).is_some();
+            let due = self.flush.due(self.now, self.replay_bytes()).is_some();
             busy = self.flush.is_busy() || purging || due || self.give_back()?;
         }
         Ok(())
@@ -247,27 +252,29 @@ impl Store {
         if pass.next == 0 {
             self.note_series(connection, pass, known.is_some())?;
         }
-        let left = pass.series.len().saturating_sub(pass.next);
-        let commits = pass.until.saturating_sub(self.flush.appended) / self.flush.each.max(1);
-        let commits = usize::try_from(commits).unwrap_or(usize::MAX).max(1);
-        let hurry = left.div_ceil(commits).min(MOST_STEP);
-        let count = STEP.max(pass.series.len().div_ceil(256)).max(hurry);
+        let (count, mut rest) = self.share(pass);
+        // What comes after the window's end will not be followed by more.
+        let quick = pass.quick && window_end(window) > self.now;
         let part = pass.series.iter().skip(pass.next).take(count);
         let day = day_of_window(window);
         let summed = (self.has_summaries(day), self.has_summaries(day.saturating_sub(1)));
         let mut common = Common::default();
         for id in part {
+            if rest == 0 && step.done >= STEP {
+                break;
+            }
             step.done += 1;
             let Some(series) = self.by_id(*id) else { continue };
             let (mut times, mut values) = (Vec::new(), Vec::new());
             let (start, end) = (super::head::window_start(window), window_end(window));
-            lock(&series.head).read(start, end, &mut times, &mut values);
+            series.head().read(start, end, &mut times, &mut values);
             if times.is_empty() {
                 continue;
             }
             let mut place = 0;
             // Chunks of a new window can only be there when this pass was cut off by a crash.
-            for (number, old) in self.parts(connection, window, *id)? {
+            let parts = if pass.known { self.parts(connection, window, *id)? } else { Vec::new() };
+            for (number, old) in parts {
                 let old_samples = match &old.content {
                     Some((old_times, old_values)) => {
                         (times, values) = merge((old_times, old_values), (&times, &values));
@@ -295,7 +302,12 @@ impl Store {
                 note_stale(connection, one, *id)?;
                 step.stale.push((one, *id));
             }
-            let data = common.compress(connection, window, *id, &times, &values)?;
+            let data = if quick {
+                codec::encode(&times, &values)
+            } else {
+                common.compress(connection, window, *id, &times, &values)?
+            };
+            rest = rest.saturating_sub(pace::cost(times.len(), quick));
             let data = seal(data, key(window, i64::from(*id)));
             filled.bytes += data.len() as u64;
             filled.samples += times.len() as u64;
@@ -403,7 +415,7 @@ impl Store {
             writing(&self.shared.windows).insert(step.window, filled);
             for id in pass.series.iter().skip(pass.next).take(step.done) {
                 if let Some(series) = self.by_id(*id) {
-                    lock(&series.head).drop_window(step.window);
+                    series.head().drop_window(step.window);
                 }
             }
             pass.next += step.done;

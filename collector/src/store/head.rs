@@ -79,6 +79,8 @@ impl Head {
                 Ok(at) => at,
                 Err(at) => {
                     let open = vec![(time, value)];
+                    // Most series have one window; room for more would be as large as the head.
+                    self.windows.reserve_exact(1);
                     self.windows.insert(at, Window { number, blocks: Vec::new(), open });
                     return Pushed::Opened;
                 }

@@ -128,7 +128,7 @@ impl Reader {
             |time, value| Sample { time: Timestamp::from_millis(time), value: from_float(value) };
         let (mut latest, mut quiet) = (Vec::with_capacity(series.len()), Vec::new());
         for series in series {
-            let last = lock(&series.head).last();
+            let last = series.head().last();
             match last {
                 Some((time, value)) => latest.push((series.labels.clone(), sample(time, value))),
                 None => quiet.push(series),
@@ -156,7 +156,7 @@ impl Reader {
     pub fn stats(&self) -> Stats {
         let (series, head_bytes) = {
             let index = reading(&self.shared.index);
-            let bytes = index.iter().map(|series| lock(&series.head).bytes()).sum();
+            let bytes = index.iter().map(|series| series.head().bytes()).sum();
             (index.len(), bytes)
         };
         let windows = reading(&self.shared.windows);
@@ -203,7 +203,7 @@ impl Reader {
             hidden.iter().any(|one| one.start <= from && one.end >= to && one.has(id))
         };
         let (mut found, mut unknown): (Vec<_>, Vec<_>) =
-            series.into_iter().partition(|series| lock(&series.head).touches(start, end));
+            series.into_iter().partition(|series| series.head().touches(start, end));
         for window in self.windows(start, end) {
             if unknown.is_empty() {
                 break;
@@ -273,7 +273,7 @@ impl Reader {
             .iter()
             .map(|series| {
                 let (mut times, mut values) = (Vec::new(), Vec::new());
-                lock(&series.head).read(start, end, &mut times, &mut values);
+                series.head().read(start, end, &mut times, &mut values);
                 (times, values)
             })
             .collect();

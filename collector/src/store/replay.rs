@@ -64,6 +64,7 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         shared,
         agents: HashMap::new(),
         series: Vec::new(),
+        shards: Vec::new(),
         flush: Flush::default(),
         roll: None,
         closed: i64::MIN,
