@@ -8,7 +8,7 @@ use super::head::Head;
 use super::shared::lock;
 
 /// Heads under one lock: as many as one byte counts.
-const SHARD: usize = 256;
+pub(super) const SHARD: usize = 256;
 
 /// The heads of series whose numbers differ in the lowest byte alone.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! From labels to series: an inverted index in memory.
 
+mod load;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -52,11 +54,16 @@ impl Index {
     ) -> Arc<Series> {
         let labels = labels.into_iter().map(|(name, value)| self.post(name, value, id));
         let labels: Labels = labels.collect();
+        self.ids.insert(labels.clone(), id);
+        self.put(id, labels)
+    }
+
+    fn put(&mut self, id: u32, labels: Labels) -> Arc<Series> {
         if self.shards.len() <= shard_of(id) {
             self.shards.resize_with(shard_of(id) + 1, Arc::default);
         }
         let heads = self.shards.get(shard_of(id)).cloned().unwrap_or_default();
-        let series = Arc::new(Series { id, labels: labels.clone(), heads });
+        let series = Arc::new(Series { id, labels, heads });
         let at = id as usize;
         if self.series.len() <= at {
             self.series.resize(at + 1, None);
@@ -66,7 +73,6 @@ impl Index {
         {
             self.count += 1;
         }
-        self.ids.insert(labels, id);
         series
     }
 
