@@ -1,7 +1,10 @@
 //! What the store costs: samples per CPU second, bytes per sample on disk, resident memory, and
 //! the time of some queries, under facility-like values of many series.
 //!
-//! `cargo bench -p hallwatch-collector --bench store [-- SERIES STEPS]`
+//! `cargo bench -p hallwatch-collector --bench store [-- SERIES STEPS [SAMPLES]]`
+//!
+//! Each commit takes a step of all series; with SAMPLES, about so many: of many series a part, of
+//! few series several steps. So that different numbers of series differ in nothing else.
 
 #![expect(clippy::print_stdout, reason = "a measuring command")]
 #![expect(clippy::unwrap_used, reason = "a measuring command")]
@@ -21,6 +24,7 @@ fn main() {
     let numbers: Vec<u32> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     let series = numbers.first().copied().unwrap_or(10_000);
     let steps = numbers.get(1).copied().unwrap_or(1_000);
+    let each = numbers.get(2).copied().unwrap_or(series).max(1);
     let dir = tempfile::tempdir().unwrap();
     let id = |text| Id::new(text).unwrap();
     let agent = AgentPath { tenant: id("acme"), site: id("fra-1"), agent: id("gw-1") };
@@ -34,34 +38,45 @@ fn main() {
     }
 
     let mut sources: Vec<Walk> = (0..series).map(Walk::new).collect();
-    let (mut cpu, mut wall, mut slowest) = (0.0, 0.0, Duration::ZERO);
+    let (mut cpu, mut wall, mut slowest, mut dearest) = (0.0, 0.0, Duration::ZERO, 0.0f64);
+    let (mut incoming, mut waiting, mut seq, mut commits) = (Vec::new(), 0, 0, 0);
     for step in 0..steps {
         let now = START + i64::from(step) * STEP_MILLIS;
-        let readings = sources.iter_mut().map(|walk| walk.reading(now)).collect();
-        let seq = u64::from(step) + 1;
-        let batch = Batch {
-            boot: 1,
-            seq,
-            oldest: seq,
-            watermark: Timestamp::from_millis(now),
-            backfill: false,
-            sender: 0,
-            readings: Readings { dictionary: 1, readings, ..Readings::default() },
-        };
         let received = Timestamp::from_millis(now);
-        let incoming = [Incoming { agent: agent.clone(), batch, received }];
-        let (from, before) = (clock(), cpu_seconds());
-        store.commit(&incoming).unwrap();
-        cpu += cpu_seconds() - before;
-        wall += from.elapsed().as_secs_f64();
-        slowest = slowest.max(from.elapsed());
+        for part in sources.chunks_mut(each as usize) {
+            let readings: Vec<Reading> = part.iter_mut().map(|walk| walk.reading(now)).collect();
+            waiting += readings.len();
+            seq += 1;
+            let batch = Batch {
+                boot: 1,
+                seq,
+                oldest: 1,
+                watermark: received,
+                backfill: false,
+                sender: 0,
+                readings: Readings { dictionary: 1, readings, ..Readings::default() },
+            };
+            incoming.push(Incoming { agent: agent.clone(), batch, received });
+            if waiting < each as usize && step + 1 < steps {
+                continue;
+            }
+            let (from, before) = (clock(), cpu_seconds());
+            store.commit(&incoming).unwrap();
+            let cost = cpu_seconds() - before;
+            cpu += cost;
+            dearest = dearest.max(cost);
+            wall += from.elapsed().as_secs_f64();
+            slowest = slowest.max(from.elapsed());
+            incoming.clear();
+            (waiting, commits) = (0, commits + 1);
+        }
     }
     let samples = f64::from(series) * f64::from(steps);
     let stats = store.reader().stats();
-    println!("{series} series x {steps} steps of 10 s = {samples} samples, one commit a step");
+    println!("{series} series x {steps} steps of 10 s = {samples} samples, {commits} commits");
     println!("ingest    {:.2} M samples per CPU second", samples / cpu / 1e6);
     println!("          {:.2} M samples per second, synced", samples / wall / 1e6);
-    println!("          slowest commit {slowest:.1?}");
+    println!("          slowest commit {slowest:.2?}, dearest {dearest:.3} CPU seconds");
     println!("head      {:.1} MB", stats.head_bytes as f64 / 1e6);
     println!("resident  {:.1} MB, at most {:.1} MB", status("VmRSS:"), status("VmHWM:"));
 

@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 use hallwatch_collector::store::{Deletion, Ignored, Incoming, Options, Outcome, Receipt, Store};
 use hallwatch_model::{
-    AgentPath, Batch, Describe, Event, Id, Labels, Reading, Readings, SeriesId, Timestamp,
+    AgentPath, Batch, Describe, Event, Id, Labels, Reading, Readings, Sample, SeriesId, Timestamp,
 };
 use hallwatch_promql::{Matchers, Select, Source as _};
 
@@ -228,4 +230,163 @@ fn a_tenant_goes_with_what_happened_at_its_doors() {
     assert_eq!((receipt.events, receipt.series), (3, 2));
     assert_eq!(places(dir.path(), name.as_bytes()), 0);
     assert_eq!(minutes(&store, r#"{tenant="umbrella"}"#).len(), 600);
+}
+
+/// A midnight.
+const MIDNIGHT: i64 = 1_795_219_200_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// So many bytes in a row, of noise, are in no other place by chance.
+const FRAGMENT: usize = 12;
+/// By two numbers, resolution and day or window and part, and series.
+type Blobs = BTreeMap<(i64, i64, i64), Vec<u8>>;
+
+/// Samples of three days; what is older is in summaries alone.
+fn open_with_history(dir: &Path) -> Store {
+    let days = |count: u64| Some(Duration::from_secs(count * 24 * 60 * 60));
+    let options = Options {
+        retention_age: days(3),
+        minute_age: days(999),
+        hour_age: days(9_999),
+        ..Options::default()
+    };
+    Store::open(dir, &options).unwrap()
+}
+
+fn settle(store: &mut Store, now: i64) {
+    for _ in 0..100_000 {
+        if !store.maintain(Timestamp::from_millis(now)).unwrap() {
+            return;
+        }
+    }
+    panic!("the store never rests");
+}
+
+/// Five days of forty series: of four, one is noise that no codec packs, one has the canary on its
+/// second and fourth day and nothing else then, two are there to stay.
+fn summed_up(dir: &Path) -> Store {
+    let mut store = open_with_history(dir);
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut noise = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    for hour in 0..5 * 24 {
+        let mut samples = Vec::new();
+        for (step, series) in (0..12i64).flat_map(|step| (0..40).map(move |one| (step, one))) {
+            let time = MIDNIGHT + hour * HOUR + (step + 1) * 5 * MINUTE;
+            let (kind, value) = match series % 4 {
+                0 => ("noise", f64::from_bits(noise() >> 2 | 1 << 61)),
+                1 if matches!(hour / 24, 1 | 3) => ("canary", CANARY),
+                1 => ("canary", 1.5),
+                _ => ("other", (step + hour * series) as f64 / 10.0),
+            };
+            let labels = Labels::metric(kind, [("device", format!("d-{series:02}").as_str())]);
+            samples.push((labels, Sample { time: Timestamp::from_millis(time), value: Ok(value) }));
+        }
+        let now = MIDNIGHT + (hour + 1) * HOUR;
+        store.record(&samples, Timestamp::from_millis(now)).unwrap();
+        store.maintain(Timestamp::from_millis(now)).unwrap();
+    }
+    settle(&mut store, MIDNIGHT + 5 * DAY + 6 * HOUR);
+    store
+}
+
+/// What stands in the table of summaries.
+fn blobs(dir: &Path) -> Blobs {
+    selected_blobs(dir, "SELECT resolution, day, series, data FROM rollup")
+}
+
+fn selected_blobs(dir: &Path, query: &str) -> Blobs {
+    let connection = rusqlite::Connection::open(dir.join("store.sqlite")).unwrap();
+    let mut select = connection.prepare(query).unwrap();
+    let rows = select.query_map([], |row| {
+        Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get::<_, Vec<u8>>(3)?))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// How many fragments of these are in the raw files.
+fn fragments_found(dir: &Path, fragments: &HashSet<&[u8]>) -> usize {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let count = |path| {
+        let content = std::fs::read(path).unwrap();
+        content.windows(FRAGMENT).filter(|part| fragments.contains(part)).count()
+    };
+    files.map(count).sum()
+}
+
+#[test]
+fn the_bytes_of_summaries_are_gone_after_the_purge() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = summed_up(dir.path());
+    let now = MIDNIGHT + 5 * DAY + 6 * HOUR;
+    let at = Timestamp::from_millis;
+    let canary = CANARY.to_le_bytes();
+    let before = blobs(dir.path());
+    let of_canary = |blobs: &Blobs| -> Vec<(i64, i64)> {
+        let has = |data: &[u8]| data.windows(canary.len()).any(|part| part == canary);
+        let there = blobs.iter().filter(|(_, data)| has(data));
+        there.map(|((resolution, day, _), _)| (*resolution, *day)).collect()
+    };
+    let first = MIDNIGHT / DAY;
+    let ten = |resolution, day| std::iter::repeat_n((resolution, first + day), 10);
+    let expected: Vec<(i64, i64)> = [(MINUTE, 1), (MINUTE, 3), (HOUR, 1), (HOUR, 3)]
+        .into_iter()
+        .flat_map(|(r, d)| ten(r, d))
+        .collect();
+    assert_eq!(of_canary(&before), expected);
+    assert!(places(dir.path(), &canary) >= expected.len());
+    let windows = store.reader().stats().windows;
+    assert!((32..=36).contains(&windows), "samples of two days and a half: {windows}");
+
+    // A time that is in summaries alone; then one whose other samples are still there.
+    for (day, left) in [(1, &expected[..]), (3, &[][..])] {
+        let mut deletion = selected("canary");
+        let from = MIDNIGHT + day * DAY;
+        (deletion.start, deletion.end) = (at(from + 1), at(from + DAY));
+        store.delete(&deletion, at(now)).unwrap();
+        purge(&mut store, now);
+        settle(&mut store, now);
+        let left: Vec<_> = left.iter().copied().filter(|one| one.1 == first + 3).collect();
+        assert_eq!(of_canary(&blobs(dir.path())), left);
+    }
+    assert_eq!(places(dir.path(), &canary), 0);
+    let of_others = |blobs: &Blobs| -> Blobs {
+        let ids = blobs.iter().filter(|((.., id), _)| matches!((id - 1) % 4, 2 | 3));
+        ids.map(|(key, data)| (*key, data.clone())).collect()
+    };
+    let rest = of_others(&before);
+    assert_eq!(rest.len(), 20 * 5 * 2);
+    assert_eq!(of_others(&blobs(dir.path())), rest);
+
+    // Whole series: no piece of what no other series has is left, of any resolution or chunk.
+    let chunks = selected_blobs(dir.path(), "SELECT window, part, series, data FROM chunk");
+    let of_noise = |((.., id), _): &(&(i64, i64, i64), &Vec<u8>)| (id - 1) % 4 == 0;
+    let noise: Vec<_> = before.iter().chain(&chunks).filter(of_noise).collect();
+    assert_eq!(noise.len(), 10 * (5 * 2 + windows));
+    let common: HashSet<&[u8]> = rest.values().flat_map(|data| data.windows(FRAGMENT)).collect();
+    let own = |data: &'_ [u8]| -> Vec<Vec<u8>> {
+        let varied = |part: &&[u8]| part.iter().collect::<HashSet<_>>().len() > FRAGMENT / 2;
+        let parts = data.windows(FRAGMENT).filter(varied).filter(|part| !common.contains(part));
+        parts.map(<[u8]>::to_vec).collect()
+    };
+    let own: Vec<Vec<Vec<u8>>> = noise.iter().map(|(_, data)| own(data)).collect();
+    for (fragments, (key, _)) in own.iter().zip(&noise) {
+        let fragments: HashSet<&[u8]> = fragments.iter().map(Vec::as_slice).collect();
+        assert!(fragments.len() > 5, "{key:?} has {} fragments", fragments.len());
+    }
+    let all: HashSet<&[u8]> = own.iter().flatten().map(Vec::as_slice).collect();
+    assert!(fragments_found(dir.path(), &all) >= all.len());
+    let receipt = store.delete(&selected("noise"), at(now)).unwrap();
+    assert_eq!(receipt.series, 10);
+    purge(&mut store, now);
+    assert_eq!(fragments_found(dir.path(), &all), 0);
+    settle(&mut store, now);
+    assert_eq!(fragments_found(dir.path(), &all), 0);
+    assert_eq!(of_others(&blobs(dir.path())), rest);
+    drop(store);
+    assert!(open_with_history(dir.path()).reader().stats().damage.is_empty());
 }

@@ -3,9 +3,13 @@
 //!
 //! `cargo bench -p hallwatch-collector --bench opening [-- MEGABYTES SERIES ROUNDS [FOLDER]]`
 //!
-//! `10000 100000 5` is the long form; without numbers it is a short one of seconds. With a folder
-//! the store is made there, or used as it is when there is one, and stays. Fails when any opening
-//! takes 5 s.
+//! `10000 100000 5` is the long form; without numbers it is a short one of seconds. MEGABYTES are
+//! those of chunks, each about as large as one of facility-like values every 10 s. The store writes
+//! two hours of them; the hours before get copies of these rows, so that the file has the tables,
+//! pages and lists of a store of that size in minutes. (Samples of copies cannot be read: a chunk is
+//! sealed for its place. Opening reads none.) With a folder the store is made there, or used as it
+//! is when there is one, and stays. Fails when any opening takes 5 s, or when the file is not chunks
+//! for the most part.
 
 #![expect(clippy::print_stdout, reason = "a measuring command")]
 #![expect(clippy::unwrap_used, reason = "a measuring command")]
@@ -22,8 +26,12 @@ use facility::Facility;
 use hallwatch_collector::store::{Incoming, Options, Store};
 use hallwatch_model::{AgentPath, Batch, Describe, Id, Reading, Readings, SeriesId, Timestamp};
 
+/// The beginning of a chunk.
 const START: i64 = 1_795_276_800_000;
 const STEP_MILLIS: i64 = 10_000;
+/// While filling: 90 random floats to a chunk are about 0.8 kB.
+const FILL_MILLIS: i64 = 80_000;
+const FILL_STEPS: u64 = 90;
 /// What opening may take.
 const MOST_SECONDS: f64 = 5.0;
 /// What says to the process that it is to write: `fill` or `load`.
@@ -56,7 +64,13 @@ fn main() {
         assert!(writer("fill").wait().unwrap().success());
     }
     let size = std::fs::metadata(dir.join("store.sqlite")).unwrap().len();
-    println!("{series} series, {:.2} GB, killed under load {rounds} times", size as f64 / 1e9);
+    let share = chunk_bytes(dir) as f64 / size as f64;
+    println!(
+        "{series} series, {:.2} GB, of them chunks {:.0} %, killed under load {rounds} times",
+        size as f64 / 1e9,
+        share * 100.0
+    );
+    assert!(share > 0.5, "the file is not chunks for the most part");
     let mut slowest = 0.0f64;
     for round in 0..rounds {
         let mut child = writer("load");
@@ -83,11 +97,14 @@ fn main() {
         let stats = store.reader().stats();
         assert!(stats.damage.is_empty(), "{stats:?}");
         slowest = slowest.max(took);
+        let size = std::fs::metadata(dir.join("store.sqlite")).unwrap().len();
         println!(
-            "opened in {took:.2} s, {cpu:.2} CPU seconds: {} series, {} windows, {:.1} MB of log, \
-             load {}",
+            "opened in {took:.2} s, {cpu:.2} CPU seconds: {} series, {} windows, a file of {:.2} GB, \
+             {:.2} GB of it chunks, {:.1} MB of log, load {}",
             stats.series,
             stats.windows,
+            size as f64 / 1e9,
+            stats.chunk_bytes as f64 / 1e9,
             stats.log_bytes as f64 / 1e6,
             std::fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap()
         );
@@ -128,10 +145,12 @@ fn reading((id, time, value): (u32, i64, f64)) -> Reading {
     Reading { series: SeriesId(id), time: Timestamp::from_millis(time), value: Ok(value) }
 }
 
-/// Chunks of noise that no codec makes smaller, until there are so many bytes of them.
+/// Chunks of noise that no codec makes smaller.
 fn fill(dir: &Path, series: u32, bytes: u64) {
-    // No chunk is written before its window is full: that would be written again.
-    let options = Options { replay_bytes: u64::MAX, ..Options::default() };
+    // Twice the log of a window: no chunk is written before its window is full, for it would be
+    // written again, and each is written before the next one is full.
+    let replay_bytes = u64::from(series) * FILL_STEPS * 32;
+    let options = Options { replay_bytes, ..Options::default() };
     let mut store = Store::open(dir, &options).unwrap();
     describe(&mut store, series);
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
@@ -139,16 +158,51 @@ fn fill(dir: &Path, series: u32, bytes: u64) {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        f64::from_bits(0x3ff0_0000_0000_0000 | random >> 12)
+        random
     };
-    let mut seq = 0u64;
-    while !seq.is_multiple_of(720) || store.reader().stats().chunk_bytes < bytes {
-        seq += 1;
-        let now = START + seq.cast_signed() * STEP_MILLIS;
-        let readings = (0..series).map(|id| reading((id, now, noise()))).collect();
-        store.commit(&[incoming(seq, now, readings)]).unwrap();
+    for seq in 1..=FILL_STEPS {
+        let now = START + (seq.cast_signed() - 1) * FILL_MILLIS;
+        let mut time = now;
+        let readings = (0..series).map(|id| {
+            // The points of a device are read together, some milliseconds late.
+            if id.is_multiple_of(5) {
+                time = now + (noise() % 8).cast_signed();
+            }
+            reading((id, time, f64::from_bits(noise())))
+        });
+        store.commit(&[incoming(seq, now, readings.collect())]).unwrap();
     }
     store.flush_all().unwrap();
+    let stats = store.reader().stats();
+    drop(store);
+    let windows = i64::try_from(stats.windows).unwrap();
+    copy(dir, windows, i64::try_from(bytes.div_ceil(stats.chunk_bytes)).unwrap());
+}
+
+fn chunk_bytes(dir: &Path) -> i64 {
+    let connection = rusqlite::Connection::open(dir.join("store.sqlite")).unwrap();
+    connection.query_row("SELECT sum(bytes) FROM window", [], |row| row.get(0)).unwrap()
+}
+
+/// Puts copies of all `windows` before them, until they are there so many times.
+fn copy(dir: &Path, windows: i64, times: i64) {
+    let connection = rusqlite::Connection::open(dir.join("store.sqlite")).unwrap();
+    connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -65536").unwrap();
+    let columns = [
+        ("window", "upto, bytes, samples, series"),
+        ("chunk", "series, part, data"),
+        ("time", "id, uses, data"),
+    ];
+    for back in (1..times).rev() {
+        let earlier = back * windows;
+        for (table, columns) in columns {
+            let copy = format!(
+                "INSERT INTO {table} (window, {columns}) SELECT window - {earlier}, {columns} \
+                 FROM {table} WHERE window > (SELECT max(window) FROM window) - {windows}"
+            );
+            connection.execute(&copy, []).unwrap();
+        }
+    }
 }
 
 /// Facility-like values as fast as they are taken, for ever; tells the bytes of the log.
@@ -157,8 +211,9 @@ fn load(dir: &Path, series: u32) {
     let mut facility = Facility::new(series);
     let reader = store.reader();
     let first = store.ack(&agent(), 1).upto + 1;
+    let mut now = store.latest_reception().as_millis();
     for seq in first.. {
-        let now = START + seq.cast_signed() * STEP_MILLIS;
+        now += STEP_MILLIS;
         let readings = facility.step(now).map(reading).collect();
         store.commit(&[incoming(seq, now, readings)]).unwrap();
         println!("{} {}", seq - first, reader.log_bytes());

@@ -3,11 +3,12 @@
 //! once for all of its points. Point by point, the heads of 100,000 series are a cache miss each.
 
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::Store;
 use super::deletion::AllHidden;
 use super::head::{Pushed, window_of};
+use super::heads::{SHARD, Shard};
 use super::index::Series;
 use super::record::{Point, read_points};
 use super::shared::{Shared, count, lock, reading};
@@ -35,9 +36,17 @@ struct Filled {
     touched: Vec<i64>,
 }
 
+/// Log row, time and value.
+type Sample = (u64, i64, f64);
+
+/// Where samples are sorted, by thread: fresh memory each time would cost as much as the sorting.
+#[derive(Default)]
+pub(super) struct Room([Mutex<Vec<Sample>>; MOST_THREADS]);
+
 impl Store {
-    /// Puts what is not in chunks yet of `raws`, which ascend, into the heads.
-    pub(super) fn apply_all(&mut self, raws: &[Raw]) {
+    /// Puts what is not in chunks yet of `raws`, which ascend, into the heads; about `rest` times
+    /// as many follow.
+    pub(super) fn apply_all(&mut self, raws: &[Raw], rest: usize, room: &Room) {
         let bytes: usize = raws.iter().map(|raw| raw.data.len()).sum();
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let threads = cores.min(MOST_THREADS).min(bytes / BYTES_PER_THREAD).max(1);
@@ -45,12 +54,15 @@ impl Store {
         let shared = &self.shared;
         let rows: Vec<Row> = split(raws, threads, |part| decode(part, shared, &hidden));
         let series: &[Option<Arc<Series>>] = &self.series;
-        let share = series.len().div_ceil(threads).max(1);
-        let shares: Vec<(usize, &[Option<Arc<Series>>])> =
-            series.chunks(share).enumerate().map(|(i, part)| (i * share, part)).collect();
-        let filled: Vec<Filled> = split(&shares, threads, |parts| {
-            parts.iter().map(|(first, part)| fill(&rows, *first, part)).collect()
-        });
+        let share = self.shards.len().div_ceil(threads).max(1);
+        let shares: Vec<Share<'_>> = (0..)
+            .step_by(share * SHARD)
+            .zip(self.shards.chunks(share))
+            .zip(&room.0)
+            .map(|((first, shards), sorted)| Share { first, shards, series, sorted, rest })
+            .collect();
+        let filled: Vec<Filled> =
+            split(&shares, threads, |parts| parts.iter().map(|part| part.fill(&rows)).collect());
         let mut opened: Vec<(u64, i64, u32)> = Vec::new();
         let mut touched: Vec<i64> = Vec::new();
         for part in filled {
@@ -120,53 +132,79 @@ fn decode(raws: &[Raw], shared: &Shared, hidden: &AllHidden) -> Vec<Row> {
     rows
 }
 
-/// Puts the points of those series into their heads; the first of them has the number `first`.
-fn fill(rows: &[Row], first: usize, series: &[Option<Arc<Series>>]) -> Filled {
-    let mine = |point: &Point| {
-        let at = (point.series as usize).checked_sub(first)?;
-        (at < series.len()).then_some(at)
-    };
-    // Where the points of each series end, when they stand in the order of the series.
-    let mut ends = vec![0usize; series.len()];
-    for point in rows.iter().flat_map(|(_, points)| points) {
-        if let Some(end) = mine(point).and_then(|at| ends.get_mut(at)) {
-            *end += 1;
-        }
-    }
-    let mut total = 0;
-    for end in &mut ends {
-        (*end, total) = (total, total + *end);
-    }
-    let mut sorted = vec![(0u64, 0i64, 0f64); total];
-    for (id, points) in rows {
-        for point in points {
-            let Some(end) = mine(point).and_then(|at| ends.get_mut(at)) else { continue };
-            if let Some(place) = sorted.get_mut(*end) {
-                *place = (*id, point.time, point.value);
-            }
-            *end += 1;
-        }
-    }
-    let mut filled = Filled::default();
-    let (mut start, mut touched) = (0, i64::MIN);
-    for (known, end) in series.iter().zip(ends) {
-        let points = sorted.get(start..end).unwrap_or_default();
-        start = end;
-        let Some(series) = known.as_ref().filter(|_| !points.is_empty()) else { continue };
-        let mut head = lock(&series.head);
-        for (id, time, value) in points {
-            let window = window_of(*time);
-            let pushed = head.push(*time, *value);
-            if pushed == Pushed::Opened {
-                filled.opened.push((*id, window, series.id));
-            }
-            if pushed != Pushed::Known && window != touched {
-                filled.touched.push(window);
-                touched = window;
+/// The series that one thread puts into their heads.
+struct Share<'a> {
+    /// The lowest number.
+    first: usize,
+    shards: &'a [Arc<Shard>],
+    series: &'a [Option<Arc<Series>>],
+    sorted: &'a Mutex<Vec<Sample>>,
+    rest: usize,
+}
+
+impl Share<'_> {
+    fn fill(&self, rows: &[Row]) -> Filled {
+        let Self { first, shards, series, sorted, rest } = *self;
+        let count = shards.len() * SHARD;
+        let mine = |point: &Point| {
+            let at = (point.series as usize).checked_sub(first)?;
+            (at < count).then_some(at)
+        };
+        // Where the points of each series end, when they stand in the order of the series.
+        let mut ends = vec![0usize; count];
+        for point in rows.iter().flat_map(|(_, points)| points) {
+            if let Some(end) = mine(point).and_then(|at| ends.get_mut(at)) {
+                *end += 1;
             }
         }
+        let mut total = 0;
+        for end in &mut ends {
+            (*end, total) = (total, total + *end);
+        }
+        let mut sorted = lock(sorted);
+        sorted.clear();
+        sorted.resize(total, Sample::default());
+        for (id, points) in rows {
+            for point in points {
+                let Some(end) = mine(point).and_then(|at| ends.get_mut(at)) else { continue };
+                if let Some(place) = sorted.get_mut(*end) {
+                    *place = (*id, point.time, point.value);
+                }
+                *end += 1;
+            }
+        }
+        let mut filled = Filled::default();
+        let (mut start, mut touched) = (0, i64::MIN);
+        let mut known = (0u32..).zip(series).skip(first);
+        for (shard, ends) in shards.iter().zip(ends.chunks(SHARD)) {
+            let mut heads = shard.lock();
+            for end in ends {
+                let points = sorted.get(start..*end).unwrap_or_default();
+                start = *end;
+                // A point may name a series that was deleted or is damaged.
+                let Some((series, Some(_))) = known.next().filter(|_| !points.is_empty()) else {
+                    continue;
+                };
+                let head = heads.get_mut(series);
+                for (at, (id, time, value)) in points.iter().enumerate() {
+                    let window = window_of(*time);
+                    let pushed = head.push_with(*time, *value, || {
+                        let more = points.iter().skip(at);
+                        let more = more.take_while(|one| window_of(one.1) == window).count();
+                        more.saturating_mul(rest.saturating_add(1))
+                    });
+                    if pushed == Pushed::Opened {
+                        filled.opened.push((*id, window, series));
+                    }
+                    if pushed != Pushed::Known && window != touched {
+                        filled.touched.push(window);
+                        touched = window;
+                    }
+                }
+            }
+        }
+        filled.touched.sort_unstable();
+        filled.touched.dedup();
+        filled
     }
-    filled.touched.sort_unstable();
-    filled.touched.dedup();
-    filled
 }

@@ -11,9 +11,8 @@ use super::bytes::{key, seal};
 use super::describe::Created;
 use super::head::Pushed;
 use super::record::{Point, write_points};
-use super::shared::lock;
 use super::track::{Place, Track};
-use super::{Error, Ignored, Incoming, Outcome, Store, head};
+use super::{Error, Ignored, Incoming, Outcome, Store, head, heads};
 
 /// The number of the collector itself, where others have an agent's.
 const OWN: i64 = 0;
@@ -256,16 +255,23 @@ impl Store {
     pub(super) fn apply(&mut self, id: u64, points: &[Point]) -> Applied {
         let mut applied = Applied::default();
         let mut touched = i64::MIN;
+        let mut held = None;
         for point in points {
-            let Some(series) = self.series.get(point.series as usize).and_then(Option::as_ref)
-            else {
+            // A point may name a series that was deleted meanwhile.
+            if !self.series.get(point.series as usize).is_some_and(Option::is_some) {
                 continue;
-            };
+            }
+            let shard = heads::shard_of(point.series);
+            if held.as_ref().is_none_or(|(at, _)| *at != shard) {
+                // One lock at a time.
+                drop(held.take());
+                held = self.shards.get(shard).map(|heads| (shard, heads.lock()));
+            }
+            let Some((_, heads)) = &mut held else { continue };
             let window = head::window_of(point.time);
-            let mut head = lock(&series.head);
+            let head = heads.get_mut(point.series);
             applied.new_series += usize::from(head.last().is_none());
             let pushed = head.push(point.time, point.value);
-            drop(head);
             applied.samples += usize::from(pushed != Pushed::Known);
             if pushed == Pushed::Opened {
                 self.flush.opened(window, point.series, id, self.now);

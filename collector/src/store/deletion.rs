@@ -257,7 +257,7 @@ impl Store {
         }
         for id in &hidden.series {
             if let Some(series) = self.by_id(*id) {
-                lock(&series.head).remove(hidden.start, hidden.end);
+                series.head().remove(hidden.start, hidden.end);
             }
         }
         self.purges.push_back(Purge::new(hidden, gone));

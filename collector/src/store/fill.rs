@@ -12,7 +12,7 @@ use super::commit::{FILLED, Row};
 use super::describe::Created;
 use super::head::{window_end, window_start};
 use super::record::{Point, write_points};
-use super::shared::{lock, reading};
+use super::shared::reading;
 use super::track::Track;
 use super::{Error, Frame, Reader, Store};
 
@@ -24,7 +24,7 @@ impl Reader {
         let floor = start.as_millis().max(self.shared.floor.load(Ordering::Relaxed));
         let mut windows: BTreeSet<i64> = reading(&self.shared.windows).keys().copied().collect();
         for series in reading(&self.shared.index).iter() {
-            windows.extend(lock(&series.head).windows());
+            windows.extend(series.head().windows());
         }
         windows.into_iter().filter(|window| window_end(*window) >= floor).collect()
     }

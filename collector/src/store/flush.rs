@@ -1,20 +1,17 @@
 //! From the head to chunks, a few series with every commit, so that no commit takes long.
 
+mod chunks;
+mod pace;
 mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::Connection;
 
-use super::bytes::{key, seal, unseal};
-use super::head::{merge, window_end};
-use super::record::{read_ids, write_ids};
+use super::Store;
+use super::head::window_end;
 use super::retention::Removal;
-use super::rollup::note_stale;
-use super::shared::{Filled, count, lock, reading, writing};
-use super::summaries::{day_of, day_of_window};
-use super::times::{Common, read_times, release_times};
-use super::{Store, codec};
+use super::shared::{Filled, reading, writing};
 use trim::TRIM_STEP;
 pub(super) use trim::note_log_bytes;
 
@@ -23,11 +20,6 @@ pub(super) use trim::note_log_bytes;
 const SETTLE_MILLIS: i64 = 10 * 60 * 1000;
 /// Samples that keep coming for an old window are written at the latest after this.
 const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
-/// Series written with one commit, at least. A pass takes at most 256 commits.
-const STEP: usize = 256;
-/// Series written with one commit at most to be done in time, before the log gets too long.
-const MOST_STEP: usize = 4_096;
-
 /// What waits to be written, and what is being written.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
@@ -69,6 +61,10 @@ struct Pass {
     next: usize,
     /// It is to be at its end when so much log was appended: the rest of the log grows meanwhile.
     until: u64,
+    /// The window may have chunks already.
+    known: bool,
+    /// The window is not at its end, so that its chunks will be written again: quickly is enough.
+    quick: bool,
 }
 
 /// What one transaction wrote; memory follows after the commit.
@@ -163,7 +159,7 @@ impl Flush {
 
 impl Store {
     pub(super) fn is_due(&self) -> bool {
-        self.flush.due(self.now, self.options.replay_bytes).is_some() || self.removal_due()
+        self.flush.due(self.now, self.replay_bytes()).is_some() || self.removal_due()
     }
 
     /// Starts the next pass when there is none and one is due; likewise a removal.
@@ -172,29 +168,33 @@ impl Store {
             self.choose_removal();
         }
         if self.flush.pass.is_none()
-            && let Some(window) = self.flush.due(self.now, self.options.replay_bytes)
+            && let Some(window) = self.flush.due(self.now, self.replay_bytes())
         {
-            self.start(window);
+            self.start(window, window_end(window) > self.now);
         }
     }
 
     /// Has a window written before others.
     pub(super) fn flush_next(&mut self, window: i64) {
         if self.flush.pass.is_none() {
-            self.start(window);
+            self.start(window, false);
         }
     }
 
-    fn start(&mut self, window: i64) {
+    fn start(&mut self, window: i64, quick: bool) {
         let Some(mut filling) = self.flush.filling.remove(&window) else { return };
         filling.series.sort_unstable();
+        // What was deleted and came again is there twice.
+        filling.series.dedup();
         self.flush.pass = Some(Pass {
             window,
             upto: self.last_log,
             first_log: filling.first_log,
             series: filling.series,
             next: 0,
-            until: self.flush.appended.saturating_add(self.options.replay_bytes / 4),
+            until: self.flush.appended.saturating_add(self.replay_bytes() / 4),
+            known: reading(&self.shared.windows).contains_key(&window),
+            quick,
         });
     }
 
@@ -207,7 +207,7 @@ impl Store {
         loop {
             if self.flush.pass.is_none() {
                 match self.flush.filling.keys().next().copied() {
-                    Some(window) => self.start(window),
+                    Some(window) => self.start(window, false),
                     None => break,
                 }
             }
@@ -218,7 +218,7 @@ impl Store {
         while busy {
             self.maintain(hallwatch_model::Timestamp::from_millis(self.now))?;
             let purging = self.purges.front().is_some_and(super::purge::Purge::writes);
-            let due = self.flush.due(self.now, self.options.replay_bytes).is_some();
+            let due = self.flush.due(self.now, self.replay_bytes()).is_some();
             busy = self.flush.is_busy() || purging || due || self.give_back()?;
         }
         Ok(())
@@ -233,157 +233,6 @@ impl Store {
         self.trim_log(connection, &mut step)?;
         self.remove_step(connection, &mut step)?;
         Ok(step)
-    }
-
-    fn write_chunks(
-        &self,
-        connection: &Connection,
-        pass: &Pass,
-        step: &mut Step,
-    ) -> rusqlite::Result<()> {
-        let window = pass.window;
-        let known = reading(&self.shared.windows).get(&window).copied();
-        let mut filled = known.unwrap_or_default();
-        if pass.next == 0 {
-            self.note_series(connection, pass, known.is_some())?;
-        }
-        let left = pass.series.len().saturating_sub(pass.next);
-        let commits = pass.until.saturating_sub(self.flush.appended) / self.flush.each.max(1);
-        let commits = usize::try_from(commits).unwrap_or(usize::MAX).max(1);
-        let hurry = left.div_ceil(commits).min(MOST_STEP);
-        let count = STEP.max(pass.series.len().div_ceil(256)).max(hurry);
-        let part = pass.series.iter().skip(pass.next).take(count);
-        let day = day_of_window(window);
-        let summed = (self.has_summaries(day), self.has_summaries(day.saturating_sub(1)));
-        let mut common = Common::default();
-        for id in part {
-            step.done += 1;
-            let Some(series) = self.by_id(*id) else { continue };
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            let (start, end) = (super::head::window_start(window), window_end(window));
-            lock(&series.head).read(start, end, &mut times, &mut values);
-            if times.is_empty() {
-                continue;
-            }
-            let mut place = 0;
-            // Chunks of a new window can only be there when this pass was cut off by a crash.
-            for (number, old) in self.parts(connection, window, *id)? {
-                let old_samples = match &old.content {
-                    Some((old_times, old_values)) => {
-                        (times, values) = merge((old_times, old_values), (&times, &values));
-                        old_times.len() as u64
-                    }
-                    None if self.flush.mended.contains(&(window, *id)) => 0,
-                    None => {
-                        place = place.max(number + 1);
-                        continue;
-                    }
-                };
-                connection
-                    .prepare_cached(
-                        "DELETE FROM chunk WHERE window = ?1 AND series = ?2 AND part = ?3",
-                    )?
-                    .execute(params![window, id, number])?;
-                release_times(connection, window, old.times_at)?;
-                filled.bytes = filled.bytes.saturating_sub(old.bytes);
-                filled.samples = filled.samples.saturating_sub(old_samples);
-            }
-            // The first moment of a window may belong to the day before.
-            let days = [day_of(times.first().copied().unwrap_or(end)), day];
-            for one in days.into_iter().filter(|one| if *one == day { summed.0 } else { summed.1 })
-            {
-                note_stale(connection, one, *id)?;
-                step.stale.push((one, *id));
-            }
-            let data = common.compress(connection, window, *id, &times, &values)?;
-            let data = seal(data, key(window, i64::from(*id)));
-            filled.bytes += data.len() as u64;
-            filled.samples += times.len() as u64;
-            connection
-                .prepare_cached(
-                    "INSERT INTO chunk (window, series, part, data) VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![window, id, place, data])?;
-        }
-        filled.bytes += common.bytes;
-        step.ended = pass.next + step.done >= pass.series.len();
-        if step.ended {
-            filled.upto = filled.upto.max(pass.upto);
-        }
-        connection
-            .prepare_cached(
-                "UPDATE window SET upto = ?2, bytes = ?3, samples = ?4 WHERE window = ?1",
-            )?
-            .execute(params![
-                window,
-                filled.upto.cast_signed(),
-                filled.bytes.cast_signed(),
-                filled.samples.cast_signed()
-            ])?;
-        step.window = window;
-        step.filled = Some(filled);
-        Ok(())
-    }
-
-    /// What chunks a series has in a window, by part.
-    pub(super) fn parts(
-        &self,
-        connection: &Connection,
-        window: i64,
-        series: u32,
-    ) -> rusqlite::Result<Vec<(i64, Part)>> {
-        let mut select = connection
-            .prepare_cached("SELECT part, data FROM chunk WHERE window = ?1 AND series = ?2")?;
-        let mut rows = select.query(params![window, series])?;
-        let mut parts = Vec::new();
-        while let Some(row) = rows.next()? {
-            let data = row.get_ref(1)?.as_bytes().unwrap_or_default();
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            let key = key(window, i64::from(series));
-            let content = unseal(data, key);
-            let times_at = content.and_then(codec::times_elsewhere);
-            let mut elsewhere = |id, times: &mut Vec<i64>| {
-                times.extend(read_times(connection, window, id)?);
-                Some(())
-            };
-            let read = content
-                .and_then(|data| codec::decode_with(data, &mut times, &mut values, &mut elsewhere));
-            if read.is_none() {
-                count(&self.shared.found.chunks);
-            }
-            let content = read.map(|()| (times, values));
-            parts.push((row.get(0)?, Part { bytes: data.len() as u64, content, times_at }));
-        }
-        Ok(parts)
-    }
-
-    /// Notes which series will have chunks in the window, before the first of them has.
-    fn note_series(
-        &self,
-        connection: &Connection,
-        pass: &Pass,
-        known: bool,
-    ) -> rusqlite::Result<()> {
-        let mut all = pass.series.clone();
-        if known {
-            let before: Option<Vec<u8>> = connection
-                .prepare_cached("SELECT series FROM window WHERE window = ?1")?
-                .query_row([pass.window], |row| row.get(0))
-                .optional()?;
-            all.extend(
-                before.and_then(|before| read_ids(pass.window, &before)).unwrap_or_default(),
-            );
-            all.sort_unstable();
-        }
-        all.dedup();
-        connection
-            .prepare_cached(
-                "INSERT INTO window (window, upto, bytes, samples, series) \
-                 VALUES (?1, 0, 0, 0, ?2) ON CONFLICT (window) DO UPDATE SET \
-                 series = excluded.series",
-            )?
-            .execute(params![pass.window, write_ids(pass.window, &all)])?;
-        Ok(())
     }
 
     /// Lets memory follow what is on disk now.
@@ -403,7 +252,7 @@ impl Store {
             writing(&self.shared.windows).insert(step.window, filled);
             for id in pass.series.iter().skip(pass.next).take(step.done) {
                 if let Some(series) = self.by_id(*id) {
-                    lock(&series.head).drop_window(step.window);
+                    series.head().drop_window(step.window);
                 }
             }
             pass.next += step.done;
@@ -421,11 +270,4 @@ impl Store {
         }
         self.removed(&step);
     }
-}
-
-pub(super) struct Part {
-    pub(super) bytes: u64,
-    pub(super) content: Option<(Vec<i64>, Vec<f64>)>,
-    /// Under which number its times stand, if not within.
-    pub(super) times_at: Option<u32>,
 }

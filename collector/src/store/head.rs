@@ -69,6 +69,16 @@ impl Block {
 impl Head {
     /// Adds a sample, unless there is one at its time.
     pub(super) fn push(&mut self, time: i64, value: f64) -> Pushed {
+        self.push_with(time, value, || 1)
+    }
+
+    /// As [`Head::push`]; when it opens a window, so many samples of it are to come with this one.
+    pub(super) fn push_with(
+        &mut self,
+        time: i64,
+        value: f64,
+        coming: impl FnOnce() -> usize,
+    ) -> Pushed {
         if self.last.is_none_or(|(last, _)| last < time) {
             self.last = Some((time, value));
         }
@@ -78,7 +88,11 @@ impl Head {
             _ => match self.windows.binary_search_by_key(&number, |window| window.number) {
                 Ok(at) => at,
                 Err(at) => {
-                    let open = vec![(time, value)];
+                    let room = coming().clamp(1, BLOCK).next_power_of_two();
+                    let mut open = Vec::with_capacity(room);
+                    open.push((time, value));
+                    // Most series have one window; room for more would be as large as the head.
+                    self.windows.reserve_exact(1);
                     self.windows.insert(at, Window { number, blocks: Vec::new(), open });
                     return Pushed::Opened;
                 }
@@ -224,10 +238,11 @@ impl Window {
             cut(had, start, end, times, values);
         }
         let from = self.open.partition_point(|sample| sample.0 < start);
-        for (time, value) in self.open.iter().skip(from).take_while(|sample| sample.0 <= end) {
-            times.push(*time);
-            values.push(*value);
-        }
+        let to = self.open.partition_point(|sample| sample.0 <= end).max(from);
+        let wanted = self.open.get(from..to).unwrap_or_default();
+        // Each at once, into memory of the right size: most of what queries for the present cost.
+        times.extend(wanted.iter().map(|sample| sample.0));
+        values.extend(wanted.iter().map(|sample| sample.1));
     }
 }
 

@@ -15,7 +15,7 @@ use rusqlite::params;
 use super::head::{window_end, window_of, window_start};
 use super::index::Series;
 use super::rollup::overlaps;
-use super::shared::{count, lock, reading};
+use super::shared::{count, reading};
 use super::summaries::{DAY_MILLIS, day_of, day_of_window, read, window_of_end, windows_of};
 use super::{Error, Reader, schema};
 
@@ -106,7 +106,7 @@ impl Reader {
         let mut held: Vec<(u32, Vec<i64>)> = Vec::new();
         for series in series {
             // The first moment of a window belongs to the window before.
-            let windows = lock(&series.head).windows();
+            let windows = series.head().windows();
             let windows = windows.iter().flat_map(|window| [window.saturating_sub(1), *window]);
             let windows: Vec<i64> = windows.filter(|window| wanted.contains(window)).collect();
             if !windows.is_empty() {

@@ -1,19 +1,33 @@
 //! From labels to series: an inverted index in memory.
 
+mod load;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hallwatch_model::{Label, Labels};
 use hallwatch_promql::Matchers;
 
 use super::head::Head;
+use super::heads::{Held, Shard, shard_of};
 
 /// A series of the store, by its number from 1.
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) id: u32,
     pub(super) labels: Labels,
-    pub(super) head: Mutex<Head>,
+    heads: Arc<Shard>,
+}
+
+impl Series {
+    /// Its latest samples; those of its neighbours are locked, too.
+    pub(super) fn head(&self) -> Held<'_> {
+        self.heads.head(self.id)
+    }
+
+    pub(super) fn heads(&self) -> &Arc<Shard> {
+        &self.heads
+    }
 }
 
 /// By value: the value itself, shared by all series that have it, and these series, sorted.
@@ -24,6 +38,7 @@ type Values = HashMap<Arc<str>, (Arc<str>, Vec<u32>)>;
 pub(super) struct Index {
     /// By number; holes are series that were damaged or deleted.
     series: Vec<Option<Arc<Series>>>,
+    shards: Vec<Arc<Shard>>,
     ids: HashMap<Labels, u32>,
     postings: HashMap<Arc<str>, Values>,
     count: usize,
@@ -39,7 +54,16 @@ impl Index {
     ) -> Arc<Series> {
         let labels = labels.into_iter().map(|(name, value)| self.post(name, value, id));
         let labels: Labels = labels.collect();
-        let series = Arc::new(Series { id, labels: labels.clone(), head: Mutex::default() });
+        self.ids.insert(labels.clone(), id);
+        self.put(id, labels)
+    }
+
+    fn put(&mut self, id: u32, labels: Labels) -> Arc<Series> {
+        if self.shards.len() <= shard_of(id) {
+            self.shards.resize_with(shard_of(id) + 1, Arc::default);
+        }
+        let heads = self.shards.get(shard_of(id)).cloned().unwrap_or_default();
+        let series = Arc::new(Series { id, labels, heads });
         let at = id as usize;
         if self.series.len() <= at {
             self.series.resize(at + 1, None);
@@ -49,7 +73,6 @@ impl Index {
         {
             self.count += 1;
         }
-        self.ids.insert(labels, id);
         series
     }
 
@@ -83,6 +106,7 @@ impl Index {
     /// Forgets a series and its labels.
     pub(super) fn remove(&mut self, id: u32) {
         let Some(series) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
+        *series.head() = Head::default();
         self.count = self.count.saturating_sub(1);
         self.ids.remove(&series.labels);
         for label in &series.labels {

@@ -20,7 +20,8 @@ pub struct Options {
     /// is wrong.
     pub most_ahead: Duration,
     /// The log that has to be replayed at a start is kept below about this many bytes, by writing
-    /// chunks early.
+    /// chunks early; with more series than these bytes are worth, below 256 bytes for each of them,
+    /// and four times as much at most.
     pub replay_bytes: u64,
     /// Exporters that hang back hold no more bytes of log than this; what is older they miss.
     pub export_bytes: u64,

@@ -10,7 +10,7 @@
 //! for it. Never in here: sockets, evaluation, clocks (but for how long a backup takes).
 //!
 //! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
-//! `commit` (the way in), `head`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
+//! `commit` (the way in), `head`, `heads`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
 //! `times` (what points of a device share),
 //! `flush` (from head to chunks), `summaries` and `rollup` (from chunks to long history), `replay`,
 //! `bulk` and `salvage` (the start), `retention`, `deletion` and `purge` (what is to go), `index`,
@@ -32,6 +32,7 @@ mod fill;
 mod flush;
 mod frame;
 mod head;
+mod heads;
 mod history;
 mod index;
 pub mod intake;
@@ -67,6 +68,7 @@ pub use reader::Reader;
 
 use dictionary::Agent;
 use flush::Flush;
+use heads::{Shard, shard_of};
 use index::Series;
 use shared::Shared;
 
@@ -82,6 +84,8 @@ pub struct Store {
     agents: HashMap<AgentPath, Agent>,
     /// The series by number, as in the index, without its lock.
     series: Vec<Option<Arc<Series>>>,
+    /// Their heads: a point finds its own without a look at the series.
+    shards: Vec<Arc<Shard>>,
     flush: Flush,
     /// The day that is being summed up.
     roll: Option<rollup::Roll>,
@@ -207,6 +211,13 @@ impl Store {
 
     fn know(&mut self, series: Arc<Series>) {
         let at = series.id as usize;
+        let shard = shard_of(series.id);
+        if self.shards.len() <= shard {
+            self.shards.resize_with(shard + 1, Arc::default);
+        }
+        if let Some(place) = self.shards.get_mut(shard) {
+            place.clone_from(series.heads());
+        }
         if self.series.len() <= at {
             self.series.resize(at + 1, None);
         }

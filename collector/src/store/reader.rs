@@ -1,23 +1,23 @@
 //! The way out: series and samples for queries, the API and exporters.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod columns;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use hallwatch_model::sample::from_float;
 use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::{Found, Matchers, Purpose, Select, Series as Selected, Source, SourceError};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 
-use super::bytes::{key, unseal};
-use super::head::{cut, merge, window_end, window_of, window_start};
+use super::head::{window_end, window_start};
 use super::index::Series;
 use super::record::read_ids;
 use super::rollup::listed;
 use super::shared::{Shared, count, lock, reading};
 use super::summaries::{DAY_MILLIS, day_of};
-use super::times::read_times;
-use super::{Error, Stats, codec, schema};
+use super::{Error, Stats, schema};
 
 /// Idle connections kept open.
 const MOST_IDLE: usize = 4;
@@ -31,9 +31,6 @@ pub struct Reader {
     pub(super) shared: Arc<Shared>,
     idle: Arc<Mutex<Vec<Connection>>>,
 }
-
-/// Times and values.
-type Columns = (Vec<i64>, Vec<f64>);
 
 impl Source for Reader {
     fn select(&self, request: &Select<'_>) -> Result<Vec<Selected>, SourceError> {
@@ -128,7 +125,7 @@ impl Reader {
             |time, value| Sample { time: Timestamp::from_millis(time), value: from_float(value) };
         let (mut latest, mut quiet) = (Vec::with_capacity(series.len()), Vec::new());
         for series in series {
-            let last = lock(&series.head).last();
+            let last = series.head().last();
             match last {
                 Some((time, value)) => latest.push((series.labels.clone(), sample(time, value))),
                 None => quiet.push(series),
@@ -156,7 +153,7 @@ impl Reader {
     pub fn stats(&self) -> Stats {
         let (series, head_bytes) = {
             let index = reading(&self.shared.index);
-            let bytes = index.iter().map(|series| lock(&series.head).bytes()).sum();
+            let bytes = index.iter().map(|series| series.head().bytes()).sum();
             (index.len(), bytes)
         };
         let windows = reading(&self.shared.windows);
@@ -203,7 +200,7 @@ impl Reader {
             hidden.iter().any(|one| one.start <= from && one.end >= to && one.has(id))
         };
         let (mut found, mut unknown): (Vec<_>, Vec<_>) =
-            series.into_iter().partition(|series| lock(&series.head).touches(start, end));
+            series.into_iter().partition(|series| series.head().touches(start, end));
         for window in self.windows(start, end) {
             if unknown.is_empty() {
                 break;
@@ -247,143 +244,6 @@ impl Reader {
             found.extend::<Vec<_>>(here);
         }
         Ok(found)
-    }
-
-    /// The windows with chunks that the time touches.
-    fn windows(&self, start: i64, end: i64) -> Vec<i64> {
-        if start > end {
-            return Vec::new();
-        }
-        let windows = reading(&self.shared.windows);
-        windows.range(window_of(start)..=window_of(end)).map(|(window, _)| *window).collect()
-    }
-
-    /// The samples of each of the series, sorted by number, from `start` to `end`.
-    pub(super) fn columns(
-        &self,
-        series: &[Arc<Series>],
-        start: i64,
-        end: i64,
-    ) -> Result<Vec<Columns>, Error> {
-        let start = start.max(self.shared.floor.load(Ordering::Relaxed));
-        // Before anything is read: what is hidden now may be gone, or not, when it is read.
-        let hidden = self.hidden();
-        // The head first: what leaves it meanwhile is in chunks by then, and merging finds out.
-        let heads: Vec<Columns> = series
-            .iter()
-            .map(|series| {
-                let (mut times, mut values) = (Vec::new(), Vec::new());
-                lock(&series.head).read(start, end, &mut times, &mut values);
-                (times, values)
-            })
-            .collect();
-        let windows = self.windows(start, end);
-        let conceal = |series: &Arc<Series>, (mut times, mut values): Columns| {
-            for one in hidden.iter().filter(|one| one.has(series.id)) {
-                let from = times.partition_point(|time| *time < one.start);
-                let to = times.partition_point(|time| *time <= one.end).max(from);
-                times.drain(from..to);
-                values.drain(from..to);
-            }
-            (times, values)
-        };
-        if windows.is_empty() || series.is_empty() {
-            let all = series.iter().zip(heads);
-            return Ok(all.map(|(series, head)| conceal(series, head)).collect());
-        }
-        let mut stored: HashMap<u32, Columns> = HashMap::new();
-        self.with_connection("read chunks", |connection| {
-            // One snapshot for all windows.
-            let transaction = connection.unchecked_transaction()?;
-            for window in windows {
-                match self.read_window(&transaction, window, series, (start, end), &mut stored) {
-                    Err(error) if schema::is_damage(&error) => count(&self.shared.found.chunks),
-                    read => read?,
-                }
-            }
-            transaction.finish()
-        })?;
-        let mut join = |(series, head): (&Arc<Series>, Columns)| match stored.remove(&series.id) {
-            None => head,
-            Some((mut times, mut values)) => match (times.last(), head.0.first()) {
-                (Some(last), Some(first)) if first <= last => {
-                    merge((&times, &values), (&head.0, &head.1))
-                }
-                _ => {
-                    times.extend_from_slice(&head.0);
-                    values.extend_from_slice(&head.1);
-                    (times, values)
-                }
-            },
-        };
-        let joined = series.iter().zip(heads);
-        Ok(joined.map(|(series, head)| conceal(series, join((series, head)))).collect())
-    }
-
-    fn read_window(
-        &self,
-        connection: &Connection,
-        window: i64,
-        series: &[Arc<Series>],
-        (start, end): (i64, i64),
-        stored: &mut HashMap<u32, Columns>,
-    ) -> rusqlite::Result<()> {
-        let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
-        // Series of one device have the same times, and come one after the other.
-        let (mut common_id, mut common) = (None, Vec::new());
-        let mut elsewhere = |id: u32, times: &mut Vec<i64>| {
-            if common_id != Some(id) {
-                common = read_times(connection, window, id)?;
-                common_id = Some(id);
-            }
-            times.extend_from_slice(&common);
-            Some(())
-        };
-        let mut take = |id: u32, data: &[u8]| {
-            let (times, values) = stored.entry(id).or_default();
-            let had = times.len();
-            let key = key(window, i64::from(id));
-            let read = unseal(data, key)
-                .and_then(|data| codec::decode_with(data, times, values, &mut elsewhere));
-            if read.is_none() {
-                count(&self.shared.found.chunks);
-                return;
-            }
-            cut(had, start, end, times, values);
-            // A second part, beside a damaged first, may overlap with a third.
-            if had > 0 && times.get(had).is_some_and(|next| times.get(had - 1) >= Some(next)) {
-                let (old_times, new_times) = times.split_at(had);
-                let (old_values, new_values) = values.split_at(had);
-                (*times, *values) = merge((old_times, old_values), (new_times, new_values));
-            }
-        };
-        let spread = (last.id - first.id) as usize + 1;
-        if spread <= series.len().saturating_mul(4) {
-            let mut select = connection.prepare_cached(
-                "SELECT series, data FROM chunk \
-                 WHERE window = ?1 AND series BETWEEN ?2 AND ?3 ORDER BY series, part",
-            )?;
-            let mut rows = select.query(params![window, first.id, last.id])?;
-            let mut wanted = series.iter().map(|series| series.id).peekable();
-            while let Some(row) = rows.next()? {
-                let id: u32 = row.get(0)?;
-                while wanted.next_if(|next| *next < id).is_some() {}
-                if wanted.peek() == Some(&id) {
-                    take(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
-                }
-            }
-            return Ok(());
-        }
-        let mut select = connection.prepare_cached(
-            "SELECT data FROM chunk WHERE window = ?1 AND series = ?2 ORDER BY part",
-        )?;
-        for series in series {
-            let mut rows = select.query(params![window, series.id])?;
-            while let Some(row) = rows.next()? {
-                take(series.id, row.get_ref(0)?.as_bytes().unwrap_or_default());
-            }
-        }
-        Ok(())
     }
 
     /// Lends a connection.

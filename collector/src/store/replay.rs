@@ -1,29 +1,30 @@
 //! The start: what is on disk comes back into memory. Rows that are damaged are counted and left
 //! out.
+//!
+//! On a large store most of the time goes into labels. What needs none of them is read meanwhile,
+//! on threads of its own: the entries of dictionaries, and the log.
+
+mod ahead;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 
 use hallwatch_model::{AgentPath, Id};
 use rusqlite::{Connection, Params, Row};
 
-use super::bulk::Raw;
+use super::bulk::Room;
 use super::bytes::{key, unseal};
 use super::dictionary::Agent;
 use super::flush::Flush;
-use super::record::{read_labels, sum_entry};
+use super::record::read_labels;
 use super::rollup::Rolled;
 use super::shared::{Filled, Found, Shared, count, writing};
 use super::track::Track;
 use super::{Error, Options, Reader, Store, salvage, schema};
-
-/// Log rows read at once while replaying.
-const STEP: i64 = 16;
-/// Bytes of log that are put into the heads together: some two million samples.
-const BATCH: usize = 8 << 20;
+use ahead::Entries;
 
 pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, Error> {
     let path = dir.join(schema::FILE);
@@ -64,6 +65,7 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         shared,
         agents: HashMap::new(),
         series: Vec::new(),
+        shards: Vec::new(),
         flush: Flush::default(),
         roll: None,
         closed: i64::MIN,
@@ -117,46 +119,55 @@ pub(super) fn rows(
 impl Store {
     fn load(&mut self) -> rusqlite::Result<()> {
         let shared = self.shared.clone();
-        self.load_series(&shared)?;
-        self.load_agents(&shared)?;
         self.load_windows(&shared)?;
         self.load_rolled(&shared)?;
-        rows(
-            &self.connection,
-            &shared.found.rows,
-            "SELECT name, position FROM exporter",
-            [],
-            |row| {
-                let position: i64 = row.get(1)?;
-                self.cursors.insert(row.get(0)?, position.cast_unsigned());
-                Ok(Some(()))
-            },
-        )?;
-        self.load_deletions()?;
-        self.replay(&shared)
+        let highest = self.highest_series();
+        let (log, bytes) = (self.log_span(&shared), ahead::batch_bytes(highest));
+        std::thread::scope(|scope| {
+            let (sender, batches) = mpsc::sync_channel(ahead::BATCHES);
+            let ahead = &shared;
+            let reading = scope.spawn(move || ahead::read_log(ahead, log, bytes, &sender));
+            let entries = scope.spawn(|| ahead::read_entries(&shared));
+            self.load_series(&shared, highest)?;
+            self.load_agents(&shared, joined(entries.join())?)?;
+            self.load_cursors(&shared)?;
+            self.load_deletions()?;
+            let room = Room::default();
+            for batch in batches {
+                self.now = self.now.max(batch.received);
+                self.apply_all(&batch.raws, batch.rest, &room);
+            }
+            joined(reading.join())
+        })
     }
 
-    fn load_series(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+    fn load_cursors(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+        let query = "SELECT name, position FROM exporter";
+        rows(&self.connection, &shared.found.rows, query, [], |row| {
+            let position: i64 = row.get(1)?;
+            self.cursors.insert(row.get(0)?, position.cast_unsigned());
+            Ok(Some(()))
+        })
+    }
+
+    /// The highest number of a series: none is given again, even when its row cannot be read.
+    fn highest_series(&self) -> u32 {
+        let query = "SELECT max(id) FROM series";
+        let highest = self.connection.query_row(query, [], |row| row.get::<_, Option<u32>>(0));
+        highest.ok().flatten().unwrap_or(0)
+    }
+
+    fn load_series(&mut self, shared: &Shared, highest: u32) -> rusqlite::Result<()> {
         let mut index = writing(&shared.index);
         let mut loaded = Vec::new();
-        rows(
-            &self.connection,
-            &shared.found.series,
-            "SELECT id, labels FROM series ORDER BY id",
-            [],
-            |row| {
+        let query = "SELECT id, labels FROM series ORDER BY id";
+        index.load(highest, |loading| {
+            rows(&self.connection, &shared.found.series, query, [], |row| {
                 let id: u32 = row.get(0)?;
-                index.reserve(id);
                 let labels = read_labels(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
-                Ok(labels.map(|labels| loaded.push(index.insert(id, labels))))
-            },
-        )?;
-        // Numbers are not given again, even when the last rows cannot be read.
-        let highest: Option<u32> = self
-            .connection
-            .query_row("SELECT max(id) FROM series", [], |row| row.get(0))
-            .unwrap_or_default();
-        index.reserve(highest.unwrap_or(0));
+                Ok(labels.map(|labels| loaded.push(loading.insert(id, &labels))))
+            })
+        })?;
         drop(index);
         for series in loaded {
             self.know(series);
@@ -164,7 +175,7 @@ impl Store {
         Ok(())
     }
 
-    fn load_agents(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+    fn load_agents(&mut self, shared: &Shared, entries: Vec<Entries>) -> rusqlite::Result<()> {
         let damaged = &shared.found.rows;
         let mut agents: HashMap<i64, (AgentPath, Agent)> = HashMap::new();
         rows(&self.connection, damaged, "SELECT id, tenant, site, agent FROM agent", [], |row| {
@@ -180,27 +191,19 @@ impl Store {
             Ok(Some(()))
         })?;
         let known = &self.series;
-        rows(
-            &self.connection,
-            damaged,
-            "SELECT agent, dictionary, id, series, sum FROM dictionary",
-            [],
-            |row| {
-                let (dictionary, id, series): (i64, u32, u32) =
-                    (row.get(1)?, row.get(2)?, row.get(3)?);
-                let (number, sum): (i64, u32) = (row.get(0)?, row.get(4)?);
-                let Some((_, agent)) = agents.get_mut(&number) else { return Ok(None) };
-                if sum != sum_entry(number, dictionary.cast_unsigned(), id, series) {
-                    return Ok(None);
-                }
+        for part in entries {
+            let Some((_, agent)) = agents.get_mut(&part.agent) else {
+                damaged.fetch_add(part.series.len() as u64, Ordering::Relaxed);
+                continue;
+            };
+            let dictionary = agent.dictionaries.entry(part.dictionary).or_default();
+            for (id, series) in part.series {
                 // Of a series that is damaged nothing is known: its agent will be asked again.
                 if known.get(series as usize).is_some_and(Option::is_some) {
-                    let dictionary = dictionary.cast_unsigned();
-                    agent.dictionaries.entry(dictionary).or_default().set(id, series);
+                    dictionary.set(id, series);
                 }
-                Ok(Some(()))
-            },
-        )?;
+            }
+        }
         rows(
             &self.connection,
             damaged,
@@ -281,31 +284,17 @@ impl Store {
         bytes.max(0).saturating_add(more).cast_unsigned()
     }
 
-    /// Puts into the heads what is in the log and not in chunks.
-    fn replay(&mut self, shared: &Shared) -> rusqlite::Result<()> {
+    /// The log rows, first and last, that may not be in chunks.
+    fn log_span(&mut self, shared: &Shared) -> (i64, i64) {
         let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'log'";
         let last: i64 = self.connection.query_row(sequence, [], |row| row.get(0)).unwrap_or(0);
         self.last_log = last.cast_unsigned();
         shared.log_bytes.store(self.count_log(), Ordering::Relaxed);
-        let mut next = self.meta("replay_from").unwrap_or(0);
-        while next <= last {
-            let (mut raws, mut bytes, mut received) = (Vec::new(), 0, 0i64);
-            let query = "SELECT id, received, data FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id";
-            while next <= last && bytes < BATCH {
-                let until = next.saturating_add(STEP);
-                rows(&self.connection, &shared.found.log_rows, query, [next, until], |row| {
-                    let id: i64 = row.get(0)?;
-                    received = received.max(row.get(1)?);
-                    let data = row.get_ref(2)?.as_bytes().unwrap_or_default().to_vec();
-                    bytes += data.len();
-                    raws.push(Raw { id: id.cast_unsigned(), data });
-                    Ok(Some(()))
-                })?;
-                next = until;
-            }
-            self.now = self.now.max(received);
-            self.apply_all(&raws);
-        }
-        Ok(())
+        (self.meta("replay_from").unwrap_or(0), last)
     }
+}
+
+/// What a thread came to; its panic goes on here.
+fn joined<T>(result: std::thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

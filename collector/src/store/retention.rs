@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::Store;
 use super::flush::Step;
 use super::head::window_end;
-use super::shared::{lock, reading, writing};
+use super::shared::{reading, writing};
 use super::summaries::{DAY_MILLIS, RESOLUTIONS, day_of_window};
 
 /// Chunks deleted with one commit.
@@ -146,7 +146,7 @@ impl Store {
         writing(&self.shared.windows).remove(&window);
         for id in self.flush.forget(window) {
             if let Some(series) = self.by_id(id) {
-                lock(&series.head).drop_window(window);
+                series.head().drop_window(window);
             }
         }
         let expired = self.expired_before();

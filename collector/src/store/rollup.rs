@@ -5,19 +5,21 @@
 //! makes its series *stale*, in the same transaction; stale series are summed up again. All of it
 //! can be done twice: what stands there is replaced, but for windows whose samples are gone.
 
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hallwatch_promql::functions::summary::{Summary, summarise};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::Store;
 use super::deletion::AllHidden;
 use super::head::{cut, merge, window_end};
-use super::record::{read_ids, write_ids};
-use super::shared::{count, reading, writing};
-use super::summaries::{
-    DAY_MILLIS, RESOLUTIONS, day_of_window, read, window_of_end, windows_of, write,
-};
+use super::record::read_ids;
+use super::shared::{reading, writing};
+use super::summaries::{DAY_MILLIS, RESOLUTIONS, day_of_window, window_of_end, windows_of};
+use table::note_series;
+pub(super) use table::{listed, note_stale, put};
 
 /// So long after its end a day is summed up: the window after it, to which its last moment
 /// belongs, is in chunks by then.
@@ -290,27 +292,6 @@ impl Store {
         window_end(window) >= floor && reading(&self.shared.windows).contains_key(&window)
     }
 
-    /// What stands there of a series, unless it is damaged, and its bytes.
-    pub(super) fn summaries(
-        &self,
-        connection: &Connection,
-        (resolution, day): (i64, i64),
-        id: u32,
-    ) -> rusqlite::Result<Option<(Option<Vec<Summary>>, u64)>> {
-        let mut select = connection.prepare_cached(
-            "SELECT data FROM rollup WHERE resolution = ?1 AND day = ?2 AND series = ?3",
-        )?;
-        let data: Option<Vec<u8>> =
-            select.query_row(params![resolution, day, id], |row| row.get(0)).optional()?;
-        Ok(data.map(|data| {
-            let summaries = read(resolution, day, id, &data);
-            if summaries.is_none() {
-                count(&self.shared.found.chunks);
-            }
-            (summaries, data.len() as u64)
-        }))
-    }
-
     /// Lets memory follow.
     pub(super) fn rolled(&mut self, step: RollStep) {
         let Some(mut roll) = self.roll.take() else { return };
@@ -344,71 +325,7 @@ impl Store {
     }
 }
 
-/// Notes that a series is to be summed up again.
-pub(super) fn note_stale(connection: &Connection, day: i64, series: u32) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO stale (day, series) VALUES (?1, ?2)")?
-        .execute(params![day, series])?;
-    Ok(())
-}
-
 /// Whether any moment from `start` to `end` lies within a summary.
 pub(super) fn overlaps(summary: &Summary, resolution: i64, (start, end): (i64, i64)) -> bool {
     summary.end >= start && summary.end.saturating_sub(resolution) < end
-}
-
-/// Writes, or removes when there is nothing; gives the bytes.
-pub(super) fn put(
-    connection: &Connection,
-    (resolution, day): (i64, i64),
-    id: u32,
-    summaries: &[Summary],
-) -> rusqlite::Result<u64> {
-    if summaries.is_empty() {
-        connection
-            .prepare_cached(
-                "DELETE FROM rollup WHERE resolution = ?1 AND day = ?2 AND series = ?3",
-            )?
-            .execute(params![resolution, day, id])?;
-        return Ok(0);
-    }
-    let data = write(resolution, day, id, summaries);
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO rollup (resolution, day, series, data) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![resolution, day, id, data])?;
-    Ok(data.len() as u64)
-}
-
-/// Which series have summaries in a day.
-pub(super) fn listed(
-    connection: &Connection,
-    (resolution, day): (i64, i64),
-) -> rusqlite::Result<Option<Vec<u32>>> {
-    let mut select = connection
-        .prepare_cached("SELECT series FROM rolled WHERE resolution = ?1 AND day = ?2")?;
-    let data: Option<Vec<u8>> =
-        select.query_row(params![resolution, day], |row| row.get(0)).optional()?;
-    Ok(data.and_then(|data| read_ids(day, &data)))
-}
-
-/// Notes which series will have summaries in a day, before the first of them has.
-fn note_series(
-    connection: &Connection,
-    resolution: i64,
-    day: i64,
-    series: &[u32],
-) -> rusqlite::Result<()> {
-    let mut all = listed(connection, (resolution, day))?.unwrap_or_default();
-    all.extend(series);
-    all.sort_unstable();
-    all.dedup();
-    connection
-        .prepare_cached(
-            "INSERT INTO rolled (resolution, day, done, bytes, series) VALUES (?1, ?2, 0, 0, ?3) \
-             ON CONFLICT (resolution, day) DO UPDATE SET series = excluded.series",
-        )?
-        .execute(params![resolution, day, write_ids(day, &all)])?;
-    Ok(())
 }
