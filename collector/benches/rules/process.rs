@@ -67,6 +67,8 @@ pub(crate) fn cpu_seconds(process: u32) -> f64 {
 
 /// CPU time of this thread so far.
 pub(crate) fn own_cpu() -> Duration {
+    // The kernel brings its account up to date when the thread gives way; else only at its ticks.
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0);
     Duration::from_nanos(nanos)
