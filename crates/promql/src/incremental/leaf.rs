@@ -5,7 +5,7 @@ use hallwatch_model::sample::is_missing;
 
 use super::node::{ABSENT, Node, NodeId, Out, Slot, at, number};
 use super::scalar::scalar;
-use super::series::Track;
+use super::series::{Taken, Track};
 use super::timers::Timers;
 use crate::functions::moving::{Counter, Extreme};
 use crate::functions::window::{self, Window};
@@ -84,6 +84,24 @@ pub(super) struct Moment<'a> {
     pub(super) node: NodeId,
 }
 
+/// A sample that came, and when.
+pub(super) struct Arrived {
+    pub(super) time: i64,
+    pub(super) value: f64,
+    pub(super) taken: Taken,
+    pub(super) now: i64,
+    pub(super) lookback: i64,
+}
+
+/// What a sample does to a row.
+pub(super) enum Noticed {
+    Nothing,
+    /// It is the row's value now.
+    Value,
+    /// The row has to be looked at.
+    Row,
+}
+
 impl Leaf {
     pub(super) fn new(matchers: Matchers, offset: i64, kind: Kind, drops_name: bool) -> Self {
         Self { matchers, offset, kind, rows: Vec::new(), drops_name }
@@ -107,6 +125,31 @@ impl Leaf {
             moving: Moving::None,
         });
         out.row(track.labels.clone(), self.drops_name)
+    }
+
+    /// Whether a row is the newest sample of its series, as long as that is not too old.
+    pub(super) fn is_newest(&self) -> bool {
+        matches!(self.kind, Kind::Value) && self.offset == 0
+    }
+
+    /// Takes note of a sample of a row's series.
+    #[inline]
+    pub(super) fn notice(&mut self, slot: Slot, sample: &Arrived, out: &mut Out) -> Noticed {
+        let row = &mut self.rows[at(slot)];
+        if matches!(self.kind, Kind::Value) && self.offset == 0 {
+            if sample.taken == Taken::Older {
+                return Noticed::Nothing;
+            }
+            let expires = sample.time.saturating_add(sample.lookback);
+            // A timer that runs out before this value is too old will look again.
+            let is_timed = row.armed > sample.now && row.armed <= expires;
+            if is_timed && !is_missing(sample.value) {
+                out.set(slot, sample.value);
+                return Noticed::Value;
+            }
+        }
+        row.reset |= sample.taken != Taken::Newest;
+        if std::mem::replace(&mut row.queued, true) { Noticed::Nothing } else { Noticed::Row }
     }
 
     pub(super) fn process(
@@ -223,6 +266,8 @@ fn windowed(
     }
     let number = track.samples.first() + from;
     let window = Window { times, values, start, end };
+    // The sample without which the value would be another one.
+    let mut decisive = 0;
     let value = match over {
         Over::Plain(f) | Over::Extrapolated(f) => f(&window),
         Over::Counter { per_second } => {
@@ -239,17 +284,24 @@ fn windowed(
                 row.moving = Moving::Extreme(Box::new(Extreme::new(largest)));
             }
             match &mut row.moving {
-                Moving::Extreme(extreme) => extreme.value(number, &window),
+                Moving::Extreme(extreme) => {
+                    let value = extreme.value(number, &window);
+                    decisive = extreme.best().map_or(0, |best| best - number);
+                    value
+                }
                 _ => None,
             }
         }
         Over::Quantile(_) => window::quantile_over_time(&window, factor),
         Over::Predict(_) => window::predict_linear(&window, now, factor),
         Over::Smooth(smoothing, trend) => window::smooth(&window, smoothing, trend),
-        Over::Presence => Some(1.0),
+        Over::Presence => {
+            decisive = times.len() - 1;
+            Some(1.0)
+        }
     };
     // Timed values are calculated at every tick anyway.
-    let leaving = times.first().map(|first| first.saturating_add(range));
+    let leaving = times.get(decisive).map(|time| time.saturating_add(range));
     let next = match (leaving, entering) {
         _ if over.is_timed() => None,
         (Some(a), Some(b)) => Some(a.min(b)),

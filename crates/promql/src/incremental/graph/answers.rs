@@ -24,7 +24,7 @@ impl Graph {
                         of.told = false;
                     }
                 }
-                Change::Watch(watch) => self.watches[at(watch.0)].2 = false,
+                Change::Watch(watch) => self.watches[at(watch.0)] = false,
             }
         }
         changed
@@ -171,8 +171,8 @@ impl Graph {
             };
             size_of::<Node>()
                 + node.out.values.capacity() * 8
-                + (node.inbox.capacity() + node.parents.capacity()) * 8
-                + node.out.changed.capacity() * 4
+                + (node.inbox.capacity() + node.parents.capacity() + node.observers.capacity()) * 8
+                + (node.out.changed.capacity() + node.out.flipped.capacity()) * 4
                 + names
                 + own
         };
