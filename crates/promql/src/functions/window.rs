@@ -30,8 +30,14 @@ pub fn named(name: &str) -> Option<Function> {
         "changes" => |window| pairs(window, |a, b| a != b && !(a.is_nan() && b.is_nan())),
         "resets" => |window| pairs(window, |a, b| b < a),
         "deriv" => deriv,
-        "avg_over_time" => |window| fold(window, Mean::new, Mean::add).map(Mean::value),
-        "sum_over_time" => |window| fold(window, Sum::new, Sum::add).map(Sum::value),
+        "avg_over_time" => |window| {
+            let mean = Mean::of(window.values);
+            mean.or_else(|| fold(window, Mean::new, Mean::add)).map(Mean::value)
+        },
+        "sum_over_time" => |window| {
+            let sum = Sum::of(window.values);
+            sum.or_else(|| fold(window, Sum::new, Sum::add)).map(Sum::value)
+        },
         "count_over_time" => |window| window.first().map(|_| count(window.values.len())),
         "present_over_time" => |window| window.first().map(|_| 1.0),
         "min_over_time" => {

@@ -18,6 +18,7 @@ pub(super) struct Leaf {
     pub(super) offset: i64,
     pub(super) kind: Kind,
     pub(super) rows: Vec<Row>,
+    moving: Moving,
     drops_name: bool,
 }
 
@@ -66,14 +67,44 @@ pub(super) struct Row {
     pub(super) reset: bool,
     /// When it will be looked at again; in the past when no timer runs.
     pub(super) armed: i64,
-    moving: Moving,
 }
 
+/// What the rows of costly windows know of the window before, side by side.
 #[derive(Debug)]
 enum Moving {
-    None,
-    Counter(Box<Counter>),
-    Extreme(Box<Extreme>),
+    Nothing,
+    Counters(Vec<Counter>),
+    Extremes(Vec<Extreme>),
+}
+
+impl Moving {
+    fn of(kind: &Kind) -> Self {
+        match kind {
+            Kind::Window { over: Over::Counter { .. }, .. } => Self::Counters(Vec::new()),
+            Kind::Window { over: Over::Extreme { .. }, .. } => Self::Extremes(Vec::new()),
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Makes a row's begin anew, or that of a new row.
+    fn begin(&mut self, slot: usize, over: Over) {
+        match (self, over) {
+            (Self::Counters(rows), Over::Counter { per_second }) => {
+                put(rows, slot, Counter::new(per_second));
+            }
+            (Self::Extremes(rows), Over::Extreme { largest }) => {
+                put(rows, slot, Extreme::new(largest));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn put<T>(rows: &mut Vec<T>, slot: usize, new: T) {
+    match rows.get_mut(slot) {
+        Some(row) => *row = new,
+        None => rows.push(new),
+    }
 }
 
 /// What a leaf needs to know beside its rows.
@@ -104,7 +135,8 @@ pub(super) enum Noticed {
 
 impl Leaf {
     pub(super) fn new(matchers: Matchers, offset: i64, kind: Kind, drops_name: bool) -> Self {
-        Self { matchers, offset, kind, rows: Vec::new(), drops_name }
+        let moving = Moving::of(&kind);
+        Self { matchers, offset, kind, rows: Vec::new(), moving, drops_name }
     }
 
     /// How far back it reads values of windows, and samples of selectors, in milliseconds.
@@ -116,14 +148,20 @@ impl Leaf {
         }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>()
+            + match &self.moving {
+                Moving::Nothing => 0,
+                Moving::Counters(rows) => rows.capacity() * size_of::<Counter>(),
+                Moving::Extremes(rows) => rows.capacity() * size_of::<Extreme>(),
+            }
+    }
+
     pub(super) fn add(&mut self, series: u32, track: &Track, out: &mut Out) -> Slot {
-        self.rows.push(Row {
-            series,
-            queued: false,
-            reset: false,
-            armed: i64::MIN,
-            moving: Moving::None,
-        });
+        if let Kind::Window { over, .. } = &self.kind {
+            self.moving.begin(self.rows.len(), *over);
+        }
+        self.rows.push(Row { series, queued: false, reset: false, armed: i64::MIN });
         out.row(track.labels.clone(), self.drops_name)
     }
 
@@ -196,6 +234,10 @@ impl Leaf {
         let (value, next) = match &self.kind {
             Kind::Window { range, over } => {
                 let factor = (factor, moment.now);
+                if std::mem::take(&mut row.reset) {
+                    self.moving.begin(at(slot), *over);
+                }
+                let row = (&mut self.moving, at(slot));
                 let (value, next) = windowed(row, track, (time, *range), *over, factor);
                 (value, next.map(|next| next.saturating_add(self.offset)))
             }
@@ -237,15 +279,12 @@ impl Leaf {
 
 /// The value of a window that ends at `end`, and when a sample next leaves or enters it.
 fn windowed(
-    row: &mut Row,
+    (moving, slot): (&mut Moving, usize),
     track: &Track,
     (end, range): (i64, i64),
     over: Over,
     (factor, now): (f64, i64),
 ) -> (f64, Option<i64>) {
-    if std::mem::take(&mut row.reset) {
-        row.moving = Moving::None;
-    }
     let start = end.saturating_sub(range);
     let all = track.samples.times();
     let from = if all.first().is_none_or(|first| *first > start) {
@@ -270,28 +309,18 @@ fn windowed(
     let mut decisive = 0;
     let value = match over {
         Over::Plain(f) | Over::Extrapolated(f) => f(&window),
-        Over::Counter { per_second } => {
-            if !matches!(row.moving, Moving::Counter(_)) {
-                row.moving = Moving::Counter(Box::new(Counter::new(per_second)));
+        Over::Counter { .. } => match moving {
+            Moving::Counters(rows) => rows[slot].value(number, &window),
+            _ => None,
+        },
+        Over::Extreme { .. } => match moving {
+            Moving::Extremes(rows) => {
+                let value = rows[slot].value(number, &window);
+                decisive = rows[slot].best().map_or(0, |best| best - number);
+                value
             }
-            match &mut row.moving {
-                Moving::Counter(counter) => counter.value(number, &window),
-                _ => None,
-            }
-        }
-        Over::Extreme { largest } => {
-            if !matches!(row.moving, Moving::Extreme(_)) {
-                row.moving = Moving::Extreme(Box::new(Extreme::new(largest)));
-            }
-            match &mut row.moving {
-                Moving::Extreme(extreme) => {
-                    let value = extreme.value(number, &window);
-                    decisive = extreme.best().map_or(0, |best| best - number);
-                    value
-                }
-                _ => None,
-            }
-        }
+            _ => None,
+        },
         Over::Quantile(_) => window::quantile_over_time(&window, factor),
         Over::Predict(_) => window::predict_linear(&window, now, factor),
         Over::Smooth(smoothing, trend) => window::smooth(&window, smoothing, trend),

@@ -161,7 +161,7 @@ impl Graph {
                 Names::Of { .. } => 0,
             };
             let own = match &node.op {
-                Op::Leaf(leaf) => leaf.rows.capacity() * size_of::<crate::incremental::leaf::Row>(),
+                Op::Leaf(leaf) => leaf.bytes(),
                 Op::Aggregate(aggregate) => aggregate.bytes(),
                 Op::Sets(sets) => sets.matched.bytes(),
                 Op::Join(join) => join.state.bytes(),
