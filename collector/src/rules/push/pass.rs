@@ -57,7 +57,7 @@ impl PushEngine {
         while let Some((rule, shard)) = work.pop_first() {
             let batch = self.shards[shard].runs.get(&rule).is_none_or(|run| run.roots.is_none());
             let group = self.rules[rule].group;
-            if batch && !due.is_some_and(|due| due.binary_search(&group).is_ok()) {
+            if batch && due.is_none_or(|due| due.binary_search(&group).is_err()) {
                 continue;
             }
             let written = self.conclude(rule, shard, due.is_some(), source, evaluation);
