@@ -65,3 +65,46 @@ impl GroupInfo {
         self.last.map_or(Timestamp::MIN, |last| last + self.interval)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::rule::Group;
+
+    fn group(seconds: u64) -> GroupInfo {
+        let group = Group {
+            file: "a.yaml".into(),
+            name: format!("every {seconds} s").into(),
+            interval: None,
+            limit: 0,
+            rules: Vec::new(),
+        };
+        let interval = Duration::from_secs(seconds);
+        GroupInfo { group: Arc::new(group), interval, last: None, rules: 0..0 }
+    }
+
+    proptest! {
+        #[test]
+        fn has_the_groups_that_say_they_are_due(
+            steps in prop::collection::vec(
+                prop_oneof![6 => 0..3000i64, 1 => -20_000..0i64, 1 => 0..100_000i64], 1..60
+            ),
+        ) {
+            let mut groups = [1, 1, 5, 15, 60].map(group);
+            let mut schedule = Schedule::of(&groups);
+            let mut now = Timestamp::from_millis(1_000_000);
+            for step in steps {
+                now = now.moved(step);
+                let due: Vec<usize> =
+                    (0..groups.len()).filter(|number| groups[*number].is_due(now)).collect();
+                prop_assert_eq!(schedule.is_due(&groups, now), !due.is_empty());
+                prop_assert_eq!(schedule.take(&mut groups, now), due);
+            }
+        }
+    }
+}
