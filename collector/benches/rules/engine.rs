@@ -30,11 +30,12 @@ impl Run {
         // The probe changes all the time on purpose.
         let options = Options { flapping: None, ..Options::default() };
         let mut engine = PushEngine::new(set, Vec::new(), options, Timing::default());
+        let sample = Sample { time: Timestamp::from_millis(START), value: Ok(0.0) };
         for number in 0..unrelated {
             let own = [("site", "fra-0"), ("tenant", "acme")];
-            engine.resolve(&Labels::metric(&format!("other_{number}_value"), own));
+            let handle = engine.resolve(&Labels::metric(&format!("other_{number}_value"), own));
+            assert!(engine.push(handle, sample));
         }
-        let sample = Sample { time: Timestamp::from_millis(0), value: Ok(0.0) };
         let samples = (0..series).map(|number| (labels(number, series), sample)).collect();
         let (source, probe) = (MemorySource::new(), probe());
         Self { engine, source, samples, probe, latencies: Vec::new() }
@@ -113,7 +114,7 @@ pub(crate) fn alone(series: u32, rules: u32, seconds: u32) {
 }
 
 /// What a sample costs beside more and more rules that have nothing to do with it. A second of
-/// each in turn, in changing order; the sum of them, as the kernel counts CPU time in ticks.
+/// each in turn, in changing order.
 pub(crate) fn growth(series: u32, seconds: u32) {
     let unrelated = [100, 1_000, 10_000];
     let mut runs = unrelated.map(|count| (count, Run::new(series, 100, count)));

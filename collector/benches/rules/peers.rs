@@ -185,5 +185,5 @@ fn watch(
         latencies.push(began.elapsed());
         raised.store(false, Ordering::Relaxed);
     }
-    Measured { cpu, cpu_of_rules: None, latencies, kept_up }
+    Measured { cpu, latencies, kept_up, ..Measured::default() }
 }

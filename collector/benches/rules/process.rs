@@ -11,6 +11,8 @@ pub(crate) struct Measured {
     pub(crate) cpu_of_rules: Option<f64>,
     /// From sample to alert.
     pub(crate) latencies: Vec<Duration>,
+    /// Of each of them, until the sample was committed.
+    pub(crate) commits: Vec<Duration>,
     /// Which part of the samples, or evaluations, that there should have been there was.
     pub(crate) kept_up: f64,
 }
@@ -18,10 +20,7 @@ pub(crate) struct Measured {
 impl Measured {
     /// Milliseconds that so many of a hundred stay below.
     pub(crate) fn at(&self, part: usize) -> f64 {
-        let mut times = self.latencies.clone();
-        times.sort_unstable();
-        let at = (times.len() * part / 100).min(times.len().saturating_sub(1));
-        times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+        at(&self.latencies, part)
     }
 
     pub(crate) fn line(&self) -> String {
@@ -32,8 +31,14 @@ impl Measured {
             let (median, worst) = (self.at(50), self.at(99));
             format!("; sample to alert: median {median:.2} ms, p99 {worst:.2} ms")
         };
+        let commits = if self.commits.is_empty() {
+            String::new()
+        } else {
+            let (median, worst) = (at(&self.commits, 50), at(&self.commits, 99));
+            format!(" (the commit: {median:.2} ms and {worst:.2} ms)")
+        };
         format!(
-            "{:8.3} CPU s a minute{}{latency}; kept up {:.0} %",
+            "{:8.3} CPU s a minute{}{latency}{commits}; kept up {:.0} %",
             self.cpu,
             rules.unwrap_or_default(),
             self.kept_up * 100.0
@@ -50,9 +55,17 @@ impl Measured {
             cpu: mean(|round| round.cpu),
             cpu_of_rules: has.then(|| mean(|round| round.cpu_of_rules.unwrap_or_default())),
             latencies: rounds.iter().flat_map(|round| round.latencies.clone()).collect(),
+            commits: rounds.iter().flat_map(|round| round.commits.clone()).collect(),
             kept_up: mean(|round| round.kept_up),
         }
     }
+}
+
+fn at(times: &[Duration], part: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    let at = (times.len() * part / 100).min(times.len().saturating_sub(1));
+    times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
 /// CPU time of a process so far, in seconds.
@@ -67,6 +80,8 @@ pub(crate) fn cpu_seconds(process: u32) -> f64 {
 
 /// CPU time of this thread so far.
 pub(crate) fn own_cpu() -> Duration {
+    // The kernel brings its account up to date when the thread gives way; else only at its ticks.
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0);
     Duration::from_nanos(nanos)

@@ -44,7 +44,10 @@ pub(crate) fn hallwatch(series: u32, rules: u32, seconds: u32) -> Measured {
     let [of_rules, kept_up, latencies @ ..] = &numbers[..] else { panic!("{numbers:?}") };
     measured.cpu_of_rules = Some(of_rules / minutes);
     measured.kept_up = *kept_up;
-    measured.latencies = latencies.iter().map(|time| Duration::from_secs_f64(*time)).collect();
+    for latency in latencies.chunks_exact(2) {
+        measured.latencies.push(Duration::from_secs_f64(latency[0]));
+        measured.commits.push(Duration::from_secs_f64(latency[1]));
+    }
     measured
 }
 
@@ -65,8 +68,14 @@ fn agent(number: u32) -> AgentPath {
 
 /// What the thread with the rules is told.
 enum Told {
-    Stored(Option<Instant>, Vec<(u32, Timestamp)>),
+    Stored(Option<Asked>, Vec<(u32, Timestamp)>),
     Begin,
+}
+
+/// A sample that raises or ends the alert: when it came, and how long it took to commit it.
+struct Asked {
+    at: Instant,
+    commit: Duration,
 }
 
 fn serve(series: u32, rules: u32, seconds: u32, folder: &Path) {
@@ -88,13 +97,15 @@ fn serve(series: u32, rules: u32, seconds: u32, folder: &Path) {
     let reader = store.reader();
     let thread = std::thread::spawn(move || (rules > 0).then(|| evaluate(rules, &reader, &told)));
     let mut sequence = vec![0; usize::try_from(SITES).unwrap()];
-    let mut commit = |number: u32, readings: Vec<Reading>, now: Timestamp, asked| {
+    let mut commit = |number: u32, readings: Vec<Reading>, now: Timestamp, asked: bool| {
         let seq = &mut sequence[usize::try_from(number).unwrap()];
         *seq += 1;
         let readings = Readings { dictionary: 1, readings, ..Readings::default() };
         let (boot, seq, oldest, watermark) = (1, *seq, 1, now);
         let batch = Batch { boot, seq, oldest, watermark, readings, ..Batch::default() };
+        let at = Instant::now();
         store.commit(&[Incoming { agent: agent(number), batch, received: now }]).unwrap();
+        let asked = asked.then(|| Asked { at, commit: at.elapsed() });
         // Without rules nobody listens.
         let _ = tell.send(Told::Stored(asked, vec![(number, now)]));
     };
@@ -118,13 +129,13 @@ fn serve(series: u32, rules: u32, seconds: u32, folder: &Path) {
                 time: now,
                 value: Ok(value(number * each + at, second)),
             };
-            commit(number, (0..each).map(reading).collect(), now, None);
+            commit(number, (0..each).map(reading).collect(), now, false);
             if second >= WARM {
                 std::thread::sleep(Duration::from_millis(20));
                 let (now, series) = (clock::now(), SeriesId(each));
                 let value = Ok(f64::from(u8::from(number % 2 == 0)));
                 let reading = Reading { series, time: now, value };
-                commit(0, vec![reading], now, Some(Instant::now()));
+                commit(0, vec![reading], now, true);
             }
         }
     }
@@ -133,12 +144,18 @@ fn serve(series: u32, rules: u32, seconds: u32, folder: &Path) {
     let (cpu, latencies) = thread.join().unwrap().unwrap_or_default();
     println!("{}", cpu.as_secs_f64());
     println!("{}", 1.0 - f64::from(late) / f64::from((WARM + seconds) * SITES));
-    latencies.iter().for_each(|time| println!("{}", time.as_secs_f64()));
+    for (whole, commit) in latencies {
+        println!("{}\n{}", whole.as_secs_f64(), commit.as_secs_f64());
+    }
 }
 
 /// The thread with the rules: its CPU time from when it is told to begin, and how long it was from
-/// before a sample was committed until its alert fired or ended.
-fn evaluate(rules: u32, reader: &Reader, told: &mpsc::Receiver<Told>) -> (Duration, Vec<Duration>) {
+/// before a sample was committed until its alert fired or ended, and until it was committed.
+fn evaluate(
+    rules: u32,
+    reader: &Reader,
+    told: &mpsc::Receiver<Told>,
+) -> (Duration, Vec<(Duration, Duration)>) {
     let set = rules::load(&[("bench.yaml", &rule_file(rules, 0))]).unwrap();
     // The probe changes all the time on purpose.
     let options = rules::Options { flapping: None, ..rules::Options::default() };
@@ -172,7 +189,7 @@ fn evaluate(rules: u32, reader: &Reader, told: &mpsc::Receiver<Told>) -> (Durati
         if let Some(asked) = asked
             && changed
         {
-            latencies.push(asked.elapsed());
+            latencies.push((asked.at.elapsed(), asked.commit));
         }
     }
     (own_cpu() - began, latencies)

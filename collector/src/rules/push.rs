@@ -14,10 +14,12 @@ mod history;
 mod pass;
 mod report;
 mod routes;
+mod schedule;
 mod seed;
 mod shard;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +34,8 @@ pub use history::HistoricalAlert;
 use history::Histories;
 pub use report::{Fallback, Usage};
 pub use routes::Handle;
-use routes::{Route, Routes};
+use routes::Routes;
+use schedule::Schedule;
 use shard::{Run, Shard, Site};
 
 /// How event time relates to the collector's clock.
@@ -66,6 +69,7 @@ pub struct PushEngine {
     options: Options,
     timing: Timing,
     groups: Vec<GroupInfo>,
+    schedule: Schedule,
     rules: Vec<RuleInfo>,
     /// The first is that of everything.
     shards: Vec<Shard>,
@@ -86,6 +90,8 @@ struct GroupInfo {
     group: Arc<Group>,
     interval: Duration,
     last: Option<Timestamp>,
+    /// Its rules, by number.
+    rules: Range<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +122,7 @@ impl PushEngine {
                 let key = if *count == 1 { name } else { format!("{name}#{count}") };
                 infos.push(RuleInfo::new(rule, key.into(), groups.len(), &group));
             }
-            groups.push(GroupInfo { group: Arc::new(group), interval, last: None });
+            groups.push(GroupInfo { group: Arc::new(group), interval, last: None, rules: 0..0 });
         }
         together(&mut infos);
         let mut engine = Self::of(groups, infos, options, timing);
@@ -138,11 +144,21 @@ impl PushEngine {
         engine
     }
 
-    fn of(groups: Vec<GroupInfo>, rules: Vec<RuleInfo>, options: Options, timing: Timing) -> Self {
+    fn of(
+        mut groups: Vec<GroupInfo>,
+        rules: Vec<RuleInfo>,
+        options: Options,
+        timing: Timing,
+    ) -> Self {
         let everything = Shard::new(options.lookback);
+        for (number, group) in groups.iter_mut().enumerate() {
+            let first = rules.partition_point(|info| info.group < number);
+            group.rules = first..rules.partition_point(|info| info.group <= number);
+        }
         let mut engine = Self {
             options,
             timing,
+            schedule: Schedule::of(&groups),
             groups,
             rules,
             shards: vec![everything],
@@ -197,6 +213,7 @@ impl PushEngine {
             self.shards[*shard].advance(time);
         }
         let mut old: Vec<&(Labels, Sample)> = Vec::new();
+        let (mut last, earliest) = (0, now - self.timing.wait);
         for entry in received.samples {
             let (labels, sample) = entry;
             let known = self.routes.find(labels);
@@ -204,13 +221,15 @@ impl PushEngine {
                 Some(handle) => self.site_of(handle, labels),
                 None => self.site(labels),
             };
-            let late = sample.time + self.timing.wait < now;
-            let waited_for = !self.shards[shard].watermarks.is_empty();
-            if late && (received.backfill || waited_for) {
+            let late = sample.time < earliest;
+            if late && (received.backfill || !self.shards[shard].watermarks.is_empty()) {
                 old.push(entry);
                 continue;
             }
-            concerned.insert(shard);
+            if shard != last {
+                concerned.insert(shard);
+                last = shard;
+            }
             let handle = known.unwrap_or_else(|| self.resolve(labels));
             // It was resolved just now.
             let _pushed = self.push(handle, *sample);
@@ -242,7 +261,7 @@ impl PushEngine {
         now: Timestamp,
         source: &dyn Source,
     ) -> Evaluation {
-        if self.groups.iter().any(|group| group.is_due(now)) {
+        if self.schedule.is_due(&self.groups, now) {
             return self.tick(now, source);
         }
         let mut evaluation = Evaluation::default();
@@ -256,7 +275,7 @@ impl PushEngine {
     pub fn push(&mut self, handle: Handle, sample: Sample) -> bool {
         let Some(route) = self.routes.get(handle) else { return false };
         let value = hallwatch_model::sample::to_float(sample.value);
-        for (shard, series) in &route.targets {
+        for (shard, series) in route.targets.iter().flatten() {
             self.shards[*shard].graph.push(*series, sample.time, value);
         }
         true
@@ -282,10 +301,7 @@ impl PushEngine {
             evaluation.note(&orphan.rule, &"".into(), &orphan.alert, changes, now);
             evaluation.ended.push((orphan.rule, orphan.alert.labels));
         }
-        let due: Vec<bool> = self.groups.iter().map(|group| group.is_due(now)).collect();
-        for (group, _) in self.groups.iter_mut().zip(&due).filter(|(_, due)| **due) {
-            group.last = Some(now);
-        }
+        let due = self.schedule.take(&mut self.groups, now);
         let all = (0..self.shards.len()).collect();
         self.pass(&all, Some(&due), now, source, &mut evaluation);
         self.histories.expire(now);
@@ -309,13 +325,12 @@ impl PushEngine {
             let shard = if self.rules[index].local { site } else { 0 };
             self.ensure_run(index, shard);
         }
-        let mut targets = Vec::new();
-        for shard in BTreeSet::from([0, site]) {
-            if let Some(series) = self.shards[shard].graph.series(labels) {
-                targets.push((shard, series));
-            }
-        }
-        self.routes.add(labels, Route { site: (site > 0).then_some(site), targets })
+        let of_site = (site > 0).then_some(site);
+        let targets = [Some(0), of_site].map(|shard| {
+            let shard = shard?;
+            Some((shard, self.shards[shard].graph.series(labels)?))
+        });
+        self.routes.add(labels, of_site, targets)
     }
 
     /// The shard of the site that a resolved series is of.
@@ -396,14 +411,6 @@ impl PushEngine {
                 self.push_to(&labels, Sample { time, value });
             }
         }
-    }
-}
-
-impl GroupInfo {
-    /// The first time, when the interval has passed, and when the clock was set back by more.
-    fn is_due(&self, now: Timestamp) -> bool {
-        self.last
-            .is_none_or(|last| now.since(last) >= self.interval || last.since(now) > self.interval)
     }
 }
 

@@ -1,5 +1,9 @@
 //! What someone who mistyped a word may have meant.
 
+mod distance;
+
+use distance::Word;
+
 /// Longer words are not compared: no known word is that long.
 const MAX_CHARS: usize = 64;
 /// So many words are listed; of more, only those that come closest.
@@ -17,17 +21,14 @@ pub fn help(word: &str, what: &str, known: &[&str]) -> String {
         (_, Some(mean)) if known.len() > MAX_LISTED => return mean.clone(),
         _ if known.len() > MAX_LISTED => {
             let mut closest = known.to_vec();
-            closest.sort_by_cached_key(|candidate| distance(&plain(word), &plain(candidate)));
+            let word = Word::of(word);
+            closest.sort_by_cached_key(|known| word.distance(&Word::of(known), usize::MAX));
             closest.truncate(CLOSEST);
             format!("of {} known {what}, the closest are {}", known.len(), list(&closest))
         }
         _ => format!("known {what} are {}", list(known)),
     };
     mean.map_or(list.clone(), |mean| format!("{mean} {list}"))
-}
-
-fn plain(text: &str) -> String {
-    text.chars().take(MAX_CHARS).collect::<String>().to_lowercase().replace('-', "_")
 }
 
 /// "`a`, `b`".
@@ -42,31 +43,19 @@ pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if word.chars().count() > MAX_CHARS {
         return None;
     }
-    let word = plain(word);
-    let (distance, near) =
-        known.iter().map(|candidate| (distance(&word, &plain(candidate)), *candidate)).min()?;
-    let limit = (word.chars().count().max(near.chars().count()) / 3).max(1);
-    (distance <= limit && distance < near.chars().count()).then_some(near)
-}
-
-/// How many characters must be put in, taken out, replaced or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().take(MAX_CHARS).collect());
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1];
-        for j in 0..b.len() {
-            let replaced = last[j] + usize::from(a[i] != b[j]);
-            let mut best = replaced.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                best = best.min(before_last[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
+    let word = Word::of(word);
+    let mut nearest: Option<(usize, &str)> = None;
+    for candidate in known {
+        let other = Word::of(candidate);
+        let limit = (word.len().max(other.len()) / 3).max(1).min(other.len().saturating_sub(1));
+        let bound = nearest.map_or(limit, |(distance, _)| limit.min(distance));
+        let found = word.distance(&other, bound).map(|distance| (distance, *candidate));
+        nearest = match (found, nearest) {
+            (Some(found), Some(before)) => Some(found.min(before)),
+            (found, before) => found.or(before),
+        };
     }
-    last[b.len()]
+    nearest.map(|(_, near)| near)
 }
 
 /// A text from outside as it may stand in a message: cut, on one line, nothing invisible.
@@ -118,19 +107,6 @@ mod tests {
         }
         assert_eq!(nearest(&"poll".repeat(1000), &known), None);
         assert_eq!(nearest("poll", &[]), None);
-    }
-
-    #[test]
-    fn distances() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("abc", "acb", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_config::Problem;
 use hallwatch_config::suggest;
+use hallwatch_config::{MAX_PROBLEMS, Problem};
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::vocabulary;
 use hallwatch_promql::{Error, Query, ValueType};
@@ -218,7 +218,9 @@ impl Desk<'_> {
             if name.contains(':') || vocabulary::find(name).is_some() {
                 continue;
             }
-            let known: Vec<&str> = vocabulary::METRICS.iter().map(|metric| metric.name).collect();
+            // What is only counted needs no advice, which takes a comparison with every metric.
+            let told = self.warnings.len() < MAX_PROBLEMS;
+            let near = told.then(|| nearest_metric(name)).flatten();
             let span = match text.find(name) {
                 Some(at) => node.within(self.text, at..at + name.len()),
                 None => node.span.clone(),
@@ -227,7 +229,7 @@ impl Desk<'_> {
                 span,
                 message: format!("no metric named `{}` in the vocabulary", shown(name)),
                 label: "nobody writes it".to_owned(),
-                help: suggest::nearest(name, &known).map(|near| format!("did you mean `{near}`?")),
+                help: near.map(|near| format!("did you mean `{near}`?")),
             });
         }
     }
@@ -319,6 +321,11 @@ impl Desk<'_> {
 pub(super) fn is_name(text: &str, colons: bool) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || (colons && c == ':');
     !text.is_empty() && text.chars().all(good) && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn nearest_metric(name: &str) -> Option<&'static str> {
+    let known: Vec<&str> = vocabulary::METRICS.iter().map(|metric| metric.name).collect();
+    suggest::nearest(name, &known)
 }
 
 fn kind(kind: ValueType) -> &'static str {

@@ -133,6 +133,7 @@ impl PushEngine {
             group: info.group.clone(),
             interval: info.interval,
             last: None,
+            rules: 0..0,
         };
         let groups = self.groups.iter().map(group).collect();
         let timing = Timing { wait: Duration::ZERO };

@@ -17,12 +17,12 @@ use crate::rules::engine::{Evaluation, MAX_RESOLVED, RESOLVED_SHOWN};
 use crate::rules::overlay::Overlay;
 
 impl PushEngine {
-    /// Looks at these shards. At a tick, `due` says which groups are to be evaluated whatever has
-    /// changed.
+    /// Looks at these shards. At a tick, `due` says which groups, in order, are to be evaluated
+    /// whatever has changed.
     pub(super) fn pass(
         &mut self,
         shards: &BTreeSet<usize>,
-        due: Option<&[bool]>,
+        due: Option<&[usize]>,
         now: Timestamp,
         source: &dyn Source,
         evaluation: &mut Evaluation,
@@ -47,23 +47,25 @@ impl PushEngine {
             work.extend(concerned.map(|rule| (rule, *shard)));
         }
         if let Some(due) = due {
-            for shard in shards {
-                let busy = self.shards[*shard].busy.iter();
-                let due = busy.filter(|rule| due[self.rules[**rule].group]);
-                work.extend(due.map(|rule| (*rule, *shard)));
+            for shard in shards.iter().filter(|shard| !self.shards[**shard].busy.is_empty()) {
+                let busy = &self.shards[*shard].busy;
+                let rules =
+                    due.iter().flat_map(|group| busy.range(self.groups[*group].rules.clone()));
+                work.extend(rules.map(|rule| (*rule, *shard)));
             }
         }
         while let Some((rule, shard)) = work.pop_first() {
             let batch = self.shards[shard].runs.get(&rule).is_none_or(|run| run.roots.is_none());
-            if batch && !due.is_some_and(|due| due[self.rules[rule].group]) {
+            let group = self.rules[rule].group;
+            if batch && due.is_none_or(|due| due.binary_search(&group).is_err()) {
                 continue;
             }
             let written = self.conclude(rule, shard, due.is_some(), source, evaluation);
             for (labels, sample) in written {
                 let handle = self.resolve(&labels);
                 let value = to_float(sample.value);
-                let targets = self.routes.get(handle).map(|route| route.targets.clone());
-                for (to, series) in targets.unwrap_or_default() {
+                let targets = self.routes.get(handle).map_or([None; 2], |route| route.targets);
+                for (to, series) in targets.into_iter().flatten() {
                     let of = &mut self.shards[to];
                     of.graph.push(series, sample.time, value);
                     of.graph.settle();

@@ -7,6 +7,7 @@ use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::incremental::Graph;
 use hallwatch_promql::{Matchers, Select, Series, Source, SourceError};
 
+use super::schedule::Schedule;
 use super::{GroupInfo, PushEngine};
 use crate::rules::rule::RuleSet;
 
@@ -37,6 +38,7 @@ impl PushEngine {
             };
             group.last = self.groups.iter().find(same).and_then(|before| before.last);
         }
+        next.schedule = Schedule::of(&next.groups);
         next.resolved = std::mem::take(&mut self.resolved);
         next.histories.digest = std::mem::take(&mut self.histories.digest);
         next.histories.changed = self.histories.changed;

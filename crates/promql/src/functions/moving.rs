@@ -56,6 +56,13 @@ impl Extreme {
         // Without a candidate there is nothing but NaN.
         self.candidates.front().map(|(_, value)| *value).or(window.values.first().copied())
     }
+
+    /// The number of the sample that is the value of the last window, unless all are NaN. As long
+    /// as it does not leave and no other comes, the value stays.
+    #[must_use]
+    pub fn best(&self) -> Option<usize> {
+        self.candidates.front().map(|(number, _)| *number)
+    }
 }
 
 /// `quantile_over_time`.

@@ -28,6 +28,24 @@ impl Sum {
         self.sum = sum;
     }
 
+    /// The sum of all, which is what adding one after the other gives; `None` when that is not
+    /// finite on the way.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let (first, rest) = values.split_first()?;
+        let mut state = Self::new(*first);
+        for value in rest {
+            // What was lost, without asking which of both is larger: as long as nothing overflows
+            // it is the same number.
+            let sum = state.sum + value;
+            let added = sum - state.sum;
+            state.lost += (state.sum - (sum - added)) + (value - added);
+            state.sum = sum;
+        }
+        // What is not finite stays so to the end.
+        (state.sum + state.lost).is_finite().then_some(state)
+    }
+
     /// The sum so far.
     #[inline]
     #[must_use]
@@ -49,6 +67,15 @@ impl Mean {
     #[must_use]
     pub fn new(value: f64) -> Self {
         Self { sum: Sum::new(value), count: 1.0, incremental: false }
+    }
+
+    /// The mean of all, which is what taking in one after the other gives; `None` when it is not
+    /// the sum by the count.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 values")]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let sum = Sum::of(values)?;
+        Some(Self { sum, count: values.len() as f64, incremental: false })
     }
 
     /// Takes in another value.
@@ -121,7 +148,44 @@ pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn one_by_one(values: &[f64]) -> (f64, f64) {
+        let (mut sum, mut mean) = (Sum::new(values[0]), Mean::new(values[0]));
+        for value in &values[1..] {
+            sum.add(*value);
+            mean.add(*value);
+        }
+        (sum.value(), mean.value())
+    }
+
+    proptest! {
+        #[test]
+        fn of_all_are_what_they_are_one_by_one(
+            values in prop::collection::vec(
+                prop_oneof![8 => -1e6..1e6f64, 2 => any::<f64>(), 1 => Just(f64::INFINITY)], 1..80
+            ),
+        ) {
+            let (sum, mean) = one_by_one(&values);
+            if let Some(all) = Sum::of(&values) {
+                prop_assert_eq!(all.value().to_bits(), sum.to_bits());
+            }
+            if let Some(all) = Mean::of(&values) {
+                prop_assert_eq!(all.value().to_bits(), mean.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn of_what_is_not_finite_there_is_no_short_way() {
+        assert!(Sum::of(&[]).is_none());
+        assert!(Sum::of(&[1.0, f64::NAN, 2.0]).is_none());
+        assert!(Sum::of(&[f64::INFINITY, f64::NEG_INFINITY]).is_none());
+        assert!(Mean::of(&[1e308, 1e308, -1e308]).is_none());
+        assert_eq!(Mean::of(&[1.0, 2.0]).map(Mean::value), Some(1.5));
+    }
 
     #[test]
     fn keep_what_plain_addition_loses() {

@@ -30,8 +30,14 @@ pub fn named(name: &str) -> Option<Function> {
         "changes" => |window| pairs(window, |a, b| a != b && !(a.is_nan() && b.is_nan())),
         "resets" => |window| pairs(window, |a, b| b < a),
         "deriv" => deriv,
-        "avg_over_time" => |window| fold(window, Mean::new, Mean::add).map(Mean::value),
-        "sum_over_time" => |window| fold(window, Sum::new, Sum::add).map(Sum::value),
+        "avg_over_time" => |window| {
+            let mean = Mean::of(window.values);
+            mean.or_else(|| fold(window, Mean::new, Mean::add)).map(Mean::value)
+        },
+        "sum_over_time" => |window| {
+            let sum = Sum::of(window.values);
+            sum.or_else(|| fold(window, Sum::new, Sum::add)).map(Sum::value)
+        },
         "count_over_time" => |window| window.first().map(|_| count(window.values.len())),
         "present_over_time" => |window| window.first().map(|_| 1.0),
         "min_over_time" => {
@@ -73,7 +79,11 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
 
-fn fold<S>(window: &Window<'_>, new: fn(f64) -> S, add: fn(&mut S, f64)) -> Option<S> {
+fn fold<S>(
+    window: &Window<'_>,
+    new: impl FnOnce(f64) -> S,
+    add: impl Fn(&mut S, f64),
+) -> Option<S> {
     let (first, rest) = window.values.split_first()?;
     let mut state = new(*first);
     rest.iter().for_each(|value| add(&mut state, *value));
@@ -81,7 +91,7 @@ fn fold<S>(window: &Window<'_>, new: fn(f64) -> S, add: fn(&mut S, f64)) -> Opti
 }
 
 /// The first sample that no other one beats; NaN is beaten by anything.
-fn extreme(window: &Window<'_>, beats: fn(f64, f64) -> bool) -> Option<usize> {
+fn extreme(window: &Window<'_>, beats: impl Fn(f64, f64) -> bool) -> Option<usize> {
     let mut best = 0;
     for (at, value) in window.values.iter().enumerate() {
         if beats(*value, window.values[best]) || window.values[best].is_nan() {
@@ -91,7 +101,7 @@ fn extreme(window: &Window<'_>, beats: fn(f64, f64) -> bool) -> Option<usize> {
     (!window.values.is_empty()).then_some(best)
 }
 
-fn pairs(window: &Window<'_>, counts: fn(f64, f64) -> bool) -> Option<f64> {
+fn pairs(window: &Window<'_>, counts: impl Fn(f64, f64) -> bool) -> Option<f64> {
     window.first()?;
     let found = window.values.windows(2).filter(|pair| counts(pair[0], pair[1])).count();
     Some(count(found))

@@ -65,6 +65,11 @@ impl Aggregate {
         }
     }
 
+    /// Whether only matters which rows have a value.
+    pub(super) fn counts(&self) -> bool {
+        matches!(self.what, What::Fold(Aggregation::Count | Aggregation::Group))
+    }
+
     /// The input with number 0 is the vector; a change of the parameter concerns all groups.
     pub(super) fn process(
         &mut self,

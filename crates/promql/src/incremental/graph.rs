@@ -10,16 +10,17 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
+use hallwatch_model::sample::is_missing;
 use hallwatch_model::{Labels, Timestamp};
 
 use super::compile::is_scalar;
-use super::leaf::{Leaf, Moment};
-use super::node::{ABSENT, Names, Node, NodeId, Op, at, is_absent, number};
+use super::leaf::{Arrived, Leaf, Moment, Noticed};
+use super::node::{ABSENT, Names, Node, NodeId, Op, Slot, at, number};
 use super::obstacle::Obstacle;
 use super::relabel::Index;
 use super::root::Root;
 use super::scalar::scalar;
-use super::series::{Taken, Track};
+use super::series::Track;
 use super::timers::Timers;
 use crate::error::millis;
 use crate::matchers::Matchers;
@@ -73,7 +74,8 @@ pub struct Graph {
     fallible: HashMap<NodeId, (bool, Vec<RootId>)>,
     /// The operator of each query, and those below it that may fail, in the order of the text.
     roots: Vec<(NodeId, Vec<NodeId>)>,
-    watches: Vec<(NodeId, Vec<bool>, bool)>,
+    /// Of each watch, whether it is in the list of what changed.
+    watches: Vec<bool>,
     watched: HashMap<NodeId, WatchId>,
     changed: Vec<Change>,
 }
@@ -168,7 +170,7 @@ impl Graph {
             return *watch;
         }
         let watch = WatchId(number(self.watches.len()));
-        self.watches.push((leaf, Vec::new(), false));
+        self.watches.push(false);
         self.watched.insert(leaf, watch);
         self.nodes[at(leaf)].is_watched = true;
         watch
@@ -216,23 +218,18 @@ impl Graph {
 
     fn take(&mut self, series: SeriesId, time: i64, value: f64) {
         let track = &mut self.series[at(series.0)];
-        let between = track.take(time, value, self.now) == Taken::Between;
-        for (leaf, slot) in &track.readers {
+        let stays = track.has_value(self.now, self.lookback) && !is_missing(value);
+        let taken = track.take(time, value, self.now);
+        let arrived = Arrived { time, value, taken, now: self.now, lookback: self.lookback };
+        // There is a value before and after: for those who observe, nothing happens.
+        let observers = if stays { &[][..] } else { &track.observers };
+        for (leaf, slot) in track.readers.iter().chain(observers) {
             let node = &mut self.nodes[at(*leaf)];
             let Op::Leaf(of) = &mut node.op else { continue };
-            // Nobody asks for more than whether there is a value, and there is one before and after.
-            if node.parents.is_empty()
-                && !hallwatch_model::sample::is_missing(value)
-                && matches!(of.kind, super::leaf::Kind::Value)
-                && of.offset == 0
-                && !is_absent(node.out.values[at(*slot)])
-            {
-                continue;
-            }
-            let row = &mut of.rows[at(*slot)];
-            row.reset |= between;
-            if !std::mem::replace(&mut row.queued, true) {
-                node.inbox.push((0, *slot));
+            match of.notice(*slot, &arrived, &mut node.out) {
+                Noticed::Nothing => continue,
+                Noticed::Value => {}
+                Noticed::Row => node.inbox.push((0, *slot)),
             }
             if !std::mem::replace(&mut node.queued, true) {
                 self.queue.push(Reverse(*leaf));
@@ -336,41 +333,54 @@ impl Graph {
                 }
             }
         }
-        let mut changed = std::mem::take(&mut node.out.changed);
-        if tells {
-            changed.push(0);
-        }
-        if node.is_watched
-            && let Some(watch) = self.watched.get(&id)
-        {
-            let (_, had, told) = &mut self.watches[at(watch.0)];
-            had.resize(node.out.values.len(), false);
-            for slot in &changed {
-                let present = !is_absent(node.out.values[at(*slot)]);
-                if std::mem::replace(&mut had[at(*slot)], present) != present
-                    && !std::mem::replace(told, true)
-                {
-                    self.changed.push(Change::Watch(*watch));
-                }
-            }
-        }
         inbox.clear();
         node.inbox = inbox;
-        if !changed.is_empty() {
-            let parents = std::mem::take(&mut self.nodes[at(id)].parents);
-            for (parent, port) in &parents {
-                let node = &mut self.nodes[at(*parent)];
-                node.inbox.extend(changed.iter().map(|slot| (*port, *slot)));
-                self.enqueue(*parent);
-            }
-            self.nodes[at(id)].parents = parents;
+        if tells {
+            node.out.changed.push(0);
         }
-        changed.clear();
+        self.tell(id);
         let node = &mut self.nodes[at(id)];
-        node.out.changed = changed;
         if node.is_fallible {
             self.check(id);
         }
+    }
+
+    /// Tells those who read an operator what has changed.
+    fn tell(&mut self, id: NodeId) {
+        let out = &mut self.nodes[at(id)].out;
+        let mut changed = std::mem::take(&mut out.changed);
+        let mut flipped = std::mem::take(&mut out.flipped);
+        self.hand_over(id, &changed, |node| &mut node.parents);
+        self.hand_over(id, &flipped, |node| &mut node.observers);
+        if !flipped.is_empty()
+            && self.nodes[at(id)].is_watched
+            && let Some(watch) = self.watched.get(&id)
+            && !std::mem::replace(&mut self.watches[at(watch.0)], true)
+        {
+            self.changed.push(Change::Watch(*watch));
+        }
+        changed.clear();
+        flipped.clear();
+        let out = &mut self.nodes[at(id)].out;
+        (out.changed, out.flipped) = (changed, flipped);
+    }
+
+    fn hand_over(
+        &mut self,
+        id: NodeId,
+        rows: &[Slot],
+        readers: fn(&mut Node) -> &mut Vec<(NodeId, u8)>,
+    ) {
+        if rows.is_empty() {
+            return;
+        }
+        let told = std::mem::take(readers(&mut self.nodes[at(id)]));
+        for (reader, port) in &told {
+            let node = &mut self.nodes[at(*reader)];
+            node.inbox.extend(rows.iter().map(|slot| (*port, *slot)));
+            self.enqueue(*reader);
+        }
+        *readers(&mut self.nodes[at(id)]) = told;
     }
 
     /// Whether an operator that may fail does so.

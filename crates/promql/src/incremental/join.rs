@@ -88,6 +88,9 @@ impl Join {
             state.several_manys =
                 state.several_manys + usize::from(after.1) - usize::from(before.1);
         }
+        // Usually both sides come together.
+        todo.sort_unstable();
+        todo.dedup();
         for (many, group) in todo {
             self.row(below, many, group, out);
         }

@@ -5,7 +5,7 @@ use hallwatch_model::sample::is_missing;
 
 use super::node::{ABSENT, Node, NodeId, Out, Slot, at, number};
 use super::scalar::scalar;
-use super::series::Track;
+use super::series::{Taken, Track};
 use super::timers::Timers;
 use crate::functions::moving::{Counter, Extreme};
 use crate::functions::window::{self, Window};
@@ -18,6 +18,7 @@ pub(super) struct Leaf {
     pub(super) offset: i64,
     pub(super) kind: Kind,
     pub(super) rows: Vec<Row>,
+    moving: Moving,
     drops_name: bool,
 }
 
@@ -66,14 +67,44 @@ pub(super) struct Row {
     pub(super) reset: bool,
     /// When it will be looked at again; in the past when no timer runs.
     pub(super) armed: i64,
-    moving: Moving,
 }
 
+/// What the rows of costly windows know of the window before, side by side.
 #[derive(Debug)]
 enum Moving {
-    None,
-    Counter(Box<Counter>),
-    Extreme(Box<Extreme>),
+    Nothing,
+    Counters(Vec<Counter>),
+    Extremes(Vec<Extreme>),
+}
+
+impl Moving {
+    fn of(kind: &Kind) -> Self {
+        match kind {
+            Kind::Window { over: Over::Counter { .. }, .. } => Self::Counters(Vec::new()),
+            Kind::Window { over: Over::Extreme { .. }, .. } => Self::Extremes(Vec::new()),
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Makes a row's begin anew, or that of a new row.
+    fn begin(&mut self, slot: usize, over: Over) {
+        match (self, over) {
+            (Self::Counters(rows), Over::Counter { per_second }) => {
+                put(rows, slot, Counter::new(per_second));
+            }
+            (Self::Extremes(rows), Over::Extreme { largest }) => {
+                put(rows, slot, Extreme::new(largest));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn put<T>(rows: &mut Vec<T>, slot: usize, new: T) {
+    match rows.get_mut(slot) {
+        Some(row) => *row = new,
+        None => rows.push(new),
+    }
 }
 
 /// What a leaf needs to know beside its rows.
@@ -84,9 +115,28 @@ pub(super) struct Moment<'a> {
     pub(super) node: NodeId,
 }
 
+/// A sample that came, and when.
+pub(super) struct Arrived {
+    pub(super) time: i64,
+    pub(super) value: f64,
+    pub(super) taken: Taken,
+    pub(super) now: i64,
+    pub(super) lookback: i64,
+}
+
+/// What a sample does to a row.
+pub(super) enum Noticed {
+    Nothing,
+    /// It is the row's value now.
+    Value,
+    /// The row has to be looked at.
+    Row,
+}
+
 impl Leaf {
     pub(super) fn new(matchers: Matchers, offset: i64, kind: Kind, drops_name: bool) -> Self {
-        Self { matchers, offset, kind, rows: Vec::new(), drops_name }
+        let moving = Moving::of(&kind);
+        Self { matchers, offset, kind, rows: Vec::new(), moving, drops_name }
     }
 
     /// How far back it reads values of windows, and samples of selectors, in milliseconds.
@@ -98,15 +148,46 @@ impl Leaf {
         }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>()
+            + match &self.moving {
+                Moving::Nothing => 0,
+                Moving::Counters(rows) => rows.capacity() * size_of::<Counter>(),
+                Moving::Extremes(rows) => rows.capacity() * size_of::<Extreme>(),
+            }
+    }
+
     pub(super) fn add(&mut self, series: u32, track: &Track, out: &mut Out) -> Slot {
-        self.rows.push(Row {
-            series,
-            queued: false,
-            reset: false,
-            armed: i64::MIN,
-            moving: Moving::None,
-        });
+        if let Kind::Window { over, .. } = &self.kind {
+            self.moving.begin(self.rows.len(), *over);
+        }
+        self.rows.push(Row { series, queued: false, reset: false, armed: i64::MIN });
         out.row(track.labels.clone(), self.drops_name)
+    }
+
+    /// Whether a row is the newest sample of its series, as long as that is not too old.
+    pub(super) fn is_newest(&self) -> bool {
+        matches!(self.kind, Kind::Value) && self.offset == 0
+    }
+
+    /// Takes note of a sample of a row's series.
+    #[inline]
+    pub(super) fn notice(&mut self, slot: Slot, sample: &Arrived, out: &mut Out) -> Noticed {
+        let row = &mut self.rows[at(slot)];
+        if matches!(self.kind, Kind::Value) && self.offset == 0 {
+            if sample.taken == Taken::Older {
+                return Noticed::Nothing;
+            }
+            let expires = sample.time.saturating_add(sample.lookback);
+            // A timer that runs out before this value is too old will look again.
+            let is_timed = row.armed > sample.now && row.armed <= expires;
+            if is_timed && !is_missing(sample.value) {
+                out.set(slot, sample.value);
+                return Noticed::Value;
+            }
+        }
+        row.reset |= sample.taken != Taken::Newest;
+        if std::mem::replace(&mut row.queued, true) { Noticed::Nothing } else { Noticed::Row }
     }
 
     pub(super) fn process(
@@ -153,6 +234,10 @@ impl Leaf {
         let (value, next) = match &self.kind {
             Kind::Window { range, over } => {
                 let factor = (factor, moment.now);
+                if std::mem::take(&mut row.reset) {
+                    self.moving.begin(at(slot), *over);
+                }
+                let row = (&mut self.moving, at(slot));
                 let (value, next) = windowed(row, track, (time, *range), *over, factor);
                 (value, next.map(|next| next.saturating_add(self.offset)))
             }
@@ -194,15 +279,12 @@ impl Leaf {
 
 /// The value of a window that ends at `end`, and when a sample next leaves or enters it.
 fn windowed(
-    row: &mut Row,
+    (moving, slot): (&mut Moving, usize),
     track: &Track,
     (end, range): (i64, i64),
     over: Over,
     (factor, now): (f64, i64),
 ) -> (f64, Option<i64>) {
-    if std::mem::take(&mut row.reset) {
-        row.moving = Moving::None;
-    }
     let start = end.saturating_sub(range);
     let all = track.samples.times();
     let from = if all.first().is_none_or(|first| *first > start) {
@@ -223,33 +305,32 @@ fn windowed(
     }
     let number = track.samples.first() + from;
     let window = Window { times, values, start, end };
+    // The sample without which the value would be another one.
+    let mut decisive = 0;
     let value = match over {
         Over::Plain(f) | Over::Extrapolated(f) => f(&window),
-        Over::Counter { per_second } => {
-            if !matches!(row.moving, Moving::Counter(_)) {
-                row.moving = Moving::Counter(Box::new(Counter::new(per_second)));
+        Over::Counter { .. } => match moving {
+            Moving::Counters(rows) => rows[slot].value(number, &window),
+            _ => None,
+        },
+        Over::Extreme { .. } => match moving {
+            Moving::Extremes(rows) => {
+                let value = rows[slot].value(number, &window);
+                decisive = rows[slot].best().map_or(0, |best| best - number);
+                value
             }
-            match &mut row.moving {
-                Moving::Counter(counter) => counter.value(number, &window),
-                _ => None,
-            }
-        }
-        Over::Extreme { largest } => {
-            if !matches!(row.moving, Moving::Extreme(_)) {
-                row.moving = Moving::Extreme(Box::new(Extreme::new(largest)));
-            }
-            match &mut row.moving {
-                Moving::Extreme(extreme) => extreme.value(number, &window),
-                _ => None,
-            }
-        }
+            _ => None,
+        },
         Over::Quantile(_) => window::quantile_over_time(&window, factor),
         Over::Predict(_) => window::predict_linear(&window, now, factor),
         Over::Smooth(smoothing, trend) => window::smooth(&window, smoothing, trend),
-        Over::Presence => Some(1.0),
+        Over::Presence => {
+            decisive = times.len() - 1;
+            Some(1.0)
+        }
     };
     // Timed values are calculated at every tick anyway.
-    let leaving = times.first().map(|first| first.saturating_add(range));
+    let leaving = times.get(decisive).map(|time| time.saturating_add(range));
     let next = match (leaving, entering) {
         _ if over.is_timed() => None,
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -41,6 +41,8 @@ pub(super) struct Node {
     pub(super) out: Out,
     /// Who reads the result, and as which of its inputs.
     pub(super) parents: Vec<(NodeId, u8)>,
+    /// Who only asks which rows have a value.
+    pub(super) observers: Vec<(NodeId, u8)>,
     /// Rows of inputs that changed.
     pub(super) inbox: Vec<(u8, Slot)>,
     pub(super) queued: bool,
@@ -68,6 +70,18 @@ pub(super) enum Op {
     Root(Box<Root>),
 }
 
+impl Op {
+    /// Whether it only asks which rows of an input have a value.
+    pub(super) fn observes(&self, port: u8) -> bool {
+        match self {
+            Self::Absent(_) => true,
+            Self::Sets(sets) => sets.observes(port),
+            Self::Aggregate(aggregate) => port == 0 && aggregate.counts(),
+            _ => false,
+        }
+    }
+}
+
 /// The result of an operator that is a vector.
 #[derive(Debug)]
 pub(super) struct Out {
@@ -79,6 +93,8 @@ pub(super) struct Out {
     present_sum: usize,
     /// Rows that changed since they were last told.
     pub(super) changed: Vec<Slot>,
+    /// Those that have a value now and had none, or the other way round.
+    pub(super) flipped: Vec<Slot>,
 }
 
 /// Whose labels the rows have.
@@ -92,7 +108,8 @@ pub(super) enum Names {
 
 impl Out {
     pub(super) fn new(names: Names) -> Self {
-        Self { values: Vec::new(), names, present: 0, present_sum: 0, changed: Vec::new() }
+        let (changed, flipped) = (Vec::new(), Vec::new());
+        Self { values: Vec::new(), names, present: 0, present_sum: 0, changed, flipped }
     }
 
     /// Adds a row with labels of its own; its number.
@@ -121,15 +138,20 @@ impl Out {
             (true, false) => {
                 self.present += 1;
                 self.present_sum += at(slot);
+                self.flipped.push(slot);
             }
             (false, true) => {
                 self.present -= 1;
                 self.present_sum -= at(slot);
+                self.flipped.push(slot);
             }
             _ => {}
         }
         *cell = value;
-        self.changed.push(slot);
+        // A series whose past is read in changes again and again.
+        if self.changed.last() != Some(&slot) {
+            self.changed.push(slot);
+        }
     }
 
     /// The only row with a value.
@@ -145,6 +167,7 @@ impl Node {
             op,
             out: Out::new(names),
             parents,
+            observers: Vec::new(),
             inbox,
             queued: false,
             refresh: true,

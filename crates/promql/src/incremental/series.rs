@@ -77,26 +77,31 @@ impl Buffer {
 pub(super) enum Taken {
     /// It is the newest.
     Newest,
-    /// It came between others, or replaced one: windows have to be calculated anew.
-    Between,
+    /// It replaced the newest one: windows have to be calculated anew.
+    Replaced,
+    /// It came before the newest one: windows have to be calculated anew.
+    Older,
 }
 
-/// A series that some operator reads.
+/// A series that some operator reads. What every sample asks for stands together, at the front.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Track {
-    pub(super) labels: Labels,
     /// The newest sample, a missing one too.
     pub(super) last: Option<(i64, f64)>,
-    /// Samples that are values, for windows.
-    pub(super) samples: Buffer,
-    /// All samples, for selectors with an offset.
-    pub(super) history: Buffer,
     /// How far back `samples` has to reach, in milliseconds; zero when nobody asks.
     pub(super) reach: i64,
     /// The same of `history`.
     pub(super) history_reach: i64,
     /// The rows that read it.
     pub(super) readers: Vec<(NodeId, Slot)>,
+    /// Samples that are values, for windows.
+    pub(super) samples: Buffer,
+    /// The rows that only ask whether its newest sample is a value, and not too old.
+    pub(super) observers: Vec<(NodeId, Slot)>,
+    /// All samples, for selectors with an offset.
+    pub(super) history: Buffer,
+    pub(super) labels: Labels,
 }
 
 impl Track {
@@ -109,12 +114,20 @@ impl Track {
             reach: 0,
             history_reach: 0,
             readers: Vec::new(),
+            observers: Vec::new(),
         }
+    }
+
+    /// Whether its newest sample is a value that is not too old.
+    pub(super) fn has_value(&self, now: i64, lookback: i64) -> bool {
+        self.last
+            .is_some_and(|(time, value)| time.saturating_add(lookback) > now && !is_missing(value))
     }
 
     pub(super) fn take(&mut self, time: i64, value: f64, now: i64) -> Taken {
         let newest = self.last.is_none_or(|(last, _)| last < time);
-        if self.last.is_none_or(|(last, _)| last <= time) {
+        let older = self.last.is_some_and(|(last, _)| last > time);
+        if !older {
             self.last = Some((time, value));
         }
         let mut appended = true;
@@ -132,13 +145,17 @@ impl Track {
             self.history.trim(now.saturating_sub(self.history_reach));
             appended &= self.history.insert(time, value);
         }
-        if newest && appended { Taken::Newest } else { Taken::Between }
+        match (older, newest && appended) {
+            (true, _) => Taken::Older,
+            (_, true) => Taken::Newest,
+            _ => Taken::Replaced,
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.samples.bytes()
             + self.history.bytes()
-            + self.readers.capacity() * size_of::<(NodeId, Slot)>()
+            + (self.readers.capacity() + self.observers.capacity()) * size_of::<(NodeId, Slot)>()
     }
 }

@@ -18,6 +18,11 @@ impl Sets {
         Self { op, sides, matched: Matched::new(key), rows: Default::default() }
     }
 
+    /// Whether of an input only matters which rows have a value.
+    pub(super) fn observes(&self, port: u8) -> bool {
+        port == 1 && self.op != Operator::Or
+    }
+
     pub(super) fn process(&mut self, below: &[Node], inbox: &[(u8, Slot)], out: &mut Out) {
         let mut todo = Vec::with_capacity(inbox.len());
         for (side, slot) in inbox {

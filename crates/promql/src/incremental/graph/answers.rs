@@ -24,7 +24,7 @@ impl Graph {
                         of.told = false;
                     }
                 }
-                Change::Watch(watch) => self.watches[at(watch.0)].2 = false,
+                Change::Watch(watch) => self.watches[at(watch.0)] = false,
             }
         }
         changed
@@ -161,7 +161,7 @@ impl Graph {
                 Names::Of { .. } => 0,
             };
             let own = match &node.op {
-                Op::Leaf(leaf) => leaf.rows.capacity() * size_of::<crate::incremental::leaf::Row>(),
+                Op::Leaf(leaf) => leaf.bytes(),
                 Op::Aggregate(aggregate) => aggregate.bytes(),
                 Op::Sets(sets) => sets.matched.bytes(),
                 Op::Join(join) => join.state.bytes(),
@@ -171,8 +171,8 @@ impl Graph {
             };
             size_of::<Node>()
                 + node.out.values.capacity() * 8
-                + (node.inbox.capacity() + node.parents.capacity()) * 8
-                + node.out.changed.capacity() * 4
+                + (node.inbox.capacity() + node.parents.capacity() + node.observers.capacity()) * 8
+                + (node.out.changed.capacity() + node.out.flipped.capacity()) * 4
                 + names
                 + own
         };

@@ -33,16 +33,34 @@ impl Graph {
         let id = number(self.nodes.len());
         for (child, port) in children {
             let node = &mut self.nodes[at(*child)];
+            if op.observes(*port) {
+                node.observers.push((id, *port));
+                continue;
+            }
             node.parents.push((id, *port));
-            // While nobody read it, not every sample was taken in.
             if node.parents.len() == 1 {
-                node.refresh = true;
-                self.enqueue(*child);
+                self.begin_to_read(*child);
             }
         }
         self.nodes.push(Node::new(op, names));
         self.enqueue(id);
         id
+    }
+
+    /// While nobody read an operator, not every sample was taken in.
+    fn begin_to_read(&mut self, id: NodeId) {
+        let node = &mut self.nodes[at(id)];
+        node.refresh = true;
+        if let Op::Leaf(leaf) = &node.op
+            && leaf.is_newest()
+        {
+            for (row, slot) in leaf.rows.iter().zip(0..) {
+                let track = &mut self.series[at(row.series)];
+                track.observers.retain(|observer| *observer != (id, slot));
+                track.readers.push((id, slot));
+            }
+        }
+        self.enqueue(id);
     }
 
     pub(super) fn enqueue(&mut self, id: NodeId) {
@@ -158,7 +176,9 @@ impl Graph {
             track.take(time, value, self.now);
         }
         let slot = of.add(series, track, &mut node.out);
-        track.readers.push((leaf, slot));
+        let observes = of.is_newest() && node.parents.is_empty();
+        let list = if observes { &mut track.observers } else { &mut track.readers };
+        list.push((leaf, slot));
         node.inbox.push((0, slot));
         of.rows[at(slot)].queued = true;
         self.enqueue(leaf);
