@@ -360,6 +360,46 @@ fn values_that_are_too_old_are_missing_and_an_agent_that_is_gone_leaves_all_open
 }
 
 #[test]
+fn uplinks_are_counted_and_the_first_that_failed_is_named() {
+    let mut site = Site::healthy();
+    let first = |n: u8| format!(r#"site_uplink_first_out{{kind="uplink", node="isp-{n}"}}"#);
+    let counted = |site: &Site| {
+        ["configured", "possible", "healthy"].map(|what| site.is(&format!("site_uplinks_{what}")))
+    };
+    assert_eq!(counted(&site), [2.0, 2.0, 2.0]);
+    site.see(&series("uplink_up", "isp-1", &[]), Err(Missing::Timeout), 2);
+    assert_eq!(counted(&site), [2.0, 2.0, 1.0], "not heard is not down");
+    assert!(!site.written.contains_key(&first(1)), "nothing has failed yet");
+    site.see(&series("uplink_up", "isp-2", &[]), Ok(0.0), 3);
+    assert_eq!(counted(&site), [2.0, 1.0, 0.0]);
+    site.see(&series("uplink_up", "isp-1", &[]), Ok(0.0), 4);
+    assert_eq!((site.is(&first(2)), site.written.get(&first(1))), (1.0, None));
+    site.see(&series("uplink_up", "isp-2", &[]), Ok(1.0), 5);
+    assert_eq!((site.is(&first(2)), site.is(&first(1))), (0.0, 1.0), "it is back, the other not");
+    site.see(&series("uplink_up", "isp-1", &[]), Ok(1.0), 6);
+    assert_eq!((counted(&site), site.is(&first(1))), ([2.0, 2.0, 2.0], 0.0));
+
+    // A restart goes on with the one that failed first, and ends what the plan does not know.
+    let derived = |node: &str| {
+        let labels = [("tenant", "acme"), ("site", "fra-1"), ("node", node), ("kind", "uplink")];
+        Labels::metric("site_uplink_first_out", labels)
+    };
+    let sample = |value, second| Sample { time: at(second), value: Ok(value) };
+    let mut site = Site::new();
+    let out = site.watch.seed(
+        &[
+            (series("uplink_up", "isp-1", &[]), sample(0.0, 1)),
+            (series("uplink_up", "isp-2", &[]), sample(0.0, 2)),
+            (derived("isp-2"), sample(1.0, 2)),
+            (derived("isp-9"), sample(1.0, 2)),
+        ],
+        at(3),
+    );
+    site.take(out);
+    assert_eq!((site.is(&first(2)), site.is(&first(9))), (1.0, 0.0));
+}
+
+#[test]
 fn a_restart_goes_on_with_what_failed_first_and_ends_what_is_not_in_the_plan() {
     let derived = |node: &str, kind: &str| {
         let labels = [

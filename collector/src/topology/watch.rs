@@ -15,7 +15,7 @@ const REFRESH: Duration = Duration::from_secs(30);
 const TURN: Duration = Duration::from_secs(30);
 
 /// The series that a [`Watch`] writes.
-pub const DERIVED: [&str; 12] = [
+pub const DERIVED: [&str; 14] = [
     "power_node_health",
     "rack_power_paths_configured",
     "rack_power_paths_healthy",
@@ -26,8 +26,10 @@ pub const DERIVED: [&str; 12] = [
     "cooling_zone_units_healthy",
     "cooling_zone_units_possible",
     "cooling_zone_first_out",
+    "site_uplinks_configured",
     "site_uplinks_healthy",
     "site_uplinks_possible",
+    "site_uplink_first_out",
 ];
 
 /// All sites that have a topology.
@@ -67,6 +69,7 @@ struct SiteWatch {
     below: Vec<Vec<usize>>,
     rack_first: Vec<Option<usize>>,
     zone_first: Vec<Option<usize>>,
+    uplink_first: Option<usize>,
     /// The site's only agent is known to be gone.
     blind: bool,
     due: BTreeSet<(Timestamp, String)>,
@@ -193,6 +196,7 @@ impl SiteWatch {
             nodes: vec![OPEN; power.nodes().len()],
             rack_first: vec![None; power.racks().len()],
             zone_first: vec![None; plan.zones.len()],
+            uplink_first: None,
             units: HashMap::new(),
             blind: false,
             due: BTreeSet::new(),
@@ -232,6 +236,14 @@ impl SiteWatch {
                     self.written.insert(labels.clone(), 0.0);
                     return;
                 }
+            }
+        }
+        if value == 1.0 && name == "site_uplink_first_out" {
+            let uplink = self.plan.uplinks.iter().position(|uplink| uplink == label("node"));
+            self.uplink_first = uplink;
+            if uplink.is_none() {
+                self.written.insert(labels.clone(), 0.0);
+                return;
             }
         }
         if name.ends_with("_first_out") {
@@ -416,10 +428,7 @@ impl SiteWatch {
         self.write("cooling_zone_units_needed", &label, count(of.needs), now, out);
         self.write("cooling_zone_units_healthy", &label, count(good), now, out);
         self.write("cooling_zone_units_possible", &label, count(possible), now, out);
-        let failed = |unit: &usize| states[*unit].health == Health::Failed;
-        let first = self.zone_first[zone].filter(|unit| unit < &states.len() && failed(unit));
-        let earliest = (0..states.len()).filter(failed).min_by_key(|unit| states[*unit].failed_at);
-        let first = first.or(earliest);
+        let first = first_failed(&states, self.zone_first[zone]);
         let before = std::mem::replace(&mut self.zone_first[zone], first);
         let named = |unit: usize| {
             [("zone", of.name.as_str()), ("node", &of.units[unit]), ("kind", "cooling")]
@@ -428,15 +437,21 @@ impl SiteWatch {
     }
 
     fn count_uplinks(&mut self, now: Timestamp, out: &mut Out) {
-        let uplinks = &self.plan.uplinks;
+        let plan = Arc::clone(&self.plan);
+        let uplinks = &plan.uplinks;
         if uplinks.is_empty() {
             return;
         }
         let states: Vec<State> =
             uplinks.iter().map(|name| self.units.get(name).copied().unwrap_or(OPEN)).collect();
         let (good, possible) = tally(&states);
+        self.write("site_uplinks_configured", &[], count(uplinks.len()), now, out);
         self.write("site_uplinks_healthy", &[], count(good), now, out);
         self.write("site_uplinks_possible", &[], count(possible), now, out);
+        let first = first_failed(&states, self.uplink_first);
+        let before = std::mem::replace(&mut self.uplink_first, first);
+        let named = |uplink: usize| [("node", uplinks[uplink].as_str()), ("kind", "uplink")];
+        self.write_first("site_uplink_first_out", (before, first), named, now, out);
     }
 
     fn write_node(&mut self, node: usize, now: Timestamp, out: &mut Out) {
@@ -451,11 +466,11 @@ impl SiteWatch {
     }
 
     /// What failed first is 1; what did before, and all that was met, is 0: evidence that it ended.
-    fn write_first<'l>(
+    fn write_first<'l, const LABELS: usize>(
         &mut self,
         metric: &str,
         (before, first): (Option<usize>, Option<usize>),
-        named: impl Fn(usize) -> [(&'l str, &'l str); 3],
+        named: impl Fn(usize) -> [(&'l str, &'l str); LABELS],
         now: Timestamp,
         out: &mut Out,
     ) {
@@ -508,6 +523,14 @@ impl State {
         self.health = health;
         changed
     }
+}
+
+/// Of the units of a list the one that failed first; `before` stays it as long as it fails.
+fn first_failed(states: &[State], before: Option<usize>) -> Option<usize> {
+    let failed =
+        |unit: &usize| states.get(*unit).is_some_and(|state| state.health == Health::Failed);
+    let earliest = (0..states.len()).filter(failed).min_by_key(|unit| states[*unit].failed_at);
+    before.filter(failed).or(earliest)
 }
 
 /// How many are known to work, and how many are not known not to.
