@@ -194,7 +194,9 @@ impl Alerting {
             Ok((agents, devices)) => {
                 let named = |(agent, device)| Some((agents.get(agent)?, String::as_str(device)));
                 let devices = devices.iter().map(|(agent, device)| (agent, device));
-                self.suppressor.described(devices.filter_map(named));
+                for (agent, device) in self.suppressor.described(devices.filter_map(named)) {
+                    self.watch.read(&agent, &device, Timestamp::MIN);
+                }
                 self.senders = agents;
             }
             Err(error) => {
@@ -218,6 +220,7 @@ impl Alerting {
             let device = labels.get("device");
             if let Some(device) = device.filter(|_| device != last) {
                 self.suppressor.read(agent, device, sample.time);
+                self.watch.read(agent, device, sample.time);
                 last = Some(device);
             }
         }

@@ -210,8 +210,12 @@ impl Suppressor {
     }
 
     /// The agents have described themselves in an earlier run so that each of these devices was read by
-    /// this agent. A device that several name is nobody's until one of them sends something of it.
-    pub fn described<'a>(&mut self, devices: impl IntoIterator<Item = (&'a AgentPath, &'a str)>) {
+    /// this agent. A device that several name is nobody's until one of them sends something of it; the
+    /// others are given back.
+    pub fn described<'a>(
+        &mut self,
+        devices: impl IntoIterator<Item = (&'a AgentPath, &'a str)>,
+    ) -> Vec<(AgentPath, String)> {
         let mut by: BTreeMap<(&str, &str, &str), (&AgentPath, bool)> = BTreeMap::new();
         for (agent, device) in devices {
             let key = (agent.tenant.as_str(), agent.site.as_str(), device);
@@ -219,11 +223,13 @@ impl Suppressor {
                 .and_modify(|(first, alone)| *alone &= *first == agent)
                 .or_insert((agent, true));
         }
-        for ((_, _, device), (agent, alone)) in by {
-            if alone {
-                self.read(agent, device, Timestamp::MIN);
-            }
+        let alone = by.into_iter().filter(|(_, (_, alone))| *alone);
+        let alone = alone.map(|((_, _, device), (agent, _))| (agent.clone(), device.to_owned()));
+        let alone: Vec<(AgentPath, String)> = alone.collect();
+        for (agent, device) in &alone {
+            self.read(agent, device, Timestamp::MIN);
         }
+        alone
     }
 
     /// Takes changes in, and says what is told of now: what is not suppressed, and what is no longer.

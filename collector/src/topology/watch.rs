@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_model::{AgentPath, Id, Labels, Sample, Timestamp};
 
 use super::facts::{Facts, Health, role};
 use super::plan::{Kind, Plan};
@@ -54,6 +54,8 @@ struct Device {
     nodes: BTreeSet<usize>,
     zones: BTreeSet<usize>,
     uplink: bool,
+    /// Of several agents the one whose values of it are the newest.
+    read_by: Option<(Id, Timestamp)>,
     /// When it is looked at again without a sample.
     due: Option<Timestamp>,
 }
@@ -72,6 +74,8 @@ struct SiteWatch {
     uplink_first: Option<usize>,
     /// The site's only agent is known to be gone.
     blind: bool,
+    /// Of several agents those that are known to be gone.
+    away: BTreeSet<String>,
     due: BTreeSet<(Timestamp, String)>,
     /// What was written last, by series.
     written: BTreeMap<Labels, f64>,
@@ -124,6 +128,19 @@ impl Watch {
             }
         }
         out
+    }
+
+    /// An agent has sent a value of a device that was read at `time`: without that agent, nothing is
+    /// known of the device. Of two that read it, the one with the newer values counts.
+    pub fn read(&mut self, agent: &AgentPath, device: &str, time: Timestamp) {
+        let key = (agent.tenant.to_string(), agent.site.to_string());
+        let Some(site) = self.sites.get_mut(&key) else { return };
+        let Some(device) = site.devices.get_mut(device) else { return };
+        match &mut device.read_by {
+            Some((_, until)) if *until > time => {}
+            Some((known, until)) if *known == agent.agent => *until = time,
+            other => *other = Some((agent.agent.clone(), time)),
+        }
     }
 
     /// Time has passed: values that became too old are missing now.
@@ -199,6 +216,7 @@ impl SiteWatch {
             uplink_first: None,
             units: HashMap::new(),
             blind: false,
+            away: BTreeSet::new(),
             due: BTreeSet::new(),
             written: BTreeMap::new(),
             refreshed: Timestamp::MIN,
@@ -254,13 +272,17 @@ impl SiteWatch {
     /// Takes in what a sample says.
     fn learn(&mut self, labels: &Labels, sample: Sample, now: Timestamp) -> Learnt {
         if labels.name() == Some("agent_up") {
-            let own = self.plan.agent.as_ref().map(|agent| agent.as_str());
-            if own.is_none() || labels.get("agent") != own {
-                return Learnt::Nothing;
-            }
-            let blind = sample.value == Ok(0.0);
-            let before = std::mem::replace(&mut self.blind, blind);
-            return if before == blind { Learnt::Nothing } else { Learnt::Everything };
+            let Some(agent) = labels.get("agent") else { return Learnt::Nothing };
+            let gone = sample.value == Ok(0.0);
+            let changed = match &self.plan.agent {
+                Some(own) if own.as_str() == agent => {
+                    std::mem::replace(&mut self.blind, gone) != gone
+                }
+                Some(_) => false,
+                None if gone => self.away.insert(agent.to_owned()),
+                None => self.away.remove(agent),
+            };
+            return if changed { Learnt::Everything } else { Learnt::Nothing };
         }
         let Some(name) = labels.get("device") else { return Learnt::Nothing };
         let Some(device) = self.devices.get_mut(name) else { return Learnt::Nothing };
@@ -293,7 +315,7 @@ impl SiteWatch {
         }
         for (name, device) in &self.devices {
             if device.uplink || !device.zones.is_empty() {
-                let works = if self.blind { Health::Unknown } else { device.facts.works(now) };
+                let works = self.works(device, now);
                 self.units.entry(name.clone()).or_insert(OPEN).enter(works, now);
             }
         }
@@ -306,7 +328,7 @@ impl SiteWatch {
     fn look_at(&mut self, name: &str, since: Timestamp, now: Timestamp, out: &mut Out) {
         let Some(device) = self.devices.get(name) else { return };
         let (nodes, zones, uplink) = (device.nodes.clone(), device.zones.clone(), device.uplink);
-        let works = if self.blind { Health::Unknown } else { device.facts.works(now) };
+        let works = self.works(device, now);
         for node in nodes {
             self.look_at_node(node, since, now, out);
         }
@@ -332,16 +354,25 @@ impl SiteWatch {
         }
     }
 
+    /// Whether what is known of the device is of now: not when the agent that reads it is gone.
+    fn is_seen(&self, device: &Device) -> bool {
+        let gone = |(agent, _): &(Id, Timestamp)| self.away.contains(agent.as_str());
+        !self.blind && !device.read_by.as_ref().is_some_and(gone)
+    }
+
+    /// How a cooling unit or an uplink is.
+    fn works(&self, device: &Device, now: Timestamp) -> Health {
+        if self.is_seen(device) { device.facts.works(now) } else { Health::Unknown }
+    }
+
     /// How a node is.
     fn health(&self, at: usize, now: Timestamp) -> Health {
         let power = &self.plan.power;
         let node = &power.nodes()[at];
-        let facts = |name: &str| self.devices.get(name).map(|device| &device.facts);
+        let seen = |device: &&Device| self.is_seen(device);
+        let facts = |name: &str| self.devices.get(name).filter(seen).map(|device| &device.facts);
         if node.kind == Kind::Board && node.meter.is_none() {
             return Health::Healthy;
-        }
-        if self.blind {
-            return Health::Unknown;
         }
         if let Some(meter) = &node.meter {
             return facts(meter).map_or(Health::Unknown, |facts| facts.metered(now));
