@@ -303,6 +303,41 @@ async fn from_a_batch_to_a_page_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_tries_what_is_not_for_everybody_is_told_of() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    let port = peers::free_port();
+    let _broker = mosquitto(folder.path(), port).await;
+    let (webhook, pages) = listener(|_| (200, "ok")).await;
+    let mut config = config(folder.path(), port, webhook, "");
+    config.rules.set =
+        hallwatch_collector::rules::load(&hallwatch_collector::rules::library::FILES).unwrap();
+    let collector = run(config).await;
+    collector.ready().await;
+    let counted = "collector_logins_refused_total{interface=\"admin\"}";
+    let (_, count) = eventually(counted, async || collector.value(counted).await).await;
+    assert_eq!(count, "0", "it begins before anything happens");
+    for _ in 0..12 {
+        let mut stream = tokio::net::TcpStream::connect(collector.address).await.unwrap();
+        // As a page in a browser on this machine would be made to ask.
+        let asked = "POST /-/reload HTTP/1.0\r\nHost: localhost\r\nOrigin: http://evil\r\n\r\n";
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains(" 403 "), "{answer}");
+    }
+    eventually("the page", async || {
+        let told = |page: &(String, String)| {
+            page.1.contains("LoginsRefused") && page.1.contains("requests at admin in 5 minutes")
+        };
+        pages.lock().unwrap().iter().any(told).then_some(())
+    })
+    .await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_agents_the_one_that_is_offline_explains_its_own_devices_only() {
     const RULES: &str = r#"
 groups:
