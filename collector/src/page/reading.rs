@@ -142,7 +142,11 @@ pub(super) fn flag(labels: &Labels, value: Value) -> Option<Flag> {
     let text = match detail {
         // "alarm" and "fault" need no repetition: what it is says more than that it is.
         Some(("alarm" | "fault", which)) => which.replace('_', " "),
-        Some(("compressor", which)) => format!("compressor {which} {word}"),
+        // Of several, one or the other stands still at most loads; no rule takes that for a fault.
+        Some(("compressor", which)) => {
+            let text = format!("compressor {which} {}", if on { "on" } else { "off" });
+            return Some(Flag { bad: false, text });
+        }
         Some((_, which)) => format!("{word} {which}"),
         None => (*word).to_owned(),
     };
@@ -274,7 +278,7 @@ mod tests {
             ("generator_mode", "mode", "stop", 1.0, Some((true, "mode stop"))),
             ("generator_mode", "mode", "auto", 0.0, None),
             ("cooling_running", "", "", 0.0, Some((true, "stopped"))),
-            ("cooling_running", "compressor", "2", 0.0, Some((true, "compressor 2 stopped"))),
+            ("cooling_running", "compressor", "2", 0.0, Some((false, "compressor 2 off"))),
             ("environment_smoke", "", "", 0.0, Some((false, "no smoke"))),
         ];
         for (metric, name, value, number, wanted) in cases {
