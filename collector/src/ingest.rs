@@ -100,6 +100,12 @@ impl Reason {
         Self::SecondAgent,
     ];
 
+    /// Whether the name of who spoke is not in the configuration.
+    #[must_use]
+    pub fn is_stranger(self) -> bool {
+        matches!(self, Self::UnknownTenant | Self::UnknownSite | Self::UnknownAgent)
+    }
+
     /// The word for labels, such as `unknown_agent`.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -16,6 +16,7 @@ mod export;
 mod forms;
 mod health;
 mod heartbeat;
+mod own;
 mod painter;
 mod setup;
 mod tally;
@@ -131,7 +132,13 @@ impl Collector {
         let writer = tokio::task::spawn_blocking(move || {
             writer::work(store, &owned, job_receiver, &done_sender);
         });
-        let tally = tokio::spawn(tally::run(gaps.clone(), reader.clone(), jobs.clone()));
+        let tally = tokio::spawn(tally::run(
+            gaps.clone(),
+            reader.clone(),
+            jobs.clone(),
+            config.data.clone(),
+            telemetry.clone(),
+        ));
 
         let receivers: Vec<Receiver> = config.receivers.iter().map(setup::receiver).collect();
         if receivers.is_empty() {
@@ -194,6 +201,7 @@ impl Collector {
             state,
             reader: reader.clone(),
             position: 0,
+            senders: std::collections::HashMap::new(),
             pair: pair.clone(),
             backfilled: Vec::new(),
             from,

@@ -24,6 +24,16 @@ pub struct Telemetry {
     pub batches_duplicate: IntCounter,
     /// Messages refused, by `reason`.
     pub messages_refused: IntCounterVec,
+    /// Requests refused at an `interface` that is not for everybody.
+    pub logins_refused: IntCounterVec,
+    /// Live messages under a name that nobody knows, by `reason`.
+    pub strangers: IntCounterVec,
+    /// How often the broker refused the collector for who it is.
+    pub broker_refusals: IntCounter,
+    /// Bytes that the disk of the data still has for the collector.
+    pub disk_free_bytes: IntGauge,
+    /// Bytes of the disk of the data; 0 until it was measured.
+    pub disk_size_bytes: IntGauge,
     /// How long a commit took, in seconds.
     pub commit_seconds: Histogram,
     /// Batches committed at once.
@@ -104,6 +114,11 @@ const SECONDS: [f64; 14] =
 const COUNTS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 impl Telemetry {
+    /// The interfaces that are not for everybody: with the secret of the pair; on this machine.
+    pub const INTERFACES: [&str; 2] = ["pair", "admin"];
+    /// What of a name may be unknown.
+    pub const STRANGERS: [&str; 3] = ["unknown_tenant", "unknown_site", "unknown_agent"];
+
     /// All counters at zero.
     ///
     /// # Errors
@@ -128,6 +143,25 @@ impl Telemetry {
                 "Messages of agents that were refused.",
                 &["reason"],
             )?,
+            logins_refused: make.counters(
+                "logins_refused_total",
+                "Requests refused at an interface that is not for everybody.",
+                &["interface"],
+            )?,
+            strangers: make.counters(
+                "strangers_total",
+                "Live messages under a name that is not in the configuration.",
+                &["reason"],
+            )?,
+            broker_refusals: make.counter(
+                "broker_refusals_total",
+                "How often the broker refused the collector for who it is.",
+            )?,
+            disk_free_bytes: make.gauge(
+                "disk_free_bytes",
+                "Bytes that the disk of the data still has for the collector.",
+            )?,
+            disk_size_bytes: make.gauge("disk_size_bytes", "Bytes of the disk of the data.")?,
             commit_seconds: make.histogram("commit_seconds", "Time of one commit.", &SECONDS)?,
             commit_batches: make.histogram(
                 "commit_batches",
@@ -235,6 +269,12 @@ impl Telemetry {
         };
         for result in ["success", "bad_data", "execution", "timeout", "canceled", "internal"] {
             telemetry.queries.with_label_values(&[result]);
+        }
+        for interface in Self::INTERFACES {
+            telemetry.logins_refused.with_label_values(&[interface]);
+        }
+        for reason in Self::STRANGERS {
+            telemetry.strangers.with_label_values(&[reason]);
         }
         Ok(telemetry)
     }

@@ -619,6 +619,10 @@ async fn the_admin_api_is_for_programs_on_this_machine() {
         let (code, _, body) = ask(&server, &format!("{delete}\r\n{foreign}"), "").await;
         assert!(code == 403 && body.contains(r#""errorType":"forbidden""#), "{code} {body}");
     }
+    // Who was refused is counted, for rules.
+    let (_, metrics) = get(&server, "/metrics").await;
+    let counted = "hallwatch_collector_logins_refused_total{interface=\"admin\"} 4\n";
+    assert!(metrics.contains(counted), "{metrics}");
     let (code, body) = get(&server, "/api/v1/admin/tsdb/delete_series?match[]=up").await;
     assert_eq!(code, 405, "{body}");
     let (code, _, body) = ask(&server, "POST /api/v1/admin/tsdb/delete_series HTTP/1.1", "").await;

@@ -329,7 +329,12 @@ fn the_engine_says_of_every_timeline_what_promtool_says() {
             }
             let (alert, kind) = title.split_once(' ').unwrap();
             let view = engine.view();
-            let rule = view.groups[0].rules.iter().find(|rule| *rule.name == *alert).unwrap();
+            let rule = view
+                .groups
+                .iter()
+                .flat_map(|group| &group.rules)
+                .find(|rule| *rule.name == *alert)
+                .unwrap();
             assert_eq!(rule.health, Health::Ok, "{title}");
             let alerts = &rule.alerting.as_ref().unwrap().alerts;
             let firing = alerts.iter().filter(|a| a.state == AlertState::Firing);

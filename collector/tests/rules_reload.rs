@@ -195,7 +195,7 @@ fn it_tells_why_an_alert_is_in_its_state_and_what_the_rules_take() {
     let said: Value = serde_json::from_str(&said).unwrap();
     assert!(ok && said[0]["clear"]["text"] == "vector(1) > 1", "{said}");
     let (ok, said) = collector.tool(&["rules", "explain", "Nobody"]);
-    assert!(!ok && said.contains("no alert named"), "{said}");
+    assert!(!ok && said.contains("no alert named \"Nobody\": known alerts are `A`, `B`"), "{said}");
     let foreign =
         "GET /x HTTP/1.0\r\nHost: example.org\r\n\r\n".replace("GET /x", "POST /-/reload");
     let mut stream = TcpStream::connect(collector.address).unwrap();

@@ -231,6 +231,34 @@ fn a_check_says_what_is_wrong_what_is_odd_and_what_is_slow() {
     assert_eq!(bad.status.code(), Some(78), "{}", said(&bad));
     assert!(said(&bad).contains("bad.yaml:2:3"), "{}", said(&bad));
     assert_eq!(tool(folder.path(), &["check", "none.yaml"]).status.code(), Some(66));
+    // For programs, and for who takes the one kind of file for the other.
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_slice(&tool(folder.path(), args).stdout).unwrap()
+    };
+    let odd = json(&["check", "--json", "odd.yaml"]);
+    assert_eq!((&odd["rules"], &odd["atInterval"][0]["rule"]), (&2.into(), &"g/B".into()), "{odd}");
+    assert_eq!(
+        (odd["warnings"][0]["line"].as_u64(), &odd["errors"]),
+        (Some(5), &serde_json::json!([]))
+    );
+    assert_eq!(json(&["check", "--json", "bad.yaml"])["errors"][0]["line"], 2);
+    let tests = "rule_files: [odd.yaml]\ntests:\n- input_series: []\n  alert_rule_test: []\n";
+    std::fs::write(folder.path().join("tests.yaml"), tests).unwrap();
+    let confused = said(&tool(folder.path(), &["check", "tests.yaml"]));
+    assert!(
+        confused.contains("has unit tests, no rules: hallwatch-collector rules test"),
+        "{confused}"
+    );
+    let confused = said(&tool(folder.path(), &["test", "odd.yaml"]));
+    assert!(
+        confused.contains("has rules, no tests: hallwatch-collector rules check"),
+        "{confused}"
+    );
+    let passed = json(&["test", "--json", "tests.yaml"]);
+    assert_eq!(
+        (&passed["passed"], &passed["files"][0]["failures"]),
+        (&true.into(), &serde_json::json!([]))
+    );
     let files: Vec<String> = library::FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut args = vec!["check", "--strict"];
     args.extend(files.iter().map(String::as_str));
@@ -330,11 +358,26 @@ site = [{ id = 'fra-1', tenant = 'acme', agents = ['gw-1'] }]
     assert!(told["leftOut"]["g/Slow"].as_str().unwrap().contains("subquery"));
     let text = said(&tool(folder.path(), &args));
     assert!(
-        text.contains("g/Hot: fired 13 times, 12 of them under a minute, 14m in all"),
+        text.contains("g/Hot\n  as written                 13 times (12 under 1m), 14m in all"),
         "{text}"
     );
     assert!(text.contains('█') && text.contains('·'), "{text}");
-    assert!(text.contains("for: 15m                     never fired"), "{text}");
+    assert!(text.contains("for: 15m                   never fired"), "{text}");
+    assert!(text.contains("a mark."), "what the picture means: {text}");
+    assert!(text.contains("1 of the rules: never fired\n  g/SiteHot\n"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let coarse = said(&tool(folder.path(), &[&args[..], &["--step", "1m"]].concat()));
-    assert!(coarse.contains("g/Hot: fired"), "{coarse}");
+    assert!(coarse.contains("g/Hot\n  as written"), "{coarse}");
+
+    // Of rules whose metrics nobody wrote, nothing is said.
+    let dry = "groups: [{ name: g, rules: [{ alert: Wet, expr: environment_leak == 1 }] }]\n";
+    std::fs::write(folder.path().join("dry.yaml"), dry).unwrap();
+    let mut args = args;
+    args[1] = "dry.yaml";
+    let text = said(&tool(folder.path(), &args));
+    assert!(text.contains("Nothing that these rules read is there"), "{text}");
+    assert!(text.contains("no data: nothing can be said of them\n  g/Wet\n"), "{text}");
+    let json = tool(folder.path(), &[&args[..], &["--json"]].concat());
+    let told: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(told["noData"], serde_json::json!(["g/Wet"]), "{told}");
 }

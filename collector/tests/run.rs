@@ -92,16 +92,21 @@ impl Running {
 
 /// Stands for an agent.
 struct Agent {
+    name: &'static str,
     publisher: Publisher,
     events: Events,
 }
 
 impl Agent {
     async fn connect(broker: u16) -> Self {
-        let mut options = hallwatch_link::Options::new("127.0.0.1", broker, "gw-1");
-        options.subscriptions = vec!["hallwatch/v1/acme/fra-1/gw-1/ack/+".into()];
+        Self::named("gw-1", broker)
+    }
+
+    fn named(name: &'static str, broker: u16) -> Self {
+        let mut options = hallwatch_link::Options::new("127.0.0.1", broker, name);
+        options.subscriptions = vec![format!("hallwatch/v1/acme/fra-1/{name}/ack/+")];
         let (publisher, events) = hallwatch_link::open(options);
-        Self { publisher, events }
+        Self { name, publisher, events }
     }
 
     async fn say(&self, topic: &str, payload: Vec<u8>, retain: bool) {
@@ -151,7 +156,19 @@ impl Agent {
         let readings = Readings { dictionary: 9, readings, ..Readings::default() };
         let batch =
             Batch { boot: 7, seq, oldest: 1, watermark: time, backfill, sender: 0, readings };
-        self.say("gw-1/data", wire::encode_batch(&batch), false).await;
+        let topic = format!("{}/data", self.name);
+        self.say(&topic, wire::encode_batch(&batch), false).await;
+    }
+
+    /// Says how it is, and that it reads one device.
+    async fn reads(&self, device: &str, online: bool) {
+        let status = Status { boot: 7, online, started: now(), sent: now(), ..Status::default() };
+        let topic = format!("{}/status", self.name);
+        self.say(&topic, wire::encode_status(&status), true).await;
+        let series = vec![(SeriesId(1), Labels::metric("device_up", [("device", device)]))];
+        let describe = Describe { dictionary: 9, series, ..Describe::default() };
+        let topic = format!("{}/describe/0", self.name);
+        self.say(&topic, wire::encode_describe(&describe), true).await;
     }
 
     /// Waits until the collector asks for the dictionary.
@@ -166,7 +183,8 @@ impl Agent {
             loop {
                 let Some(event) = self.events.next().await else { panic!("the link is closed") };
                 let Event::Message(message) = event else { continue };
-                assert_eq!(message.topic, "hallwatch/v1/acme/fra-1/gw-1/ack/c-1");
+                let topic = format!("hallwatch/v1/acme/fra-1/{}/ack/c-1", self.name);
+                assert_eq!(message.topic, topic);
                 let ack = wire::decode_ack(&message.payload).unwrap();
                 if ack.boot == 7 && ack.upto >= seq {
                     return ack;
@@ -247,6 +265,11 @@ async fn from_a_batch_to_a_page_and_back() {
         eventually(&line, async || collector.get("/metrics").await.1.contains(&line).then_some(()))
             .await;
     }
+    for query in
+        ["collector_strangers_total{reason=\"unknown_agent\"} == 1", "collector_disk_free_bytes"]
+    {
+        eventually(query, async || collector.value(query).await).await;
+    }
 
     // A restart: nothing is forgotten, nobody is paged again, and it ends in good order.
     collector.stop().await;
@@ -276,6 +299,113 @@ async fn from_a_batch_to_a_page_and_back() {
         pages.last().filter(|page| page.1.contains(r#""status":"resolved""#)).map(|_| ())
     })
     .await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_what_is_not_for_everybody_is_told_of() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    let port = peers::free_port();
+    let _broker = mosquitto(folder.path(), port).await;
+    let (webhook, pages) = listener(|_| (200, "ok")).await;
+    let mut config = config(folder.path(), port, webhook, "");
+    config.rules.set =
+        hallwatch_collector::rules::load(&hallwatch_collector::rules::library::FILES).unwrap();
+    let collector = run(config).await;
+    collector.ready().await;
+    let counted = "collector_logins_refused_total{interface=\"admin\"}";
+    let (_, count) = eventually(counted, async || collector.value(counted).await).await;
+    assert_eq!(count, "0", "it begins before anything happens");
+    for _ in 0..12 {
+        let mut stream = tokio::net::TcpStream::connect(collector.address).await.unwrap();
+        // As a page in a browser on this machine would be made to ask.
+        let asked = "POST /-/reload HTTP/1.0\r\nHost: localhost\r\nOrigin: http://evil\r\n\r\n";
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains(" 403 "), "{answer}");
+    }
+    eventually("the page", async || {
+        let told = |page: &(String, String)| {
+            page.1.contains("LoginsRefused") && page.1.contains("requests at admin in 5 minutes")
+        };
+        pages.lock().unwrap().iter().any(told).then_some(())
+    })
+    .await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_agents_the_one_that_is_offline_explains_its_own_devices_only() {
+    const RULES: &str = r#"
+groups:
+  - name: watch
+    rules:
+      - alert: AgentOffline
+        expr: agent_up == 0
+        annotations: { topology: agent offline }
+      - alert: DeviceSilent
+        expr: device_up == 0
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let port = peers::free_port();
+    let _broker = mosquitto(folder.path(), port).await;
+    let (webhook, pages) = listener(|_| (200, "ok")).await;
+    let config = || {
+        let mut config = config(folder.path(), port, webhook, "");
+        let files = [("rules.yaml", RULES)];
+        config.rules.set = hallwatch_collector::rules::load(&files).unwrap();
+        config.notify.escalate_after = Duration::from_secs(1);
+        for name in ["gw-2", "gw-3"] {
+            config.sites[0].agents.push(hallwatch_model::Id::new(name).unwrap());
+        }
+        config
+    };
+    let collector = run(config()).await;
+    collector.ready().await;
+    let mut agents = ["gw-1", "gw-2", "gw-3"].map(|name| Agent::named(name, port));
+    let devices = ["ups-a", "ups-b", "ups-c"];
+    for (agent, device) in agents.iter_mut().zip(devices) {
+        agent.reads(device, true).await;
+        agent.batch(1, &[(1, Ok(1.0))]).await;
+        agent.acked(1).await;
+    }
+
+    // One agent ends. What it sent of its device before comes in now, and a device of another
+    // agent falls silent in the same moment.
+    agents[0].reads(devices[0], false).await;
+    let told = |what: &str| pages.lock().unwrap().iter().any(|page| page.1.contains(what));
+    eventually("the agent's own page", async || told("AgentOffline").then_some(())).await;
+    for agent in agents.iter_mut().take(2) {
+        agent.batch(2, &[(1, Ok(0.0))]).await;
+        agent.acked(2).await;
+    }
+    eventually("the page of the other's device", async || told("ups-b").then_some(())).await;
+    let suppressed = async |collector: &Running| {
+        let (_, body) = collector.get("/api/v1/alerts").await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let alerts = body["data"]["alerts"].as_array()?.clone();
+        let alert = |device: &str| {
+            let of = |alert: &&serde_json::Value| alert["labels"]["device"] == device;
+            alerts.iter().find(of).cloned()
+        };
+        let (own, other) = (alert("ups-a")?, alert("ups-b")?);
+        assert_eq!(other["suppressedBy"], serde_json::Value::Null, "{other}");
+        own["suppressedBy"].is_object().then_some(own)
+    };
+    let own = eventually("it is suppressed", async || suppressed(&collector).await).await;
+    assert_eq!(own["suppressedBy"]["agent"], "gw-1", "{own}");
+    assert!(!told("ups-a"), "it follows from its agent");
+
+    // A collector that is started anew knows from its disk who reads what.
+    collector.stop().await;
+    let collector = run(config()).await;
+    collector.ready().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    eventually("it is still suppressed", async || suppressed(&collector).await).await;
+    assert!(!told("ups-a"), "it follows from its agent still");
     collector.stop().await;
 }
 

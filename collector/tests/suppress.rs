@@ -12,7 +12,7 @@ use hallwatch_collector::rules::{
 };
 use hallwatch_collector::state::State;
 use hallwatch_collector::topology::{Kind, Node, Plan, Power, Rack, Suppressed, Suppressor};
-use hallwatch_model::{Id, Labels, Timestamp};
+use hallwatch_model::{AgentPath, Id, Labels, Timestamp};
 use proptest::prelude::*;
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -224,6 +224,69 @@ fn a_no_data_rule_about_a_device_that_is_offline_follows_from_that() {
     change.reason = Reason::NoDataFires(1);
     let now = one.handle(&[PDU_A1_OFFLINE.fires(3), change], at(3));
     assert_eq!(told(&now), ["DeviceOffline pdu-a1", "Burning pdu-a1"]);
+}
+
+const AGENT_2: Kinds = kind("AgentOffline", "agent offline", "agent_up", ("agent", "gw-2"));
+
+fn gateway(name: &str) -> AgentPath {
+    let id = |text| Id::new(text).unwrap();
+    AgentPath { tenant: id("acme"), site: id("fra-1"), agent: id(name) }
+}
+
+/// The site with two agents: gw-1 reads ups-a, gw-2 reads pdu-a1.
+fn two_agents() -> Suppressor {
+    let plan = Plan { agent: None, ..(*plan()).clone() };
+    let mut one = Suppressor::new([Arc::new(plan)], WAIT, "http://collector:8600", &[], Vec::new());
+    one.read(&gateway("gw-1"), "ups-a", at(0));
+    one.read(&gateway("gw-2"), "pdu-a1", at(0));
+    one
+}
+
+#[test]
+fn of_two_agents_the_one_that_is_offline_explains_its_own_devices_only() {
+    let mut change = LOAD.fires(2);
+    change.reason = Reason::NoDataFires(1);
+    for (cause, explains_ups, explains_pdu) in [(AGENT, true, false), (AGENT_2, false, true)] {
+        let mut one = two_agents();
+        let changes = [cause.fires(1), ERRORS.fires(2), change.clone(), PDU_A1_OFFLINE.fires(2)];
+        one.handle(&changes, at(2));
+        let is = |kind: Kinds| one.suppressed_by(&kind.labels()).is_some();
+        let found = [is(ERRORS), is(LOAD), is(PDU_A1_OFFLINE)];
+        assert_eq!(found, [explains_ups, explains_ups, explains_pdu], "{cause:?}");
+    }
+    // A device of which nobody has sent anything pages.
+    let plan = Plan { agent: None, ..(*plan()).clone() };
+    let mut one = Suppressor::new([Arc::new(plan)], WAIT, "http://collector:8600", &[], Vec::new());
+    let now = one.handle(&[AGENT.fires(1), UPS_A_OFFLINE.fires(2)], at(2));
+    assert_eq!(told(&now), ["AgentOffline gw-1", "DeviceOffline ups-a"]);
+}
+
+#[test]
+fn a_device_that_another_agent_reads_by_now_is_no_longer_explained() {
+    let mut one = two_agents();
+    let now = one.handle(&[AGENT.fires(1), UPS_A_OFFLINE.fires(2)], at(2));
+    assert_eq!((told(&now), one.count()), (vec!["AgentOffline gw-1".to_owned()], 1));
+    // What is older than what is known changes nothing; the other's news does.
+    one.read(&gateway("gw-2"), "ups-a", Timestamp::MIN);
+    assert!(one.handle(&[], at(10)).is_empty() && one.count() == 1);
+    one.read(&gateway("gw-2"), "ups-a", at(10));
+    assert!(one.handle(&[], at(10)).is_empty(), "it may end by itself now");
+    assert_eq!(told(&one.handle(&[], at(40))), ["DeviceOffline ups-a"]);
+}
+
+#[test]
+fn a_site_without_a_topology_knows_who_reads_what_too() {
+    let mut one = Suppressor::new([], WAIT, "http://collector:8600", &[], Vec::new());
+    let (first, second) = (gateway("gw-1"), gateway("gw-2"));
+    // pdu-a1 was moved from one to the other: both have described it.
+    one.described([(&first, "ups-a"), (&first, "pdu-a1"), (&second, "pdu-a1")]);
+    let changes = [AGENT.fires(1), UPS_A_OFFLINE.fires(2), PDU_A1_OFFLINE.fires(2)];
+    let now = one.handle(&changes, at(2));
+    assert_eq!(told(&now), ["AgentOffline gw-1", "DeviceOffline pdu-a1"], "in doubt");
+    // A site of another tenant with the same names is another site.
+    let other = AgentPath { tenant: Id::new("globex").unwrap(), ..second };
+    one.read(&other, "ups-a", at(100));
+    assert!(one.handle(&[], at(200)).is_empty() && one.count() == 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_collector::topology::{Health, Kind, Node, Plan, Power, Rack, Watch, Zone};
-use hallwatch_model::{Id, Labels, Missing, Sample, Timestamp, Value};
+use hallwatch_model::{AgentPath, Id, Labels, Missing, Sample, Timestamp, Value};
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -357,6 +357,71 @@ fn values_that_are_too_old_are_missing_and_an_agent_that_is_gone_leaves_all_open
     assert_eq!(site.is("site_uplinks_healthy"), 0.0);
     site.see(&agent_up(), Ok(1.0), 20);
     assert_eq!(site.paths("r01"), (1.0, 1.0));
+}
+
+#[test]
+fn of_two_agents_the_one_that_is_gone_leaves_its_own_devices_unknown_only() {
+    let id = |text| Id::new(text).unwrap();
+    let gateway = |name| AgentPath { tenant: id("acme"), site: id("fra-1"), agent: id(name) };
+    let up = |name: &'static str| agent_up().with("agent", name);
+    let plan = Plan { agent: None, ..(*plan()).clone() };
+    let watch = Watch::new([Arc::new(plan)]);
+    let mut site = Site { watch, written: BTreeMap::new(), samples: 0 };
+    for (labels, value) in every() {
+        let device = labels.get("device").unwrap();
+        let agent = if device == "ups-b" || device == "isp-2" { "gw-2" } else { "gw-1" };
+        site.watch.read(&gateway(agent), device, at(1));
+        site.see(&labels, Ok(value), 1);
+    }
+    assert_eq!((site.paths("r01"), site.is("site_uplinks_healthy")), ((2.0, 2.0), 2.0));
+    site.see(&up("gw-2"), Ok(0.0), 10);
+    assert_eq!((site.paths("r01"), site.is("site_uplinks_healthy")), ((1.0, 2.0), 1.0));
+    // The other one reads the UPS as well, and has newer values.
+    site.watch.read(&gateway("gw-1"), "ups-b", at(11));
+    site.see(&output_off("ups-b"), Ok(0.0), 11);
+    assert_eq!((site.paths("r01"), site.is("site_uplinks_healthy")), ((2.0, 2.0), 1.0));
+    site.see(&up("gw-2"), Ok(1.0), 20);
+    assert_eq!(site.is("site_uplinks_healthy"), 2.0);
+}
+
+#[test]
+fn uplinks_are_counted_and_the_first_that_failed_is_named() {
+    let mut site = Site::healthy();
+    let first = |n: u8| format!(r#"site_uplink_first_out{{kind="uplink", node="isp-{n}"}}"#);
+    let counted = |site: &Site| {
+        ["configured", "possible", "healthy"].map(|what| site.is(&format!("site_uplinks_{what}")))
+    };
+    assert_eq!(counted(&site), [2.0, 2.0, 2.0]);
+    site.see(&series("uplink_up", "isp-1", &[]), Err(Missing::Timeout), 2);
+    assert_eq!(counted(&site), [2.0, 2.0, 1.0], "not heard is not down");
+    assert!(!site.written.contains_key(&first(1)), "nothing has failed yet");
+    site.see(&series("uplink_up", "isp-2", &[]), Ok(0.0), 3);
+    assert_eq!(counted(&site), [2.0, 1.0, 0.0]);
+    site.see(&series("uplink_up", "isp-1", &[]), Ok(0.0), 4);
+    assert_eq!((site.is(&first(2)), site.written.get(&first(1))), (1.0, None));
+    site.see(&series("uplink_up", "isp-2", &[]), Ok(1.0), 5);
+    assert_eq!((site.is(&first(2)), site.is(&first(1))), (0.0, 1.0), "it is back, the other not");
+    site.see(&series("uplink_up", "isp-1", &[]), Ok(1.0), 6);
+    assert_eq!((counted(&site), site.is(&first(1))), ([2.0, 2.0, 2.0], 0.0));
+
+    // A restart goes on with the one that failed first, and ends what the plan does not know.
+    let derived = |node: &str| {
+        let labels = [("tenant", "acme"), ("site", "fra-1"), ("node", node), ("kind", "uplink")];
+        Labels::metric("site_uplink_first_out", labels)
+    };
+    let sample = |value, second| Sample { time: at(second), value: Ok(value) };
+    let mut site = Site::new();
+    let out = site.watch.seed(
+        &[
+            (series("uplink_up", "isp-1", &[]), sample(0.0, 1)),
+            (series("uplink_up", "isp-2", &[]), sample(0.0, 2)),
+            (derived("isp-2"), sample(1.0, 2)),
+            (derived("isp-9"), sample(1.0, 2)),
+        ],
+        at(3),
+    );
+    site.take(out);
+    assert_eq!((site.is(&first(2)), site.is(&first(9))), (1.0, 0.0));
 }
 
 #[test]

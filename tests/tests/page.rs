@@ -3,6 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
+use axum::http::header::CONTENT_TYPE;
+use hallwatch_collector::page::{self, Picture, SiteFacts};
+use hallwatch_model::{Labels, Missing, Sample, Timestamp};
 use hallwatch_tests::peers::{free_address, listens, program};
 use hallwatch_tests::process::Process;
 use hallwatch_tests::site::{Options, Site};
@@ -10,6 +13,8 @@ use hallwatch_tests::wait::wait_for;
 use thirtyfour::prelude::*;
 
 async fn browser(directory: &std::path::Path) -> (Process, WebDriver) {
+    // It may have been done already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let address = free_address();
     let mut command = Command::new(program("chromedriver", "chromium-driver"));
     command.arg(format!("--port={}", address.port()));
@@ -35,6 +40,118 @@ async fn browser(directory: &std::path::Path) -> (Process, WebDriver) {
     capabilities.set_binary(binary.to_str().expect("a path")).expect("a binary");
     let web = WebDriver::new(format!("http://{address}"), capabilities).await.expect("a session");
     (driver, web)
+}
+
+/// The page over a picture that does not change: where it is.
+async fn shown(picture: &Picture) -> String {
+    let text = serde_json::to_string(picture).expect("JSON");
+    // The stream ends with each picture; the browser asks again.
+    let event = format!("retry: 200\nevent: picture\ndata: {text}\n\n");
+    let events = async move || ([(CONTENT_TYPE, "text/event-stream")], event.clone());
+    let router = page::routes().route("/events", axum::routing::get(events));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/")
+}
+
+/// A site with a device that is silent, one without a number, and alerts of every kind.
+fn picture() -> Picture {
+    let now = Timestamp::from_millis(1_795_276_800_000);
+    let before = |seconds| now - Duration::from_secs(seconds);
+    let site = [("tenant", "acme"), ("site", "fra-1")];
+    let series = |metric: &str, device: &'static str| {
+        Labels::metric(metric, site.into_iter().chain([("device", device)]))
+    };
+    let sample = |labels, value, at| (labels, Sample { time: at, value });
+    let latest = [
+        sample(series("device_up", "pdu-a1"), Ok(0.0), before(1)),
+        sample(series("pdu_inlet_voltage_volts", "pdu-a1"), Ok(230.0), before(90)),
+        sample(series("device_up", "probe"), Ok(1.0), before(1)),
+        sample(
+            series("environment_temperature_celsius", "probe"),
+            Err(Missing::Timeout),
+            before(1),
+        ),
+        sample(series("environment_humidity_ratio", "probe"), Ok(0.4), before(1)),
+    ];
+    let alert = |name: &str, severity: &str, device: &str| {
+        let more = [("alertname", name), ("severity", severity), ("device", device)];
+        let labels = Labels::from_pairs(site.into_iter().chain(more));
+        page::Alert::new(&labels, |_| None, "firing", false, before(300))
+    };
+    let cause = alert("UpsOutputOff", "critical", "ups-a");
+    let mut follows = alert("PduFeedLost", "critical", "pdu-a1");
+    follows.suppressed_by.clone_from(&cause.key);
+    let mut held = alert("CoolingAlarm", "warning", "crac-1");
+    held.held = true;
+    held.held_since = Some(before(7_500).as_millis());
+    held.held_because = r#"no fresh value of cooling_alarm{device="crac-1"}"#.into();
+    let mut flaps = alert("AtsAlarm", "warning", "ats");
+    flaps.flapping = Some(7);
+    let agents = vec![page::Agent { id: "gw-1".into(), up: Some(true), seen: None, backlog: 0 }];
+    let facts =
+        SiteFacts { tenant: "acme".into(), id: "fra-1".into(), name: "Frankfurt 1".into(), agents };
+    let alerts = vec![follows, held, flaps, cause];
+    Picture::new(now, "c-1", vec![facts], &latest, alerts, Vec::new())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_flapping_or_follows_is_said_and_nothing_is_squeezed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_driver, web) = browser(directory.path()).await;
+    web.goto(shown(&picture()).await).await.expect("the page");
+    let body = async || web.find(By::Tag("body")).await.ok()?.text().await.ok();
+    let text = wait_for("the picture", Duration::from_secs(40), async || {
+        body().await.filter(|text| text.contains("AtsAlarm"))
+    })
+    .await;
+    // Some of it is set in capitals.
+    let text = text.to_lowercase();
+    for wanted in [
+        "2\ncritical",
+        "2\nwarnings",
+        "1\nheld",
+        "1\nsuppressed",
+        "1\nflapping",
+        "1\nsilent device",
+        "flapping: 7 changes",
+        "held: input lost",
+        "not known since 13:55:00 (2 h 5 min): no fresh value of cooling_alarm{device=\"crac-1\"}",
+        "not paged: follows from upsoutputoff ups-a",
+        "1 suppressed by this",
+        "✕ not answering",
+        "no answer in time",
+    ] {
+        let counted = wanted.replace('\n', "");
+        assert!(text.contains(wanted) || text.contains(&counted), "{wanted:?} in\n{text}");
+    }
+    // What follows stands after what is to be mended, also after warnings.
+    let place = |name: &str| text.find(name).expect("an alert");
+    assert!(place("upsoutputoff · ") < place("atsalarm"), "{text}");
+    assert!(place("atsalarm") < place("pdufeedlost"), "{text}");
+
+    let number = async |script: &str| {
+        let found = web.execute(script, Vec::new()).await.expect("an answer");
+        found.convert::<f64>().expect("a number")
+    };
+    // A browser's window is never narrower than 500; a phone's page is laid out as this one.
+    for (width, height) in [(1600, 1000), (1280, 720), (500, 844)] {
+        web.set_window_rect(0, 0, width, height).await.expect("another size");
+        let over = "return document.documentElement.scrollWidth - innerWidth";
+        wait_for("the layout", Duration::from_secs(20), async || {
+            (number("return innerWidth").await <= f64::from(width)).then_some(())
+        })
+        .await;
+        let over = number(over).await;
+        assert!(over <= 0.0, "{width}: it is {over} too wide");
+        // A name beside a long reason keeps its words: no line of one letter each.
+        let names = "return Math.max(...[...document.querySelectorAll('.values dt')]\
+                     .map((name) => name.getBoundingClientRect().height))";
+        let high = number(names).await;
+        assert!(high < 30.0, "{width}: a name is {high} high");
+    }
+    web.quit().await.expect("the browser ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]

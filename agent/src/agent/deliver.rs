@@ -27,6 +27,7 @@ impl Agent {
                 self.describe(actions);
             }
             link::Event::Disconnected { error } => {
+                self.refusals += u64::from(error.is_refused_login());
                 if std::mem::take(&mut self.connected) {
                     tracing::warn!(error = &error as &dyn StdError, "broker lost");
                 } else {
@@ -40,10 +41,13 @@ impl Agent {
                     self.watch.sensors_disconnected(now.uptime);
                 }
             }
-            link::Event::Refused { topic, reason_code } => self.complain(now, &|count| {
-                let reason = link::reason::text(reason_code);
-                tracing::error!(topic, reason, count, "refused by the broker");
-            }),
+            link::Event::Refused { topic, reason_code } => {
+                self.refusals += u64::from(link::reason::is_refused_login(reason_code));
+                self.complain(now, &|count| {
+                    let reason = link::reason::text(reason_code);
+                    tracing::error!(topic, reason, count, "refused by the broker");
+                });
+            }
             link::Event::Subscribed { filter } => {
                 tracing::info!(filter, "the broker accepts a subscription that it had refused");
             }
@@ -102,7 +106,7 @@ impl Agent {
             Told::Replay(runs) => {
                 self.outbox.replay(runs.into_iter().map(Into::into).collect());
             }
-            Told::Health { durable, bytes, written_bytes, written_readings } => {
+            Told::Health { durable, bytes, written_bytes, written_readings, disk } => {
                 if durable != self.durable {
                     self.durable = durable;
                     if durable {
@@ -118,6 +122,7 @@ impl Agent {
                 self.bytes = bytes;
                 self.written_bytes = written_bytes;
                 self.written_readings = written_readings;
+                self.disk = disk;
             }
             Told::Failed(error) => actions.push(Action::Fail(error)),
             Told::Stopped => actions.push(Action::Fail(Error::JournalEnded)),
@@ -189,6 +194,9 @@ impl Agent {
             clock_unset: !self.timeline.is_set(),
             written_bytes: self.written_bytes,
             written_readings: self.written_readings,
+            disk_free: self.disk.map_or(0, |(free, _)| free),
+            disk_size: self.disk.map_or(0, |(_, size)| size),
+            broker_refusals: self.refusals,
         };
         let topic = self.topic(TopicKind::Status);
         Message { topic, payload: encode_status(&status).into(), retain: true }

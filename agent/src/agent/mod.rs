@@ -138,6 +138,9 @@ pub struct Agent {
     bytes: u64,
     written_bytes: u64,
     written_readings: u64,
+    disk: Option<(u64, u64)>,
+    /// How often a broker refused us for who we are.
+    refusals: u64,
     wear_at: Uptime,
     /// Complaints that were swallowed since the last one that was logged.
     complaints: u64,
@@ -177,6 +180,8 @@ impl Agent {
             bytes: 0,
             written_bytes: 0,
             written_readings: 0,
+            disk: None,
+            refusals: 0,
             wear_at: now.uptime + WEAR,
             complaints: 0,
             complain_at: now.uptime,
@@ -400,15 +405,19 @@ impl Agent {
             }
             link::Event::Disconnected { error } => {
                 self.watch.sensors_disconnected(now.uptime);
+                self.refusals += u64::from(error.is_refused_login());
                 self.complain(now, &|count| {
                     let error: &dyn std::error::Error = &error;
                     tracing::warn!(error, count, "no connection to the sensors' broker");
                 });
             }
-            link::Event::Refused { topic, reason_code } => self.complain(now, &|count| {
-                let reason = link::reason::text(reason_code);
-                tracing::error!(topic, reason, count, "subscription refused");
-            }),
+            link::Event::Refused { topic, reason_code } => {
+                self.refusals += u64::from(link::reason::is_refused_login(reason_code));
+                self.complain(now, &|count| {
+                    let reason = link::reason::text(reason_code);
+                    tracing::error!(topic, reason, count, "subscription refused");
+                });
+            }
             link::Event::Subscribed { filter } => {
                 tracing::info!(filter, "the sensors' broker accepts what it had refused");
             }

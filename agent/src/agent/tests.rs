@@ -221,6 +221,33 @@ fn acknowledged_entries_leave_the_journal_and_the_status_says_what_is_owed() {
 }
 
 #[test]
+fn the_status_says_who_refused_and_how_much_room_is_left() {
+    let mut stage = Stage::new();
+    let peer = || link::Peer { host: "broker".into(), port: 8883 };
+    let refused = |reason_code| link::Error::Refused { peer: peer(), reason_code };
+    // A password, a broker that is busy, one that is away, and a topic that is not allowed.
+    for error in [refused(0x86), refused(0x89), link::Error::Hangup { peer: peer() }] {
+        stage.event(Event::Broker(link::Event::Disconnected { error }));
+    }
+    stage.connect();
+    let topic = "hallwatch/v1/acme/fra-1/gw-1/data".to_owned();
+    stage.event(Event::Broker(link::Event::Refused { topic, reason_code: 0x87 }));
+    let status = |stage: &Stage| decode_status(&stage.agent.status(true, now(1)).payload).unwrap();
+    let said = status(&stage);
+    assert_eq!((said.broker_refusals, said.disk_size), (2, 0), "no journal has told of its disk");
+    let health = Told::Health {
+        durable: true,
+        bytes: 1,
+        written_bytes: 2,
+        written_readings: 3,
+        disk: Some((400, 1_000)),
+    };
+    stage.event(Event::Journal(health));
+    let said = status(&stage);
+    assert_eq!((said.disk_free, said.disk_size), (400, 1_000));
+}
+
+#[test]
 fn readings_that_no_journal_takes_become_a_gap_and_not_a_leak() {
     let mut stage = Stage::new();
     for _ in 0..700 {

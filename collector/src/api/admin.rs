@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::listen::Peer;
 use super::params::Params;
+use super::refused::Interface;
 use super::reply::{Refusal, RefusalKind, success};
 use super::{Api, Archive};
 use crate::store::{Deletion, Receipt};
@@ -23,18 +24,21 @@ const NUMBER: &str = "hallwatch-deletion";
 /// Proof that the request comes from a program on this machine.
 pub(super) struct Local;
 
-impl<S: Send + Sync> FromRequestParts<S> for Local {
+impl<S: Send + Sync> FromRequestParts<S> for Local
+where
+    Api: FromRef<S>,
+{
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let peer = parts.extensions.get::<ConnectInfo<Peer>>();
         let near = peer.is_some_and(|ConnectInfo(Peer(address))| is_loopback(address.ip()));
         match near && is_direct(&parts.headers) {
             true => Ok(Self),
-            false => Err(Refusal {
-                kind: RefusalKind::Forbidden,
-                error: "the admin API is for programs on the collector's own machine".into(),
-            }),
+            false => {
+                let error = "the admin API is for programs on the collector's own machine";
+                Err(Api::from_ref(state).refuse(Interface::Admin, parts, error))
+            }
         }
     }
 }

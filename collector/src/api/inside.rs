@@ -24,9 +24,12 @@ pub(super) async fn why(State(api): State<Api>, params: Params) -> Result<Respon
     };
     let inside = api.rules.borrow().inside.clone();
     let (archive, now) = (api.archive.clone(), (api.clock)());
-    let known = inside.view.groups.iter().flat_map(|group| &group.rules);
-    if !known.clone().any(|rule| *rule.name == name && rule.alerting.is_some()) {
-        let error = format!("there is no alert named {name:?}");
+    let rules = inside.view.groups.iter().flat_map(|group| &group.rules);
+    let alerting = rules.filter(|rule| rule.alerting.is_some());
+    let known: Vec<&str> = alerting.map(|rule| &*rule.name).collect();
+    if !known.contains(&name.as_str()) {
+        let help = hallwatch_config::suggest::help(&name, "alerts", &known);
+        let error = format!("there is no alert named {name:?}: {help}");
         return Err(Refusal { kind: RefusalKind::NotFound, error });
     }
     let work = move || explain(&inside, &name, now, &*archive);

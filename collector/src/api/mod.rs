@@ -1,7 +1,7 @@
 //! One HTTP port: the Prometheus API, `/metrics`, `/healthz`, `/readyz`, and the page.
 //!
 //! Reading order: `params`, `time`, `number` (how requests are read and answers written), `reply`
-//! (the envelope), `query`, `series`, `rules`, `inside`, `status`, `admin` (the Prometheus API),
+//! (the envelope), `refused`, `query`, `series`, `rules`, `inside`, `status`, `admin` (the Prometheus API),
 //! `gaps`, `pair`, `health`, `events`, `listen`.
 
 mod admin;
@@ -15,6 +15,7 @@ mod number;
 mod pair;
 mod params;
 mod query;
+mod refused;
 mod reply;
 mod rules;
 mod series;
@@ -122,6 +123,7 @@ pub struct Api {
     /// Whom to ask to load the rules again.
     pub reload: Option<mpsc::Sender<ReloadRequest>>,
     queries: Arc<Semaphore>,
+    last_logged: Arc<refused::LastLogged>,
 }
 
 impl Api {
@@ -147,6 +149,7 @@ impl Api {
             fills: None,
             reload: None,
             queries,
+            last_logged: Arc::default(),
         }
     }
 

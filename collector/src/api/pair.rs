@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::admin::Local;
 use super::params::Params;
+use super::refused::Interface;
 use super::reply::{Refusal, RefusalKind, success};
 use super::{Api, Archive};
 use crate::clock;
@@ -45,10 +46,10 @@ where
         let token = given.and_then(|value| value.strip_prefix("Bearer "));
         match token.is_some_and(|token| pair.admits(token)) {
             true => Ok(Self(pair)),
-            false => Err(Refusal {
-                kind: RefusalKind::Forbidden,
-                error: "this needs the secret of the pair".into(),
-            }),
+            false => {
+                let error = "this needs the secret of the pair";
+                Err(Api::from_ref(state).refuse(Interface::Pair, parts, error))
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `rules backtest`: rules over the data of the past, hour by hour.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use hallwatch_collector::rules::backtest::{Backtest as Run, Figures, Outcome};
+use hallwatch_collector::rules::backtest::{Backtest as Run, COLUMNS, Figures, Outcome};
 use hallwatch_collector::rules::format_duration;
 use hallwatch_collector::{clock, config};
 use hallwatch_model::sample::from_float;
@@ -13,9 +13,9 @@ use hallwatch_model::{Labels, Sample, Timestamp};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::print;
 use super::query::duration;
 use super::rules::{Failed, borrowed, read};
+use super::{print, wrapped};
 
 /// How much is fetched at once.
 const WINDOW: Duration = Duration::from_secs(3600);
@@ -30,7 +30,7 @@ pub(crate) struct Backtest {
     /// From so long ago until now: `6h`, `30d`.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Duration,
-    /// Look at one sample in so much time only: quicker, and coarser.
+    /// Look at one sample in so much time: quicker, coarser.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     step: Option<Duration>,
     /// As JSON.
@@ -48,34 +48,65 @@ pub(super) fn backtest(asked: &Backtest, path: &Path) -> Result<(), Failed> {
     let selectors = Run::selectors(&files).map_err(Failed::Invalid)?;
     let client = Client::any(&config).map_err(Failed::Refused)?;
     let (mut count, mut from) = (0, start);
+    let mut metrics = BTreeSet::new();
     while from < end {
         let to = (from + WINDOW).min(end);
         let moments = window(&client, &selectors, from, to, asked.step).map_err(Failed::Refused)?;
         for (time, samples) in moments {
             count += samples.len();
+            for (labels, _) in &samples {
+                if let Some(name) = labels.name().filter(|name| !metrics.contains(*name)) {
+                    metrics.insert(name.to_owned());
+                }
+            }
             run.measure(&samples, Timestamp::from_millis(time));
         }
         from = to;
     }
     let left_out = run.left_out();
     let outcomes = run.finish();
+    let blind = Run::without_data(&files, &metrics).map_err(Failed::Invalid)?;
     if asked.json {
         let left_out: BTreeMap<_, _> = left_out.into_iter().collect();
         let (start, end) = (start.to_string(), end.to_string());
         let all = json!({
-            "start": start, "end": end, "samples": count, "leftOut": left_out, "rules": outcomes,
+            "start": start, "end": end, "samples": count, "leftOut": left_out, "noData": blind,
+            "rules": outcomes,
         });
         print(&all.to_string());
         return Ok(());
     }
     print(&format!("{start} to {end}, {count} samples"));
-    for outcome in &outcomes {
-        told(outcome);
+    if count == 0 {
+        print("\nNothing that these rules read is there: nothing can be said of them.");
     }
+    let fired = |outcome: &&Outcome| outcome.as_written.fired > 0;
+    if outcomes.iter().any(|outcome| fired(&outcome)) {
+        let each = end.since(start) / u32::try_from(COLUMNS).unwrap_or(1);
+        let each = format_duration(Duration::from_secs(each.as_secs().max(1)));
+        print(&format!("Pictures are of all that time, from left to right, {each} a mark."));
+    }
+    outcomes.iter().filter(fired).for_each(told);
+    let never = outcomes.iter().filter(|outcome| !fired(outcome)).map(|outcome| &outcome.rule);
+    let never =
+        never.filter(|rule| !blind.contains(*rule) && !left_out.iter().any(|(l, _)| l == *rule));
+    list("never fired", never);
+    list("no data: nothing can be said of them", blind.iter());
     for (rule, why) in left_out {
-        print(&format!("{rule}: left out, for it is not evaluated by samples: {why}"));
+        print(&format!("\n{rule}: left out, for it is not evaluated by samples:\n  {why}"));
     }
     Ok(())
+}
+
+/// How many rules these are, and their names.
+fn list<'n>(title: &str, names: impl Iterator<Item = &'n String>) {
+    let names: Vec<&String> = names.collect();
+    if names.is_empty() {
+        return;
+    }
+    print(&format!("\n{} of the rules: {title}", names.len()));
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    print(&wrapped(&format!("  {}", names.join(", ")), 2));
 }
 
 /// What was measured after `from` up to `to`, by time.
@@ -140,10 +171,7 @@ fn point(point: &Value) -> Option<(i64, f64)> {
 }
 
 fn told(outcome: &Outcome) {
-    print(&format!("\n{}: {}", outcome.rule, figures(&outcome.as_written)));
-    if outcome.as_written.fired == 0 {
-        return;
-    }
+    print(&format!("\n{}\n  {:<26} {}", outcome.rule, "as written", figures(&outcome.as_written)));
     let bars = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let bar = |part: &f64| {
         // Eight heights; whatever fired at all is seen.
@@ -153,7 +181,7 @@ fn told(outcome: &Outcome) {
     };
     print(&format!("  {}", outcome.picture.iter().map(bar).collect::<String>()));
     for (name, variant) in &outcome.variants {
-        print(&format!("  {name:<28} {}", figures(variant)));
+        print(&format!("  {name:<26} {}", figures(variant)));
     }
 }
 
@@ -163,9 +191,7 @@ fn figures(figures: &Figures) -> String {
         return "never fired".to_owned();
     }
     let time = |seconds: f64| format_duration(Duration::from_secs_f64(seconds.round()));
-    format!(
-        "fired {fired} times, {short} of them under a minute, {} in all, the longest {}",
-        time(seconds),
-        time(longest_seconds)
-    )
+    let times = if fired == 1 { "once".to_owned() } else { format!("{fired} times") };
+    let short = if short == 0 { String::new() } else { format!(" ({short} under 1m)") };
+    format!("{times}{short}, {} in all, longest {}", time(seconds), time(longest_seconds))
 }

@@ -10,11 +10,11 @@ use hallwatch_collector::rules::push::Timing;
 use hallwatch_collector::rules::unittest;
 use hallwatch_collector::rules::{Options, PushEngine, RuleSet, load};
 use hallwatch_config::{Finding, Invalid};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::backtest::{Backtest, backtest};
 use super::client::{Client, escaped};
-use super::{chain, print, print_error};
+use super::{chain, print, print_error, wrapped};
 
 /// A rule file is wrong (`EX_CONFIG`).
 const CONFIG: u8 = 78;
@@ -25,20 +25,61 @@ const SOFTWARE: u8 = 70;
 /// The largest file that is read.
 const MAX_BYTES: u64 = 16 << 20;
 
+const CHECK: &str = "\
+Mistakes are named with their place. Warnings are for what is probably not
+meant: metrics and labels that nobody writes, units that do not match. Rules
+that cannot be evaluated by each sample are named with the reason.
+
+Exit codes: 0 in order, 1 warnings and --strict, 66 a file cannot be read,
+78 mistakes.
+
+  hallwatch-collector rules check --strict /etc/hallwatch/rules/*.yaml";
+
+const TEST: &str = "\
+The files are those of `promtool test rules`: they name rule files, series
+and the alerts that are expected. Exit code 1 when any test fails.
+
+  hallwatch-collector rules test /etc/hallwatch/rules/tests/*.yaml";
+
+const EXPLAIN: &str = "\
+Asks the collector, which must run, for the values of the expression and of
+its parts, the timers and the inputs of every alert of this name.
+
+  hallwatch-collector rules explain UpsOnBattery \\
+      --config /etc/hallwatch/collector.toml";
+
+const BACKTEST: &str = "\
+Reads what the collector has, or its store when it does not run, and says of
+each rule how often it would have fired, for how long, and what a longer
+`for` or a wider `deadband` would change. Nobody is paged.
+
+  hallwatch-collector rules backtest my.yaml --since 30d \\
+      --config /etc/hallwatch/collector.toml";
+
+const EXPORT: &str = "\
+The rules go to the standard output; what Prometheus cannot do is said there
+in comments, and on the standard error.
+
+  hallwatch-collector rules export --prometheus my.yaml > prometheus.yaml";
+
 /// What is to be known.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rules {
-    /// Tell what is wrong with rule files, or probably not meant: unknown metrics and labels, units
-    /// that do not match; and which rules are not evaluated by samples, and why.
+    /// Find mistakes in rule files
+    #[command(after_help = CHECK)]
     Check {
         /// Rule files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// What is probably not meant is wrong: 1 then.
+        /// Warnings count as mistakes: exit code 1.
         #[arg(long)]
         strict: bool,
+        /// As JSON, mistakes too.
+        #[arg(long)]
+        json: bool,
     },
-    /// Run unit tests in the format of `promtool test rules`; 1 when any fails.
+    /// Run unit tests of rules, in promtool's format
+    #[command(after_help = TEST)]
     Test {
         /// Files of tests.
         #[arg(required = true)]
@@ -46,8 +87,12 @@ pub(crate) enum Rules {
         /// As Prometheus behaves: missing data is good news.
         #[arg(long)]
         prometheus: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
-    /// Tell why an alert is in its state: values, operators, timers. Asks the collector, which must run.
+    /// Say why an alert is in its state, or why it does not fire
+    #[command(after_help = EXPLAIN)]
     Explain {
         /// The alert's name.
         alert: String,
@@ -58,8 +103,8 @@ pub(crate) enum Rules {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Tell how often rules would have fired, for how long, and what a longer delay or a wider
-    /// deadband would change: over what the collector has, or its store when it does not run.
+    /// Say how often rules would have fired on the data of the past
+    #[command(after_help = BACKTEST)]
     Backtest {
         #[command(flatten)]
         backtest: Backtest,
@@ -67,7 +112,8 @@ pub(crate) enum Rules {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Write rules for other systems, and tell what was lost.
+    /// Write rules for Prometheus, and say what is lost
+    #[command(after_help = EXPORT)]
     Export {
         /// Rule files for Prometheus; to the standard output.
         #[arg(long, required = true)]
@@ -83,13 +129,34 @@ pub(super) enum Failed {
     Configuration(LoadError),
     Refused(String),
     Invalid(Invalid),
+    /// Mistakes were written to the standard output.
+    Told,
     Unread(String),
+}
+
+/// Rules and their tests look alike, and the commands are easily confused.
+fn hint(command: &Rules) -> Option<String> {
+    let has = |path: &Path, keys: [&str; 2]| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().any(|line| keys.iter().any(|key| line.starts_with(key)))
+    };
+    let (files, keys, is, other) = match command {
+        Rules::Check { files, .. } | Rules::Export { files, .. } => {
+            (files, ["tests:", "rule_files:"], "has unit tests, no rules", "test")
+        }
+        Rules::Test { files, .. } => {
+            (files, ["groups:", "groups :"], "has rules, no tests", "check")
+        }
+        _ => return None,
+    };
+    let file = files.iter().find(|file| has(file, keys))?.display();
+    Some(format!("\n{file} {is}: hallwatch-collector rules {other} {file}"))
 }
 
 pub(crate) fn rules(command: &Rules) -> ExitCode {
     let done = match command {
-        Rules::Check { files, strict } => check(files).map(|sound| sound || !strict),
-        Rules::Test { files, prometheus } => test(files, *prometheus),
+        Rules::Check { files, strict, json } => check(files, *json).map(|sound| sound || !strict),
+        Rules::Test { files, prometheus, json } => test(files, *prometheus, *json),
         Rules::Explain { alert, json, config } => explain(alert, *json, config).map(|()| true),
         Rules::Backtest { backtest: asked, config } => backtest(asked, config).map(|()| true),
         Rules::Export { files, .. } => export(files).map(|()| true),
@@ -97,14 +164,14 @@ pub(crate) fn rules(command: &Rules) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(Failed::Invalid(invalid)) => {
+        // It was told as JSON.
+        Err(Failed::Told) => ExitCode::from(CONFIG),
+        Err(Failed::Invalid(invalid) | Failed::Configuration(LoadError::Invalid(invalid))) => {
             let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
             print_error(&invalid.render(color));
-            ExitCode::from(CONFIG)
-        }
-        Err(Failed::Configuration(LoadError::Invalid(invalid))) => {
-            let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            print_error(&invalid.render(color));
+            if let Some(hint) = hint(command) {
+                print_error(&hint);
+            }
             ExitCode::from(CONFIG)
         }
         Err(Failed::Configuration(error)) => {
@@ -146,20 +213,45 @@ fn loaded(texts: &[(String, String)]) -> Result<RuleSet, Failed> {
     load(&borrowed(texts)).map_err(Failed::Invalid)
 }
 
-fn check(files: &[PathBuf]) -> Result<bool, Failed> {
+fn finding(found: &Finding) -> Value {
+    let Finding { file, line, column, message, help, .. } = found;
+    json!({"file": file, "line": line, "column": column, "message": message, "help": help})
+}
+
+fn check(files: &[PathBuf], as_json: bool) -> Result<bool, Failed> {
     let texts = read(files)?;
-    let set = loaded(&texts)?;
-    let sound = set.warnings.is_empty();
-    for warning in &set.warnings {
-        let text = texts.iter().find(|(name, _)| *name == warning.file);
-        print(&pointed(warning, text.map_or("", |(_, text)| text)));
-    }
+    let set = match loaded(&texts) {
+        Err(Failed::Invalid(invalid)) if as_json => {
+            let errors: Vec<Value> = invalid.problems().iter().map(finding).collect();
+            print(&json!({"errors": errors}).to_string());
+            return Err(Failed::Told);
+        }
+        loaded => loaded?,
+    };
+    let warnings = set.warnings.clone();
+    let sound = warnings.is_empty();
     let count: usize = set.groups.iter().map(|group| group.rules.len()).sum();
     let engine = PushEngine::new(set, Vec::new(), Options::default(), Timing::default());
     let fallbacks = engine.fallbacks();
+    if as_json {
+        let slow =
+            fallbacks.iter().map(|of| json!({"rule": *of.rule, "reason": of.obstacle.to_string()}));
+        let told = json!({
+            "errors": [],
+            "warnings": warnings.iter().map(finding).collect::<Vec<_>>(),
+            "rules": count,
+            "atInterval": slow.collect::<Vec<_>>(),
+        });
+        print(&told.to_string());
+        return Ok(sound);
+    }
+    for warning in &warnings {
+        let text = texts.iter().find(|(name, _)| *name == warning.file);
+        print(&pointed(warning, text.map_or("", |(_, text)| text)));
+    }
     for fallback in &fallbacks {
         print(&format!(
-            "{}: not evaluated by samples, but at the interval: {}",
+            "{}: not evaluated by samples, but at the interval:\n  {}",
             fallback.rule, fallback.obstacle
         ));
     }
@@ -183,22 +275,33 @@ fn pointed(finding: &Finding, text: &str) -> String {
     out
 }
 
-fn test(files: &[PathBuf], prometheus: bool) -> Result<bool, Failed> {
+fn test(files: &[PathBuf], prometheus: bool, as_json: bool) -> Result<bool, Failed> {
     let mut passed = true;
+    let mut told = Vec::new();
     for ((name, text), path) in read(files)?.iter().zip(files) {
         let suite = unittest::load_suite(name, text).map_err(Failed::Invalid)?;
         let rules = read(&rule_files(path, &suite.rule_files)?)?;
         let failures =
             unittest::run(&suite, &borrowed(&rules), prometheus).map_err(Failed::Invalid)?;
+        passed &= failures.is_empty();
+        if as_json {
+            let failed =
+                failures.iter().map(|failure| json!({"test": failure.test, "text": failure.text}));
+            let failed: Vec<Value> = failed.collect();
+            told.push(json!({"file": name, "tests": suite.len(), "failures": failed}));
+            continue;
+        }
         if failures.is_empty() {
             print(&format!("{name}: {} tests passed", suite.len()));
             continue;
         }
-        passed = false;
         print(&format!("{name}: FAILED"));
         for failure in failures {
             print(&format!("  {}: {}", failure.test, failure.text.replace('\n', "\n  ")));
         }
+    }
+    if as_json {
+        print(&json!({"passed": passed, "files": told}).to_string());
     }
     Ok(passed)
 }
@@ -250,7 +353,8 @@ fn explain(alert: &str, as_json: bool, path: &Path) -> Result<(), Failed> {
 fn told(alert: &Value) {
     let text = |name: &str| alert[name].as_str().unwrap_or_default();
     let labels = alert["labels"].as_str().unwrap_or("no alert");
-    print(&format!("{}  {labels}\n  {}: {}", text("rule"), text("state"), text("reason")));
+    print(&wrapped(&format!("{}  {labels}", text("rule")), 4));
+    print(&format!("  {}: {}", text("state"), text("reason")));
     for (key, title) in [("activeAt", "holds since"), ("firedAt", "fires since"), ("held", "held")]
     {
         if let Some(value) = alert[key].as_str() {
@@ -272,7 +376,8 @@ fn told(alert: &Value) {
             (Some(value), Some(at)) => format!("{value} at {at}"),
             _ => "nothing of late".to_owned(),
         };
-        print(&format!("  input {}: {reading}", text("series").unwrap_or_default()));
+        print(&wrapped(&format!("  input {}", text("series").unwrap_or_default()), 4));
+        print(&format!("    {reading}"));
     }
 }
 

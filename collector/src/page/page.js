@@ -75,6 +75,12 @@ function clock(millis) {
   return new Date(millis).toISOString().slice(11, 19);
 }
 
+/** A time of day; the day matters when it is not today. */
+function moment(millis, now) {
+  const [then, today] = [millis, now].map((at) => new Date(at).toISOString());
+  return `${then.slice(0, 10) === today.slice(0, 10) ? "" : `${then.slice(0, 10)} `}${then.slice(11, 19)}`;
+}
+
 function plural(count, one, many) {
   return `${count} ${count === 1 ? one : many}`;
 }
@@ -89,6 +95,8 @@ function byUrgency(a, b) {
   const firing = (alert) => (alert.state === "firing" ? 0 : 1);
   return (
     firing(a) - firing(b) ||
+    // What only follows from another stands after what is to be mended.
+    Number(Boolean(a.suppressed_by)) - Number(Boolean(b.suppressed_by)) ||
     SEVERITIES.indexOf(severityOf(a)) - SEVERITIES.indexOf(severityOf(b)) ||
     b.since - a.since ||
     (a.key < b.key ? -1 : 1)
@@ -99,14 +107,16 @@ function makeAlert() {
   const node = element("li");
   const top = element("div", "alert-top");
   node.severity = top.appendChild(element("span", "severity"));
-  node.state = top.appendChild(element("span", "mark"));
-  node.suppressedMark = top.appendChild(element("span", "mark held"));
+  node.state = top.appendChild(element("span", "mark state"));
+  node.suppressedMark = top.appendChild(element("span", "mark held names"));
   node.heldMark = top.appendChild(element("span", "mark held", "held: input lost"));
+  node.flappingMark = top.appendChild(element("span", "mark flapping"));
   node.since = top.appendChild(element("span", "since"));
   node.since.append(element("span"), element("b"));
   node.append(top);
   node.heading = node.appendChild(element("h3"));
   node.where = node.appendChild(element("p", "where"));
+  node.held = node.appendChild(element("p", "lost"));
   node.action = node.appendChild(element("p", "do"));
   node.more = node.appendChild(element("details"));
   node.more.append(element("summary", "", "Why, and what it means"), element("p"), element("p"));
@@ -127,17 +137,20 @@ function following(alert, alerts) {
 
 function fillAlert(node, alert, now, alerts) {
   const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
-  setClass(node, `alert ${severityOf(alert)} ${alert.state}${fresh}`);
+  const quiet = alert.suppressed_by ? " suppressed" : "";
+  setClass(node, `alert ${severityOf(alert)} ${alert.state}${quiet}${fresh}`);
   setText(node.severity, alert.severity || "no severity");
   setText(node.state, alert.state);
   node.heldMark.hidden = !alert.held;
+  setText(node.flappingMark, `flapping: ${alert.flapping} changes`);
+  node.flappingMark.hidden = !alert.flapping;
+  setText(node.held, alert.held_since === null ? "" :
+    `Not known since ${moment(alert.held_since, now)} (${ago(now - alert.held_since)}): ${alert.held_because}`);
+  node.held.hidden = !alert.held;
   const follows = following(alert, alerts);
   setText(node.suppressedMark, follows);
   node.suppressedMark.hidden = !follows;
-  // The day matters when it is not today.
-  const began = new Date(alert.since).toISOString();
-  const today = began.slice(0, 10) === new Date(now).toISOString().slice(0, 10);
-  setText(node.since.firstChild, `since ${today ? "" : `${began.slice(0, 10)} `}${began.slice(11, 19)}`);
+  setText(node.since.firstChild, `since ${moment(alert.since, now)}`);
   setText(node.since.lastChild, ago(now - alert.since));
   setText(node.heading, alert.summary || alert.name);
   const place = [alert.site, alert.room, alert.rack, alert.device].filter(Boolean).join(" › ");
@@ -208,7 +221,10 @@ function fillDevice(node, device, now) {
   setText(node.place, place.filter(Boolean).join(" · "));
   node.place.hidden = !place.some(Boolean);
   const flags = device.flags.map(({ text, bad }) => ({ text: bad ? `⚠ ${text}` : text, kind: bad ? "bad" : "" }));
-  sync(node.flags, [...warnings(device, now), ...flags], (flag) => flag.text, () => element("span"),
+  const words = [...warnings(device, now), ...flags];
+  // Such as a badge reader at night: an empty card would look like a mistake.
+  if (words.length === 0 && device.values.length === 0) words.push({ text: "answers", kind: "" });
+  sync(node.flags, words, (flag) => flag.text, () => element("span"),
     (child, flag) => {
       setText(child, flag.text);
       setClass(child, `flag ${flag.kind}`);
@@ -226,7 +242,11 @@ function makeGroup() {
 
 function fillGroup(node, group, now) {
   setText(node.heading, group.name);
-  sync(node.devices, group.devices, (device) => device.device, makeDevice,
+  // Those with as many values stand together, so that the cards of a row are of one height. By what a
+  // device has, not by how it is: a card must not move when something happens.
+  const devices = [...group.devices].sort((a, b) =>
+    b.values.length - a.values.length || (a.device < b.device ? -1 : 1));
+  sync(node.devices, devices, (device) => device.device, makeDevice,
     (child, device) => fillDevice(child, device, now));
 }
 
@@ -309,7 +329,9 @@ function verdict(picture) {
   const firing = picture.alerts.filter((alert) => alert.state === "firing");
   const count = (severity) => firing.filter((alert) => severityOf(alert) === severity).length;
   const blind = picture.health.some((part) => !part.ok)
-    || picture.sites.some((site) => site.agents.some((agent) => agent.up !== true));
+    || picture.sites.some((site) => site.agents.some((agent) => agent.up !== true))
+    // Its alert may wait for its time, or nobody may have a rule for it.
+    || picture.sites.some((site) => site.groups.some((group) => group.devices.some((device) => device.up === false)));
   const worst = SEVERITIES.find((severity) => count(severity) > 0);
   const words = { critical: "✕ Critical", warning: "⚠ Warning", info: "ℹ Information" };
   const word = worst ? words[worst] : blind ? "⚠ Watch impaired" : "✓ All clear";
@@ -326,6 +348,7 @@ function verdict(picture) {
     [pending, "pending"],
     [held, "held"],
     [suppressed, "suppressed"],
+    [picture.alerts.filter((alert) => alert.flapping).length, "flapping"],
     [silent.length, silent.length === 1 ? "silent device" : "silent devices"],
   ].filter(([number]) => number > 0);
   counts.push([devices.length, devices.length === 1 ? "device" : "devices"]);

@@ -80,6 +80,12 @@ pub struct Alert {
     pub state: String,
     /// Its inputs are gone: it would have been resolved for lack of data, and is not.
     pub held: bool,
+    /// Since when it is held, in milliseconds.
+    pub held_since: Option<i64>,
+    /// Which inputs are gone; empty unless it is held.
+    pub held_because: String,
+    /// How often it changed, when it is flapping: it keeps firing until it is calm.
+    pub flapping: Option<usize>,
     /// The `key` of the alert that it follows from; it is not told of then. Empty for none.
     pub suppressed_by: String,
     /// Since when it is active, in milliseconds.
@@ -121,6 +127,9 @@ impl Alert {
             severity: label("severity"),
             state: state.to_owned(),
             held,
+            held_since: None,
+            held_because: String::new(),
+            flapping: None,
             suppressed_by: String::new(),
             since: since.as_millis(),
             tenant: label("tenant"),

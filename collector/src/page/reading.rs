@@ -64,7 +64,9 @@ const FLAGS: &[(&str, bool, &str, bool)] = &[
     ("environment_leak", true, "water", true),
     ("environment_leak", false, "dry", false),
     ("environment_smoke", true, "smoke", true),
+    ("environment_smoke", false, "no smoke", false),
     ("environment_vibration", true, "vibration", true),
+    ("environment_vibration", false, "no vibration", false),
     ("access_door_open", true, "open", false),
     ("access_door_open", false, "closed", false),
     ("access_door_forced", true, "forced", true),
@@ -140,6 +142,11 @@ pub(super) fn flag(labels: &Labels, value: Value) -> Option<Flag> {
     let text = match detail {
         // "alarm" and "fault" need no repetition: what it is says more than that it is.
         Some(("alarm" | "fault", which)) => which.replace('_', " "),
+        // Of several, one or the other stands still at most loads; no rule takes that for a fault.
+        Some(("compressor", which)) => {
+            let text = format!("compressor {which} {}", if on { "on" } else { "off" });
+            return Some(Flag { bad: false, text });
+        }
         Some((_, which)) => format!("{word} {which}"),
         None => (*word).to_owned(),
     };
@@ -169,6 +176,7 @@ fn for_the_eye(number: f64, unit: Unit) -> (String, &'static str) {
     let (number, unit) = match unit {
         Unit::Ratio => (number * 100.0, "%"),
         Unit::Seconds if number.abs() < 1.0 => (number * 1e3, "ms"),
+        Unit::Seconds if number.abs() >= 7_200.0 => (number / 3_600.0, "h"),
         Unit::Seconds if number.abs() >= 120.0 => (number / 60.0, "min"),
         Unit::Seconds => (number, "s"),
         Unit::Watts => kilo(number, "W", "kW", "MW"),
@@ -237,6 +245,7 @@ mod tests {
             (-0.01, Unit::Celsius, "0.0 °C"),
             (0.0042, Unit::Seconds, "4 ms"),
             (1_080.0, Unit::Seconds, "18 min"),
+            (143_220.0, Unit::Seconds, "39.8 h"),
             (49.987, Unit::Hertz, "49.99 Hz"),
             (f64::NAN, Unit::Volts, "not a number"),
         ];
@@ -269,6 +278,8 @@ mod tests {
             ("generator_mode", "mode", "stop", 1.0, Some((true, "mode stop"))),
             ("generator_mode", "mode", "auto", 0.0, None),
             ("cooling_running", "", "", 0.0, Some((true, "stopped"))),
+            ("cooling_running", "compressor", "2", 0.0, Some((false, "compressor 2 off"))),
+            ("environment_smoke", "", "", 0.0, Some((false, "no smoke"))),
         ];
         for (metric, name, value, number, wanted) in cases {
             let found = flag(&Labels::metric(metric, [(name, value)]), Ok(number));

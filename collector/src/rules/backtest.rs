@@ -119,6 +119,34 @@ impl Backtest {
         Ok(texts.into_iter().collect())
     }
 
+    /// Rules none of whose metrics are among those that were measured: that they never fired says
+    /// nothing. What rules record counts as measured.
+    ///
+    /// # Errors
+    /// When the files are wrong.
+    pub fn without_data(
+        files: &[(&str, &str)],
+        metrics: &BTreeSet<String>,
+    ) -> Result<Vec<String>, Invalid> {
+        let rules = super::load(files)?;
+        let all = || rules.groups.iter().flat_map(|group| &group.rules);
+        let recorded: BTreeSet<&str> =
+            all().filter(|rule| rule.alerting().is_none()).map(|rule| &*rule.name).collect();
+        let is_known = |name: &str| metrics.contains(name) || recorded.contains(name);
+        let mut blind = Vec::new();
+        for group in &rules.groups {
+            for rule in group.rules.iter().filter(|rule| rule.alerting().is_some()) {
+                let selectors = rule.query.selectors();
+                let mut names = selectors.iter().map(|selector| selector.matchers.metric_name());
+                let has_any = names.any(|name| name.is_none_or(is_known));
+                if !has_any && !selectors.is_empty() {
+                    blind.push(format!("{}/{}", group.name, rule.name));
+                }
+            }
+        }
+        Ok(blind)
+    }
+
     /// Rules that are not part of it, because samples cannot push them, and why.
     #[must_use]
     pub fn left_out(&self) -> Vec<(String, String)> {
@@ -225,7 +253,8 @@ impl Figures {
         Self {
             fired: spans.len(),
             short: lengths().filter(|length| *length < SHORT).count(),
-            seconds: lengths().map(|length| length.as_secs_f64()).sum(),
+            // The sum of nothing is -0.
+            seconds: 0.0 + lengths().map(|length| length.as_secs_f64()).sum::<f64>(),
             longest_seconds: lengths().max().unwrap_or_default().as_secs_f64(),
         }
     }

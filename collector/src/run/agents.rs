@@ -11,6 +11,8 @@ use crate::page::Agent;
 const SILENCE: Duration = Duration::from_secs(15);
 /// A status without a batch counts for so long: at the first start an agent may have nothing to say.
 const STATUS_COUNTS: Duration = Duration::from_secs(60);
+/// What moves slowly is written so often, and whenever the agent says it anew.
+const SLOW: Duration = Duration::from_secs(15);
 
 /// All agents that the configuration names.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ struct Known {
     watermark: Option<Timestamp>,
     /// The agent's clock less ours, in seconds.
     offset: Option<f64>,
+    /// When what moves slowly was written; `None` when there is something new.
+    slow: Option<Timestamp>,
 }
 
 impl Agents {
@@ -56,6 +60,7 @@ impl Agents {
             }
         }
         known.status = Some(status);
+        known.slow = None;
     }
 
     /// A batch of an agent came.
@@ -68,12 +73,13 @@ impl Agents {
     /// The collector's own series about its agents. Nothing about one that was never heard, until
     /// it had time to speak up.
     pub(super) fn samples(
-        &self,
+        &mut self,
         now: Timestamp,
         conflict: impl Fn(&AgentPath) -> bool,
     ) -> Vec<(Labels, Sample)> {
         let mut samples = Vec::new();
-        for (path, known) in &self.agents {
+        let started = self.started;
+        for (path, known) in &mut self.agents {
             let mut push = |metric: &str, value: f64| {
                 let labels = [
                     ("tenant", path.tenant.as_str()),
@@ -83,7 +89,7 @@ impl Agents {
                 let sample = Sample { time: now, value: Ok(value) };
                 samples.push((Labels::metric(metric, labels), sample));
             };
-            if let Some(up) = self.up(known, now) {
+            if let Some(up) = known.up(started, now) {
                 push("agent_up", f64::from(u8::from(up)));
             }
             if let Some(offset) = known.offset {
@@ -101,14 +107,25 @@ impl Agents {
                 push("agent_clock_steps_total", to_float(status.clock_steps));
                 push("agent_clock_unset", f64::from(u8::from(status.clock_unset)));
                 push("agent_identity_conflict", f64::from(u8::from(conflict(path))));
+                let due = known.slow.is_none_or(|at| at > now || now.since(at) >= SLOW);
+                if due {
+                    known.slow = Some(now);
+                    push("agent_broker_refusals_total", to_float(status.broker_refusals));
+                    // A size of 0: nobody knows.
+                    if status.disk_size > 0 {
+                        push("agent_disk_free_bytes", to_float(status.disk_free));
+                        push("agent_disk_size_bytes", to_float(status.disk_size));
+                    }
+                }
             }
         }
         samples
     }
 
-    /// Whether each agent is heard; see [`Self::up`].
+    /// Whether each agent is heard; see [`Known::up`].
     pub(super) fn heard(&self, now: Timestamp) -> Vec<(AgentPath, Option<bool>)> {
-        self.agents.iter().map(|(path, known)| (path.clone(), self.up(known, now))).collect()
+        let up = |known: &Known| known.up(self.started, now);
+        self.agents.iter().map(|(path, known)| (path.clone(), up(known))).collect()
     }
 
     /// The agents of a site, for the page.
@@ -119,26 +136,28 @@ impl Agents {
             .filter(|(path, _)| own(path))
             .map(|(path, known)| Agent {
                 id: path.agent.to_string(),
-                up: self.up(known, now),
+                up: known.up(self.started, now),
                 seen: known.data.map(Timestamp::as_millis),
                 backlog: known.status.as_ref().map_or(0, |status| status.backlog),
             })
             .collect()
     }
+}
 
-    /// Connected, and sends. `None`: not heard yet, and the collector has only just started.
-    fn up(&self, known: &Known, now: Timestamp) -> Option<bool> {
+impl Known {
+    /// Connected, and sends. `None`: not heard yet, and the collector has only just `started`.
+    fn up(&self, started: Timestamp, now: Timestamp) -> Option<bool> {
         let within = |time: Option<Timestamp>, most| time.is_some_and(|t| now.since(t) <= most);
-        let says_offline = known.status.as_ref().is_some_and(|status| !status.online);
-        let sends = within(known.data, SILENCE);
-        let spoke = known.data.is_none() && within(known.heard, STATUS_COUNTS);
+        let says_offline = self.status.as_ref().is_some_and(|status| !status.online);
+        let sends = within(self.data, SILENCE);
+        let spoke = self.data.is_none() && within(self.heard, STATUS_COUNTS);
         if says_offline {
             return Some(false);
         }
         if sends || spoke {
             return Some(true);
         }
-        (known.data.is_some() || now.since(self.started) > SILENCE).then_some(false)
+        (self.data.is_some() || now.since(started) > SILENCE).then_some(false)
     }
 }
 
@@ -168,11 +187,14 @@ mod tests {
             backlog: 3,
             journal_bytes: 4_096,
             durable: true,
+            disk_free: 100,
+            disk_size: 1_000,
+            broker_refusals: 2,
             ..Status::default()
         }
     }
 
-    fn up(agents: &Agents, now: i64) -> Option<f64> {
+    fn up(agents: &mut Agents, now: i64) -> Option<f64> {
         let samples = agents.samples(Timestamp::from_millis(now), |_| false);
         let found = samples.iter().find(|(labels, _)| labels.name() == Some("agent_up"));
         found.and_then(|(_, sample)| sample.value.ok())
@@ -182,19 +204,19 @@ mod tests {
     fn up_means_that_it_sends() {
         let at = Timestamp::from_millis;
         let mut agents = Agents::new([path()], at(0));
-        assert_eq!(up(&agents, 1_000), None, "it had no time to speak up");
-        assert_eq!(up(&agents, 15_001), Some(0.0), "it never did");
+        assert_eq!(up(&mut agents, 1_000), None, "it had no time to speak up");
+        assert_eq!(up(&mut agents, 15_001), Some(0.0), "it never did");
         agents.status(&path(), status(true, 0), true, at(16_000));
-        assert_eq!(up(&agents, 16_000), Some(0.0), "what the broker kept proves nothing");
+        assert_eq!(up(&mut agents, 16_000), Some(0.0), "what the broker kept proves nothing");
         agents.status(&path(), status(true, 17_500), false, at(17_000));
-        assert_eq!(up(&agents, 18_000), Some(1.0), "it spoke, and may have nothing to send");
+        assert_eq!(up(&mut agents, 18_000), Some(1.0), "it spoke, and may have nothing to send");
         agents.data(&path(), at(17_000), at(18_000));
-        assert_eq!(up(&agents, 33_000), Some(1.0));
-        assert_eq!(up(&agents, 33_001), Some(0.0), "it says it is there, but sends nothing");
+        assert_eq!(up(&mut agents, 33_000), Some(1.0));
+        assert_eq!(up(&mut agents, 33_001), Some(0.0), "it says it is there, but sends nothing");
         agents.data(&path(), at(40_000), at(40_000));
-        assert_eq!(up(&agents, 40_001), Some(1.0));
+        assert_eq!(up(&mut agents, 40_001), Some(1.0));
         agents.status(&path(), status(false, 0), false, at(40_002));
-        assert_eq!(up(&agents, 40_002), Some(0.0), "its last will");
+        assert_eq!(up(&mut agents, 40_002), Some(0.0), "its last will");
     }
 
     #[test]
@@ -223,8 +245,19 @@ mod tests {
                 "agent_clock_steps_total Ok(0.0)",
                 "agent_clock_unset Ok(0.0)",
                 "agent_identity_conflict Ok(1.0)",
+                "agent_broker_refusals_total Ok(2.0)",
+                "agent_disk_free_bytes Ok(100.0)",
+                "agent_disk_size_bytes Ok(1000.0)",
             ]
         );
+        let slow = |agents: &mut Agents, now: i64| {
+            let samples = agents.samples(at(now), |_| true);
+            let free = |labels: &Labels| labels.name() == Some("agent_disk_free_bytes");
+            samples.iter().any(|(labels, _)| free(labels))
+        };
+        assert!(!slow(&mut agents, 19_000) && slow(&mut agents, 33_000));
+        agents.status(&path(), status(true, 17_500), false, at(33_100));
+        assert!(slow(&mut agents, 34_000), "said anew");
         let wanted = r#"agent_up{agent="gw-1", site="fra-1", tenant="acme"}"#;
         assert_eq!(samples[0].0.to_string(), wanted);
     }

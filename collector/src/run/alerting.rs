@@ -2,6 +2,7 @@
 //!
 //! What changed, and what is to be sent, is on disk before anybody acts on it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +19,7 @@ use crate::config::{self, LoadError};
 use crate::notify::{Pair, Router};
 use crate::rules::{AlertState, Evaluation, PushEngine, Received, Reload, Transition};
 use crate::state::{self, State};
-use crate::store::Reader;
+use crate::store::{Logged, Reader};
 use crate::telemetry::Telemetry;
 use crate::topology::{Suppressor, Watch};
 
@@ -56,6 +57,8 @@ pub(super) struct Alerting {
     pub(super) reader: Reader,
     /// Up to where the log was read.
     pub(super) position: u64,
+    /// The agents by their numbers in the log.
+    pub(super) senders: HashMap<i64, AgentPath>,
     /// The pair that is told what fires.
     pub(super) pair: Option<Pair>,
     /// What of the log is old, as far as it was not read yet.
@@ -136,6 +139,7 @@ impl Alerting {
         if let Err(error) = self.engine.seed(clock::now(), &self.reader) {
             tracing::warn!(%error, "the rules begin without the past");
         }
+        self.learn_devices();
         if self.watch.is_empty() {
             return None;
         }
@@ -168,6 +172,7 @@ impl Alerting {
             self.position = last.position;
             // What fills the past alerts nobody.
             for entry in entries.iter().filter(|entry| !entry.filled) {
+                self.note_sender(entry);
                 for (labels, sample) in &entry.samples {
                     all.samples.append(&mut self.watch.observe(labels, *sample, now));
                 }
@@ -177,6 +182,48 @@ impl Alerting {
             }
         }
         all
+    }
+
+    /// Which agent reads which device, by what they said in earlier runs.
+    fn learn_devices(&mut self) {
+        let known = self.reader.agents().and_then(|agents| {
+            let devices = self.reader.described_devices()?;
+            Ok((agents, devices))
+        });
+        match known {
+            Ok((agents, devices)) => {
+                let named = |(agent, device)| Some((agents.get(agent)?, String::as_str(device)));
+                let devices = devices.iter().map(|(agent, device)| (agent, device));
+                for (agent, device) in self.suppressor.described(devices.filter_map(named)) {
+                    self.watch.read(&agent, &device, Timestamp::MIN);
+                }
+                self.senders = agents;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "who reads which device is not known until it sends");
+            }
+        }
+    }
+
+    /// Remembers who has sent something of the devices of this entry.
+    fn note_sender(&mut self, entry: &Logged) {
+        let Some(number) = entry.agent else { return };
+        if !self.senders.contains_key(&number)
+            && let Ok(agents) = self.reader.agents()
+        {
+            self.senders = agents;
+        }
+        let Some(agent) = self.senders.get(&number) else { return };
+        // The points of a device stand together.
+        let mut last = None;
+        for (labels, sample) in &entry.samples {
+            let device = labels.get("device");
+            if let Some(device) = device.filter(|_| device != last) {
+                self.suppressor.read(agent, device, sample.time);
+                self.watch.read(agent, device, sample.time);
+                last = Some(device);
+            }
+        }
     }
 
     /// Whether the agent that sent this said that it was old.

@@ -11,6 +11,7 @@ use hallwatch_model::{Ack, AgentPath, Id, Labels, Sample, Timestamp};
 use super::agents::Agents;
 use super::alerting::News;
 use super::health::Board;
+use super::own::Own;
 use super::writer::{Done, Job, Kept};
 use crate::api::RulesForm;
 use crate::config::Site;
@@ -94,6 +95,7 @@ pub(super) struct Core {
     refused: BTreeSet<String>,
     ingest: Ingest,
     agents: Agents,
+    own: Own,
     board: Board,
     telemetry: Telemetry,
     alerts: Arc<Vec<page::Alert>>,
@@ -121,6 +123,7 @@ impl Core {
         board.set("store", true, "ready");
         board.set("rules", false, "not evaluated yet");
         Self {
+            own: Own::new(collector.clone()),
             collector,
             sites,
             broker_url,
@@ -166,12 +169,18 @@ impl Core {
             link::Event::Disconnected { error } => {
                 self.telemetry.broker_connected.set(0);
                 self.telemetry.broker_disconnects.inc();
+                if error.is_refused_login() {
+                    self.telemetry.broker_refusals.inc();
+                }
                 let text = format!("no connection to {}: {}", self.broker_url, chain(&error));
                 self.board.set("broker", false, text);
             }
             link::Event::Refused { topic, reason_code } => {
                 let reason = link::reason::text(reason_code);
                 tracing::warn!(topic, reason, "the broker refused");
+                if link::reason::is_refused_login(reason_code) {
+                    self.telemetry.broker_refusals.inc();
+                }
                 if topic.contains('+') {
                     // Agents are not heard: as bad as no connection.
                     let text = format!("the broker refuses the subscription {topic}: {reason}");
@@ -205,6 +214,10 @@ impl Core {
             }
             Decision::Refused { reason, agent, error, log } => {
                 self.telemetry.messages_refused.with_label_values(&[reason.word()]).inc();
+                // What the broker had kept may be of an agent that was taken out long ago.
+                if reason.is_stranger() && !message.retain {
+                    self.telemetry.strangers.with_label_values(&[reason.word()]).inc();
+                }
                 if log {
                     let agent = agent.map(|agent| agent.to_string());
                     let error = error.map(|error| chain(&error));
@@ -271,8 +284,10 @@ impl Core {
 
     fn second(&mut self, now: Timestamp) -> Vec<Action> {
         let conflict = |agent: &_| self.ingest.is_conflict(agent, now);
+        let mut samples = self.agents.samples(now, conflict);
+        samples.append(&mut self.own.samples(&self.telemetry, now));
         let mut actions = vec![
-            Action::Store(Job::Record(self.agents.samples(now, conflict), now)),
+            Action::Store(Job::Record(samples, now)),
             Action::Store(Job::Maintain(now)),
             Action::Store(Job::Heard(self.agents.heard(now), now)),
         ];
@@ -475,6 +490,38 @@ mod tests {
             assert!(actions.is_empty(), "{actions:?}");
             assert_eq!(telemetry.messages_refused.with_label_values(&[reason]).get(), 1);
         }
+        let strangers = || {
+            Telemetry::STRANGERS
+                .map(|reason| telemetry.strangers.with_label_values(&[reason]).get())
+        };
+        assert_eq!(strangers(), [1, 0, 1]);
+        // What the broker kept of an agent that was taken out is no stranger.
+        let topic = "hallwatch/v1/acme/fra-1/gw-8/status".into();
+        let message = link::Message { topic, payload: "old".into(), retain: true };
+        core.handle(Event::Broker(link::Event::Message(message)), NOW);
+        assert_eq!(strangers(), [1, 0, 1]);
+    }
+
+    #[test]
+    fn a_broker_that_refuses_the_collector_is_counted() {
+        let (mut core, telemetry, _) = core();
+        let peer = || link::Peer { host: "broker".into(), port: 8883 };
+        let away = link::Error::Hangup { peer: peer() };
+        let refused = link::Error::Refused { peer: peer(), reason_code: 0x86 };
+        for (error, count) in [(away, 0), (refused, 1)] {
+            core.handle(Event::Broker(link::Event::Disconnected { error }), NOW);
+            assert_eq!(telemetry.broker_refusals.get(), count);
+        }
+        let topic = "hallwatch/v1/+/+/+/data".to_owned();
+        core.handle(Event::Broker(link::Event::Refused { topic, reason_code: 0x87 }), NOW);
+        assert_eq!(telemetry.broker_refusals.get(), 2);
+        let actions = core.handle(Event::Second, NOW);
+        let [Action::Store(Job::Record(samples, _)), ..] = &actions[..] else {
+            panic!("{actions:?}")
+        };
+        let named = |labels: &Labels| labels.name() == Some("collector_broker_refusals_total");
+        let found = samples.iter().find(|(labels, _)| named(labels)).unwrap();
+        assert_eq!(found.1.value, Ok(2.0));
     }
 
     #[test]

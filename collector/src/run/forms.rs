@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_model::Timestamp;
+use hallwatch_model::{Labels, Timestamp};
 
 use crate::api::{AdditionalForm, AlertForm, GroupForm, KnownForm, RuleForm, RulesForm};
 use crate::page;
 use crate::rules::view::{GroupView, RuleView};
-use crate::rules::{Alert, AlertState, Inside, View};
+use crate::rules::{Alert, AlertState, Cause, Inside, View};
 use crate::topology::Suppressor;
 
 /// As the API tells it. `took` is the time of the last evaluation of everything.
@@ -104,12 +104,28 @@ pub(super) fn of_page(view: &View, suppressor: &Suppressor) -> Vec<page::Alert> 
             let held = alert.held.is_some();
             let mut shown =
                 page::Alert::new(&alert.labels, annotation, alert.state.word(), held, since);
+            if let Some(held) = &alert.held {
+                shown.held_since = Some(held.since.as_millis());
+                shown.held_because = held_because(&held.cause);
+            }
+            shown.flapping = alert.flapping();
             if let Some(cause) = suppressor.suppressed_by(&alert.labels) {
                 shown.suppressed_by = cause.to_string();
             }
             shown
         })
         .collect()
+}
+
+/// Which inputs are gone, for people: where they are is said beside it.
+fn held_because(cause: &Cause) -> String {
+    match cause {
+        Cause::InputsGone(inputs) => {
+            let short = |labels: &Labels| labels.without(|name| matches!(name, "tenant" | "site"));
+            Cause::InputsGone(inputs.iter().map(short).collect()).to_string()
+        }
+        failed @ Cause::RuleFailed(_) => failed.to_string(),
+    }
 }
 
 /// How many rules failed at their last evaluation, and the first of them with its error.

@@ -15,7 +15,7 @@ use super::track::{Place, Track};
 use super::{Error, Ignored, Incoming, Outcome, Store, head, heads};
 
 /// The number of the collector itself, where others have an agent's.
-const OWN: i64 = 0;
+pub(super) const OWN: i64 = 0;
 /// The number of another collector, whose samples fill what is missing here.
 pub(super) const FILLED: i64 = -1;
 

@@ -4,7 +4,7 @@ use hallwatch_model::sample::from_float;
 use hallwatch_model::{AgentPath, Event, Id, Sample, Timestamp};
 use rusqlite::params;
 
-use super::commit::FILLED;
+use super::commit::{FILLED, OWN};
 use super::record::read_points;
 use super::shared::{count, reading};
 use super::{Error, Logged, Reader};
@@ -26,6 +26,7 @@ impl Reader {
             let mut entries = Vec::new();
             while let Some(row) = rows.next()? {
                 let (id, received): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let sender: i64 = row.get(3)?;
                 let data = row.get_ref(2)?.as_bytes().unwrap_or_default();
                 let points = read_points(data).unwrap_or_else(|| {
                     count(&self.shared.found.log_rows);
@@ -45,7 +46,8 @@ impl Reader {
                 entries.push(Logged {
                     position: id.cast_unsigned(),
                     received: Timestamp::from_millis(received),
-                    filled: row.get::<_, i64>(3)? == FILLED,
+                    filled: sender == FILLED,
+                    agent: (sender > OWN).then_some(sender),
                     samples: samples.collect(),
                 });
             }

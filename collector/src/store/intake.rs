@@ -103,6 +103,9 @@ pub struct Logged {
     pub received: Timestamp,
     /// It came from another collector, to fill what was missing: it is nothing that happens now.
     pub filled: bool,
+    /// The number of the agent that sent it; `None` for what the collector itself recorded, and for
+    /// what fills. [`Reader::agents`](super::Reader::agents) says who that is.
+    pub agent: Option<i64>,
     /// Its samples, those that turned out to be known already among them.
     pub samples: Vec<(Labels, Sample)>,
 }

@@ -45,6 +45,7 @@ mod retention;
 mod rollup;
 mod salvage;
 mod schema;
+mod senders;
 mod shared;
 mod summaries;
 mod times;

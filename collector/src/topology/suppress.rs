@@ -4,7 +4,8 @@
 //! topology. What a rule's alerts have to do with the topology, the rule says in its annotation
 //! `topology`; see [`Part`]. Without it an alert neither causes nor follows, except that the
 //! consequences of an agent or device that is offline (missed turns, errors, gaps, a `no_data: fire`)
-//! need none.
+//! need none. Which agent reads a device is learnt from what the agents send: of several at a site an
+//! agent that is offline explains the silence of its own devices only.
 //!
 //! In doubt an alert pages: when a path that does not go through the cause is not known to be dead,
 //! when the cause is held (nobody knows whether it still is one), when it rests on values that were
@@ -13,11 +14,11 @@
 //! When the cause ends and the alert remains, another cause may explain it. If none does for
 //! [`Suppressor::new`]'s `escalate_after`, it is told of as if it had just begun.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_model::{Labels, Timestamp};
+use hallwatch_model::{AgentPath, Id, Labels, Timestamp};
 
 use super::plan::{Kind, Plan};
 use crate::notify::NotifiedAlert;
@@ -93,6 +94,14 @@ struct Cause {
 
 type Site = (String, String);
 
+/// Of the agents that have sent something of a device the one whose values are the newest, and how new
+/// they are.
+#[derive(Debug)]
+struct ReadBy {
+    agent: Id,
+    until: Timestamp,
+}
+
 /// Decides which alerts are told of.
 #[derive(Debug)]
 pub struct Suppressor {
@@ -100,6 +109,8 @@ pub struct Suppressor {
     escalate_after: Duration,
     external_url: String,
     causes: BTreeMap<Site, BTreeMap<Labels, Cause>>,
+    /// Who reads each device of a site.
+    devices: BTreeMap<Site, HashMap<String, ReadBy>>,
     suppressed: BTreeMap<Labels, Entry>,
     /// Causes are others than when the suppressed alerts were looked at last.
     others: bool,
@@ -153,6 +164,7 @@ impl Suppressor {
             escalate_after,
             external_url: external_url.to_owned(),
             causes: BTreeMap::new(),
+            devices: BTreeMap::new(),
             suppressed: BTreeMap::new(),
             others: true,
             changed: false,
@@ -175,6 +187,49 @@ impl Suppressor {
         // What is left ended while nobody ran.
         suppressor.changed = !saved.is_empty();
         suppressor
+    }
+
+    /// An agent has sent a value of a device that was read at `time`. When two read the same device,
+    /// the one with the newer values counts: while it sends, the other's end explains nothing.
+    pub fn read(&mut self, agent: &AgentPath, device: &str, time: Timestamp) {
+        let site = (agent.tenant.to_string(), agent.site.to_string());
+        let devices = self.devices.entry(site).or_default();
+        match devices.get_mut(device) {
+            Some(known) if known.until > time => {}
+            Some(known) if known.agent == agent.agent => known.until = time,
+            Some(known) => {
+                *known = ReadBy { agent: agent.agent.clone(), until: time };
+                self.others = true;
+            }
+            None => {
+                let by = ReadBy { agent: agent.agent.clone(), until: time };
+                devices.insert(device.to_owned(), by);
+                self.others = true;
+            }
+        }
+    }
+
+    /// The agents have described themselves in an earlier run so that each of these devices was read by
+    /// this agent. A device that several name is nobody's until one of them sends something of it; the
+    /// others are given back.
+    pub fn described<'a>(
+        &mut self,
+        devices: impl IntoIterator<Item = (&'a AgentPath, &'a str)>,
+    ) -> Vec<(AgentPath, String)> {
+        let mut by: BTreeMap<(&str, &str, &str), (&AgentPath, bool)> = BTreeMap::new();
+        for (agent, device) in devices {
+            let key = (agent.tenant.as_str(), agent.site.as_str(), device);
+            by.entry(key)
+                .and_modify(|(first, alone)| *alone &= *first == agent)
+                .or_insert((agent, true));
+        }
+        let alone = by.into_iter().filter(|(_, (_, alone))| *alone);
+        let alone = alone.map(|((_, _, device), (agent, _))| (agent.clone(), device.to_owned()));
+        let alone: Vec<(AgentPath, String)> = alone.collect();
+        for (agent, device) in &alone {
+            self.read(agent, device, Timestamp::MIN);
+        }
+        alone
     }
 
     /// Takes changes in, and says what is told of now: what is not suppressed, and what is no longer.
@@ -280,6 +335,11 @@ impl Suppressor {
         let site = site_of(&follower.labels);
         let plan = self.plans.get(&site);
         let causes = self.causes.get(&site);
+        let read_by = follower
+            .label("device")
+            .and_then(|device| self.devices.get(&site)?.get(device))
+            .map(|read_by| &read_by.agent)
+            .or_else(|| plan.and_then(|plan| plan.agent.as_ref()));
         let power = causes.zip(plan).map(|(causes, plan)| Dead::new(causes, plan));
         let certain = causes.into_iter().flatten().filter(|(_, cause)| !cause.held);
         let others = certain.filter(|(labels, _)| **labels != follower.labels);
@@ -287,7 +347,7 @@ impl Suppressor {
             .filter(move |(labels, cause)| {
                 let power = power.as_ref();
                 match cause.part {
-                    Part::AgentOffline => by_agent(follower, labels, plan),
+                    Part::AgentOffline => by_agent(follower, labels, read_by),
                     Part::DeviceOffline => {
                         follower.of_absence
                             && !matches!(
@@ -347,17 +407,17 @@ fn site_of(labels: &Labels) -> Site {
     (label("tenant"), label("site"))
 }
 
-/// Whether an alert follows from an agent that is offline: one of the agent itself, or of a device,
-/// when the site has no other agent that might read it.
-fn by_agent(follower: &Follower, cause: &Labels, plan: Option<&Arc<Plan>>) -> bool {
+/// Whether an alert follows from an agent that is offline: one of the agent itself, or of a device that
+/// it reads. When nobody knows who does, it follows from nothing.
+fn by_agent(follower: &Follower, cause: &Labels, read_by: Option<&Id>) -> bool {
     if !follower.of_absence || follower.part == Some(Part::AgentOffline) {
         return false;
     }
     match (follower.label("agent"), cause.get("agent")) {
         (Some(own), Some(agent)) => own == agent,
         (None, Some(agent)) => {
-            let only = plan.and_then(|plan| plan.agent.as_ref());
-            follower.label("device").is_some() && only.is_some_and(|only| only.as_str() == agent)
+            follower.label("device").is_some()
+                && read_by.is_some_and(|read_by| read_by.as_str() == agent)
         }
         _ => false,
     }

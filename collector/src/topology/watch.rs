@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_model::{AgentPath, Id, Labels, Sample, Timestamp};
 
 use super::facts::{Facts, Health, role};
 use super::plan::{Kind, Plan};
@@ -15,7 +15,7 @@ const REFRESH: Duration = Duration::from_secs(30);
 const TURN: Duration = Duration::from_secs(30);
 
 /// The series that a [`Watch`] writes.
-pub const DERIVED: [&str; 12] = [
+pub const DERIVED: [&str; 14] = [
     "power_node_health",
     "rack_power_paths_configured",
     "rack_power_paths_healthy",
@@ -26,8 +26,10 @@ pub const DERIVED: [&str; 12] = [
     "cooling_zone_units_healthy",
     "cooling_zone_units_possible",
     "cooling_zone_first_out",
+    "site_uplinks_configured",
     "site_uplinks_healthy",
     "site_uplinks_possible",
+    "site_uplink_first_out",
 ];
 
 /// All sites that have a topology.
@@ -52,6 +54,8 @@ struct Device {
     nodes: BTreeSet<usize>,
     zones: BTreeSet<usize>,
     uplink: bool,
+    /// Of several agents the one whose values of it are the newest.
+    read_by: Option<(Id, Timestamp)>,
     /// When it is looked at again without a sample.
     due: Option<Timestamp>,
 }
@@ -67,8 +71,11 @@ struct SiteWatch {
     below: Vec<Vec<usize>>,
     rack_first: Vec<Option<usize>>,
     zone_first: Vec<Option<usize>>,
+    uplink_first: Option<usize>,
     /// The site's only agent is known to be gone.
     blind: bool,
+    /// Of several agents those that are known to be gone.
+    away: BTreeSet<String>,
     due: BTreeSet<(Timestamp, String)>,
     /// What was written last, by series.
     written: BTreeMap<Labels, f64>,
@@ -121,6 +128,19 @@ impl Watch {
             }
         }
         out
+    }
+
+    /// An agent has sent a value of a device that was read at `time`: without that agent, nothing is
+    /// known of the device. Of two that read it, the one with the newer values counts.
+    pub fn read(&mut self, agent: &AgentPath, device: &str, time: Timestamp) {
+        let key = (agent.tenant.to_string(), agent.site.to_string());
+        let Some(site) = self.sites.get_mut(&key) else { return };
+        let Some(device) = site.devices.get_mut(device) else { return };
+        match &mut device.read_by {
+            Some((_, until)) if *until > time => {}
+            Some((known, until)) if *known == agent.agent => *until = time,
+            other => *other = Some((agent.agent.clone(), time)),
+        }
     }
 
     /// Time has passed: values that became too old are missing now.
@@ -193,8 +213,10 @@ impl SiteWatch {
             nodes: vec![OPEN; power.nodes().len()],
             rack_first: vec![None; power.racks().len()],
             zone_first: vec![None; plan.zones.len()],
+            uplink_first: None,
             units: HashMap::new(),
             blind: false,
+            away: BTreeSet::new(),
             due: BTreeSet::new(),
             written: BTreeMap::new(),
             refreshed: Timestamp::MIN,
@@ -234,6 +256,14 @@ impl SiteWatch {
                 }
             }
         }
+        if value == 1.0 && name == "site_uplink_first_out" {
+            let uplink = self.plan.uplinks.iter().position(|uplink| uplink == label("node"));
+            self.uplink_first = uplink;
+            if uplink.is_none() {
+                self.written.insert(labels.clone(), 0.0);
+                return;
+            }
+        }
         if name.ends_with("_first_out") {
             self.written.insert(labels.clone(), value);
         }
@@ -242,13 +272,17 @@ impl SiteWatch {
     /// Takes in what a sample says.
     fn learn(&mut self, labels: &Labels, sample: Sample, now: Timestamp) -> Learnt {
         if labels.name() == Some("agent_up") {
-            let own = self.plan.agent.as_ref().map(|agent| agent.as_str());
-            if own.is_none() || labels.get("agent") != own {
-                return Learnt::Nothing;
-            }
-            let blind = sample.value == Ok(0.0);
-            let before = std::mem::replace(&mut self.blind, blind);
-            return if before == blind { Learnt::Nothing } else { Learnt::Everything };
+            let Some(agent) = labels.get("agent") else { return Learnt::Nothing };
+            let gone = sample.value == Ok(0.0);
+            let changed = match &self.plan.agent {
+                Some(own) if own.as_str() == agent => {
+                    std::mem::replace(&mut self.blind, gone) != gone
+                }
+                Some(_) => false,
+                None if gone => self.away.insert(agent.to_owned()),
+                None => self.away.remove(agent),
+            };
+            return if changed { Learnt::Everything } else { Learnt::Nothing };
         }
         let Some(name) = labels.get("device") else { return Learnt::Nothing };
         let Some(device) = self.devices.get_mut(name) else { return Learnt::Nothing };
@@ -281,7 +315,7 @@ impl SiteWatch {
         }
         for (name, device) in &self.devices {
             if device.uplink || !device.zones.is_empty() {
-                let works = if self.blind { Health::Unknown } else { device.facts.works(now) };
+                let works = self.works(device, now);
                 self.units.entry(name.clone()).or_insert(OPEN).enter(works, now);
             }
         }
@@ -294,7 +328,7 @@ impl SiteWatch {
     fn look_at(&mut self, name: &str, since: Timestamp, now: Timestamp, out: &mut Out) {
         let Some(device) = self.devices.get(name) else { return };
         let (nodes, zones, uplink) = (device.nodes.clone(), device.zones.clone(), device.uplink);
-        let works = if self.blind { Health::Unknown } else { device.facts.works(now) };
+        let works = self.works(device, now);
         for node in nodes {
             self.look_at_node(node, since, now, out);
         }
@@ -320,16 +354,25 @@ impl SiteWatch {
         }
     }
 
+    /// Whether what is known of the device is of now: not when the agent that reads it is gone.
+    fn is_seen(&self, device: &Device) -> bool {
+        let gone = |(agent, _): &(Id, Timestamp)| self.away.contains(agent.as_str());
+        !self.blind && !device.read_by.as_ref().is_some_and(gone)
+    }
+
+    /// How a cooling unit or an uplink is.
+    fn works(&self, device: &Device, now: Timestamp) -> Health {
+        if self.is_seen(device) { device.facts.works(now) } else { Health::Unknown }
+    }
+
     /// How a node is.
     fn health(&self, at: usize, now: Timestamp) -> Health {
         let power = &self.plan.power;
         let node = &power.nodes()[at];
-        let facts = |name: &str| self.devices.get(name).map(|device| &device.facts);
+        let seen = |device: &&Device| self.is_seen(device);
+        let facts = |name: &str| self.devices.get(name).filter(seen).map(|device| &device.facts);
         if node.kind == Kind::Board && node.meter.is_none() {
             return Health::Healthy;
-        }
-        if self.blind {
-            return Health::Unknown;
         }
         if let Some(meter) = &node.meter {
             return facts(meter).map_or(Health::Unknown, |facts| facts.metered(now));
@@ -416,10 +459,7 @@ impl SiteWatch {
         self.write("cooling_zone_units_needed", &label, count(of.needs), now, out);
         self.write("cooling_zone_units_healthy", &label, count(good), now, out);
         self.write("cooling_zone_units_possible", &label, count(possible), now, out);
-        let failed = |unit: &usize| states[*unit].health == Health::Failed;
-        let first = self.zone_first[zone].filter(|unit| unit < &states.len() && failed(unit));
-        let earliest = (0..states.len()).filter(failed).min_by_key(|unit| states[*unit].failed_at);
-        let first = first.or(earliest);
+        let first = first_failed(&states, self.zone_first[zone]);
         let before = std::mem::replace(&mut self.zone_first[zone], first);
         let named = |unit: usize| {
             [("zone", of.name.as_str()), ("node", &of.units[unit]), ("kind", "cooling")]
@@ -428,15 +468,21 @@ impl SiteWatch {
     }
 
     fn count_uplinks(&mut self, now: Timestamp, out: &mut Out) {
-        let uplinks = &self.plan.uplinks;
+        let plan = Arc::clone(&self.plan);
+        let uplinks = &plan.uplinks;
         if uplinks.is_empty() {
             return;
         }
         let states: Vec<State> =
             uplinks.iter().map(|name| self.units.get(name).copied().unwrap_or(OPEN)).collect();
         let (good, possible) = tally(&states);
+        self.write("site_uplinks_configured", &[], count(uplinks.len()), now, out);
         self.write("site_uplinks_healthy", &[], count(good), now, out);
         self.write("site_uplinks_possible", &[], count(possible), now, out);
+        let first = first_failed(&states, self.uplink_first);
+        let before = std::mem::replace(&mut self.uplink_first, first);
+        let named = |uplink: usize| [("node", uplinks[uplink].as_str()), ("kind", "uplink")];
+        self.write_first("site_uplink_first_out", (before, first), named, now, out);
     }
 
     fn write_node(&mut self, node: usize, now: Timestamp, out: &mut Out) {
@@ -451,11 +497,11 @@ impl SiteWatch {
     }
 
     /// What failed first is 1; what did before, and all that was met, is 0: evidence that it ended.
-    fn write_first<'l>(
+    fn write_first<'l, const LABELS: usize>(
         &mut self,
         metric: &str,
         (before, first): (Option<usize>, Option<usize>),
-        named: impl Fn(usize) -> [(&'l str, &'l str); 3],
+        named: impl Fn(usize) -> [(&'l str, &'l str); LABELS],
         now: Timestamp,
         out: &mut Out,
     ) {
@@ -508,6 +554,14 @@ impl State {
         self.health = health;
         changed
     }
+}
+
+/// Of the units of a list the one that failed first; `before` stays it as long as it fails.
+fn first_failed(states: &[State], before: Option<usize>) -> Option<usize> {
+    let failed =
+        |unit: &usize| states.get(*unit).is_some_and(|state| state.health == Health::Failed);
+    let earliest = (0..states.len()).filter(failed).min_by_key(|unit| states[*unit].failed_at);
+    before.filter(failed).or(earliest)
 }
 
 /// How many are known to work, and how many are not known not to.

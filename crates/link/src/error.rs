@@ -162,6 +162,23 @@ pub enum Error {
     TlsConfig(#[source] rustls::Error),
 }
 
+impl Error {
+    /// Whether the other side, or we, refused for who the other is: credentials, certificates,
+    /// identities. A broker that is away, busy or of another version refuses nobody.
+    #[must_use]
+    pub fn is_refused_login(&self) -> bool {
+        match self {
+            Self::Authentication { .. } => true,
+            // Other kinds are of the connection: it broke while the two agreed.
+            Self::Handshake { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+            Self::Refused { reason_code, .. } | Self::Disconnected { reason_code, .. } => {
+                reason::is_refused_login(*reason_code)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Bytes that are no packet, or a packet that cannot be written.
 #[derive(Debug, Error)]
 pub enum CodecError {
@@ -187,4 +204,47 @@ pub enum TryPublishError {
     /// The connection's task has ended.
     #[error("the connection is closed for good")]
     Closed(Message),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_is_told_from_what_fails() {
+        let peer = || Peer { host: "broker".into(), port: 8883 };
+        let io = |kind: io::ErrorKind| io::Error::from(kind);
+        let refused = |reason_code| Error::Refused { peer: peer(), reason_code };
+        let cases = [
+            (refused(0x86), true, "bad password"),
+            (refused(0x87), true, "not authorized"),
+            (refused(0x85), true, "identifier"),
+            (refused(0x8a), true, "banned"),
+            (refused(0x88), false, "server unavailable"),
+            (refused(0x84), false, "version"),
+            (refused(0x9f), false, "too many connections"),
+            (Error::Authentication { peer: peer(), source: None }, true, "no certificate"),
+            (Error::Disconnected { peer: peer(), reason_code: 0x87 }, true, "not authorized later"),
+            (Error::Disconnected { peer: peer(), reason_code: 0x8e }, false, "taken over"),
+            (
+                Error::Handshake { peer: peer(), source: io(io::ErrorKind::InvalidData) },
+                true,
+                "its certificate is not trusted",
+            ),
+            (
+                Error::Handshake { peer: peer(), source: io(io::ErrorKind::UnexpectedEof) },
+                false,
+                "it stopped meanwhile",
+            ),
+            (
+                Error::Connect { peer: peer(), source: io(io::ErrorKind::ConnectionRefused) },
+                false,
+                "nobody listens",
+            ),
+            (Error::Hangup { peer: peer() }, false, "it closed the connection"),
+        ];
+        for (error, wanted, case) in cases {
+            assert_eq!(error.is_refused_login(), wanted, "{case}: {error}");
+        }
+    }
 }

@@ -62,6 +62,14 @@ pub mod reason {
     /// The broker keeps nothing.
     pub const RETAIN_NOT_SUPPORTED: u8 = 0x9a;
 
+    /// Whether a broker says by this code that it does not let us in, or not do something, for who
+    /// we are.
+    #[must_use]
+    pub fn is_refused_login(code: u8) -> bool {
+        // Client identifier, password, authorization, banned, authentication method.
+        matches!(code, 0x85 | 0x86 | NOT_AUTHORIZED | 0x8a | 0x8c)
+    }
+
     /// What a code means, in the standard's words.
     #[must_use]
     pub fn text(code: u8) -> &'static str {

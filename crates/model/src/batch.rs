@@ -153,6 +153,12 @@ pub struct Status {
     pub written_bytes: u64,
     /// Readings that were journalled in this run.
     pub written_readings: u64,
+    /// Bytes that the journal's disk still has for the agent.
+    pub disk_free: u64,
+    /// Bytes of the journal's disk altogether; 0 when nobody knows.
+    pub disk_size: u64,
+    /// How often brokers refused the agent in this run: its log-in, or what it may do there.
+    pub broker_refusals: u64,
 }
 
 /// What a collector holds of one boot of an agent.

@@ -239,6 +239,12 @@ mod v1 {
         pub(super) written_bytes: u64,
         #[prost(uint64, tag = "14")]
         pub(super) written_readings: u64,
+        #[prost(uint64, tag = "15")]
+        pub(super) disk_free: u64,
+        #[prost(uint64, tag = "16")]
+        pub(super) disk_size: u64,
+        #[prost(uint64, tag = "17")]
+        pub(super) broker_refusals: u64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -550,6 +556,9 @@ pub fn encode_status(status: &Status) -> Vec<u8> {
         clock_unset: status.clock_unset,
         written_bytes: status.written_bytes,
         written_readings: status.written_readings,
+        disk_free: status.disk_free,
+        disk_size: status.disk_size,
+        broker_refusals: status.broker_refusals,
     }
     .encode_to_vec()
 }
@@ -575,6 +584,9 @@ pub fn decode_status(bytes: &[u8]) -> Result<Status, WireError> {
         clock_unset: wire.clock_unset,
         written_bytes: wire.written_bytes,
         written_readings: wire.written_readings,
+        disk_free: wire.disk_free,
+        disk_size: wire.disk_size,
+        broker_refusals: wire.broker_refusals,
     })
 }
 

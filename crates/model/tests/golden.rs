@@ -136,6 +136,10 @@ const LATER_STATUS: &str = "\
     0801 11efcdab8967452301 1801 2205 302e312e30 288080b0edbf68 30d08fb0edbf68 \
     50cf0f 5802 6001 688020 7064";
 
+const ROOM_STATUS: &str = "\
+    0801 11efcdab8967452301 1801 2205 302e312e30 288080b0edbf68 30d08fb0edbf68 \
+    78ac02 8001 8020 8801 05";
+
 const LATER_ACK: &str = "0801 11efcdab8967452301 18ac02 311032547698badcfe 38d08fb0edbf68";
 
 #[test]
@@ -202,6 +206,23 @@ fn clock_and_wear_in_a_status() {
     };
     assert_eq!(hex(&wire::encode_status(&status)), LATER_STATUS.replace(' ', ""));
     assert_eq!(wire::decode_status(&unhex(LATER_STATUS)), Ok(status));
+}
+
+#[test]
+fn room_and_refusals_in_a_status() {
+    let status = Status {
+        boot: 0x0123_4567_89ab_cdef,
+        online: true,
+        version: "0.1.0".into(),
+        started: Timestamp::from_millis(1_795_276_800_000),
+        sent: Timestamp::from_millis(1_795_276_801_000),
+        disk_free: 300,
+        disk_size: 4_096,
+        broker_refusals: 5,
+        ..Status::default()
+    };
+    assert_eq!(hex(&wire::encode_status(&status)), ROOM_STATUS.replace(' ', ""));
+    assert_eq!(wire::decode_status(&unhex(ROOM_STATUS)), Ok(status));
 }
 
 #[test]

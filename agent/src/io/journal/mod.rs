@@ -150,6 +150,9 @@ pub enum Told {
         written_bytes: u64,
         /// Readings journalled in this run.
         written_readings: u64,
+        /// Room on the disk for the agent, and the size of the disk, in bytes; `None` when the
+        /// system does not say.
+        disk: Option<(u64, u64)>,
     },
     /// It cannot go on; the agent must be started anew.
     Failed(Error),

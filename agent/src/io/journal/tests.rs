@@ -371,7 +371,13 @@ fn what_collectors_have_is_written_with_the_next_look_at_the_bounds() {
     let boot = opened.boot;
     let (file, reader) = (directory.path().join("journal.sqlite"), Id::new("c-1").unwrap());
     let until_health = |tells: &mut mpsc::Receiver<Told>| {
-        while !matches!(tells.blocking_recv().unwrap(), Told::Health { .. }) {}
+        let disk = loop {
+            if let Told::Health { disk, .. } = tells.blocking_recv().unwrap() {
+                break disk;
+            }
+        };
+        let (free, size) = disk.unwrap();
+        assert!(0 < free && free <= size, "{free} of {size}");
     };
     for number in 0..20 {
         journal.tell(append(number, number.into(), 100)).unwrap();

@@ -1,6 +1,7 @@
 //! The thread that writes.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -35,6 +36,14 @@ fn written_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
     line.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Room for us on the disk of this file, and the size of that disk, in bytes.
+fn disk(path: &Path) -> Option<(u64, u64)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let found = rustix::fs::statvfs(folder.unwrap_or(Path::new("."))).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Some((bytes(found.f_bavail), bytes(found.f_blocks)))
 }
 
 pub(super) struct Writer {
@@ -183,6 +192,7 @@ impl Writer {
             bytes,
             written_bytes: written_bytes(),
             written_readings: self.readings,
+            disk: disk(self.file.path()),
         });
         Ok(())
     }

@@ -229,7 +229,13 @@ impl Desk<'_> {
                 span,
                 message: format!("no metric named `{}` in the vocabulary", shown(name)),
                 label: "nobody writes it".to_owned(),
-                help: near.map(|near| format!("did you mean `{near}`?")),
+                help: if name.starts_with("hallwatch_collector_") {
+                    let text = "the collector shows it at `/metrics`, for a Prometheus beside it; \
+                                its own rules cannot read it";
+                    Some(text.to_owned())
+                } else {
+                    near.map(|near| format!("did you mean `{near}`?"))
+                },
             });
         }
     }
