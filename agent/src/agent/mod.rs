@@ -26,7 +26,7 @@ use crate::outbox::{Earlier, Outbox, Pace};
 use crate::poll::Polled;
 use crate::uplink::Measured;
 use pending::Pending;
-use timeline::Timeline;
+use timeline::{Moved, Timeline};
 use watch::Watch;
 
 /// How often the broker is told how the agent is.
@@ -45,6 +45,14 @@ const DESCRIBE: Duration = Duration::from_secs(5);
 const COMMANDS: usize = 600;
 /// The cause of gaps that a journal makes that does not keep up.
 const OVERLOAD: &str = "overload";
+/// By how many milliseconds clocks may differ and still agree: the network's delay is in between.
+pub(crate) const CLOCKS_AGREE: i64 = timeline::AGREE;
+/// How often the collectors are asked for the time while nobody has confirmed it: by a status.
+const ASK: Duration = Duration::from_secs(2);
+/// What was under way when the own time moved has come after this.
+const LATE: Duration = Duration::from_secs(120);
+/// A confirmed time that has moved by more milliseconds than this is written down again.
+const MOVED: u64 = 1_000;
 /// The outbox looks for backlog this often.
 const OUTBOX: Duration = Duration::from_millis(50);
 
@@ -103,6 +111,17 @@ pub struct Now {
     pub uptime: Uptime,
     /// What the gateway's clock says.
     pub wall: Timestamp,
+    /// The system says that it keeps the gateway's clock by others.
+    pub kept: bool,
+}
+
+/// The own time moved at once.
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    by: i64,
+    /// The own time afterwards, and the uptime.
+    time: Timestamp,
+    uptime: Uptime,
 }
 
 /// The agent.
@@ -132,6 +151,13 @@ pub struct Agent {
     doubt_until: Uptime,
     outbox_at: Uptime,
     timeline: Timeline,
+    /// By how many milliseconds the own time was ahead of the one that it started with.
+    ahead: i64,
+    /// The journal was told that nobody has confirmed its times.
+    unconfirmed: bool,
+    /// The confirmed time at uptime zero, as the journal was told last.
+    settled: Option<Timestamp>,
+    jump: Option<Jump>,
     /// The stores that the collectors have, as far as they have told.
     stores: BTreeMap<Id, u64>,
     durable: bool,
@@ -151,13 +177,23 @@ impl Agent {
         let journalled = opened.series.len();
         let earlier = opened.runs.into_iter().map(Earlier::from);
         let collectors = config.collectors.clone();
-        let outbox = Outbox::new(Pace::default(), collectors, opened.boot, earlier.collect());
+        let expected = collectors.len();
+        let timeline = Timeline::new(now.wall, now.uptime, opened.known, expected);
+        let own = timeline.origin() + now.uptime.elapsed();
+        let ahead = own.as_millis().saturating_sub(now.time.as_millis());
+        let now = Now { time: own, ..now };
+        let mut outbox = Outbox::new(Pace::default(), collectors, opened.boot, earlier.collect());
+        let mut watch = Watch::new(&config.devices, now.uptime);
+        if !timeline.is_confirmed() {
+            outbox.hold();
+            watch.believe_sensors(false);
+        }
         let mut agent = Self {
             path: config.path.clone(),
             boot: opened.boot,
             started: now.time,
             one_broker: config.sensors.is_none(),
-            watch: Watch::new(&config.devices, now.uptime),
+            watch,
             dictionary: Dictionary::new(opened.dictionary, opened.series),
             pending: Pending::new(now.uptime),
             outbox,
@@ -171,7 +207,11 @@ impl Agent {
             judged: now,
             doubt_until: Uptime::ZERO,
             outbox_at: now.uptime,
-            timeline: Timeline::new(now.wall, now.uptime),
+            settled: timeline.is_confirmed().then(|| timeline.origin()),
+            timeline,
+            ahead,
+            unconfirmed: false,
+            jump: None,
             stores: opened.stores.into_iter().collect(),
             durable: opened.durable,
             bytes: 0,
@@ -190,6 +230,13 @@ impl Agent {
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.outbox.backlog()
+    }
+
+    /// By how many milliseconds the own time is to be moved before the first event: an earlier run
+    /// knew better.
+    #[must_use]
+    pub fn ahead(&self) -> i64 {
+        self.ahead
     }
 
     /// The next command for the journal.
@@ -255,29 +302,68 @@ impl Agent {
     /// Looks at the gateway's clock, and corrects the own time by it where that is called for.
     fn look(&mut self, now: Now, actions: &mut Vec<Action>) -> Now {
         let steps = self.timeline.steps();
-        let moved = self.timeline.look(now.wall, now.uptime);
+        let confirmed = self.timeline.is_confirmed();
+        let moved = self.timeline.look(now.wall, now.uptime, now.kept);
         if self.timeline.steps() != steps {
             let offset = self.timeline.offset();
             tracing::warn!(offset_millis = offset, "the gateway's clock was set");
             // Soon, so that it is seen when it happens.
             self.status_at = now.uptime;
         }
-        let Some(moved) = moved else { return now };
-        if moved.first {
-            tracing::info!("the time is known now");
-            self.pending.shift(moved.by);
-            self.started = self.started.moved(moved.by);
-            self.judged.time = self.judged.time.moved(moved.by);
+        let settles = !confirmed && self.timeline.is_confirmed();
+        let now = moved.map_or(now, |moved| self.moved(moved, settles, now, actions));
+        if settles {
             self.status_at = now.uptime;
+            self.watch.believe_sensors(true);
         }
-        actions.push(Action::Shift(moved.by));
-        Now { time: now.time.moved(moved.by), ..now }
+        self.settle(now);
+        now
     }
 
-    /// What was read just before the time became known gets its place in time.
+    /// The own time moves. What was told with a time that nobody had confirmed moves along.
+    fn moved(&mut self, moved: Moved, settles: bool, now: Now, actions: &mut Vec<Action>) -> Now {
+        let Moved { by, first } = moved;
+        if first || settles {
+            tracing::info!(by_millis = by, "the time is known now");
+            self.pending.shift(by);
+            self.watch.shift(by);
+            self.started = self.started.moved(by);
+            self.judged.time = self.judged.time.moved(by);
+            self.status_at = now.uptime;
+        }
+        let now = Now { time: now.time.moved(by), ..now };
+        if by.abs() > CLOCKS_AGREE {
+            self.jump = Some(Jump { by, time: now.time, uptime: now.uptime });
+        }
+        actions.push(Action::Shift(by));
+        now
+    }
+
+    /// Tells the journal how far its times can be believed.
+    fn settle(&mut self, now: Now) {
+        let base = self.timeline.origin();
+        if self.timeline.is_confirmed() {
+            let moved = |before: Timestamp| base.as_millis().abs_diff(before.as_millis()) > MOVED;
+            if self.settled.is_none_or(moved) {
+                self.settled = Some(base);
+                self.commands.push_back(Command::Settle { base, now: now.time });
+            }
+        } else if self.timeline.is_set() && !self.unconfirmed {
+            self.unconfirmed = true;
+            self.commands.push_back(Command::Unconfirmed { base });
+        }
+    }
+
+    /// What was read just before the own time moved gets its place in time. It was read before that
+    /// moment by the time of before: that is earlier than any other, or later than the present.
     fn place(&self, time: &mut Timestamp, now: Now) {
         if self.timeline.is_set() && *time < timeline::PLAUSIBLE {
             *time = now.time;
+        } else if let Some(jump) = self.jump
+            && now.uptime.since(jump.uptime) <= LATE
+            && (jump.by > 0 && *time < jump.time || jump.by < 0 && *time > now.time)
+        {
+            *time = time.moved(jump.by).min(now.time);
         }
     }
 
@@ -296,8 +382,8 @@ impl Agent {
         if now.uptime >= self.trim_at {
             self.trim_at = now.uptime + TRIM;
             // An age of an unknown time is none.
-            let set = self.timeline.is_set();
-            let now = if set { self.trusted(now) } else { Timestamp::MIN };
+            let known = self.timeline.is_confirmed();
+            let now = if known { self.trusted(now) } else { Timestamp::MIN };
             self.commands.push_back(Command::Trim { now });
         }
         if now.uptime >= self.wear_at {
@@ -308,7 +394,8 @@ impl Agent {
             }
         }
         if now.uptime >= self.status_at {
-            self.status_at = now.uptime + STATUS;
+            let asks = !self.timeline.is_confirmed();
+            self.status_at = now.uptime + if asks { ASK } else { STATUS };
             if self.connected {
                 actions.push(Action::Publish(self.status(true, now)));
             }

@@ -82,6 +82,7 @@ impl Stage {
             set_aside: None,
             stores: Vec::new(),
             durable: true,
+            known: Some(now(0).time),
         };
         let agent = Agent::new(&config, opened, now(0));
         Self { agent, config, millis: 0, seq: 0 }
@@ -138,7 +139,7 @@ impl Stage {
 fn now(millis: u64) -> Now {
     let uptime = Uptime::new(Duration::from_millis(millis));
     let time = Timestamp::from_millis(1_795_276_800_000) + uptime.elapsed();
-    Now { time, uptime, wall: time }
+    Now { time, uptime, wall: time, kept: false }
 }
 
 fn topics(actions: &[Action]) -> Vec<&str> {
@@ -374,6 +375,7 @@ fn what_is_read_before_the_time_is_known_waits_for_it() {
         set_aside: None,
         stores: Vec::new(),
         durable: true,
+        known: None,
     };
     stage.agent = Agent::new(&stage.config, opened, unset(0));
     let appended = |agent: &mut Agent| -> Vec<Bytes> {

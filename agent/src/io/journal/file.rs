@@ -1,5 +1,7 @@
 //! The journal's file, once it is open.
 
+use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use hallwatch_model::wire::{MAX_GAP_RANGES, decode_readings, encode_readings};
 use hallwatch_model::{Gap, Id, Labels, Readings, SeriesId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
+use super::clock::{self, Shift};
 use super::gap::{extend, lost, select};
 use super::{Entry, Run, open};
 use crate::ranges::Ranges;
@@ -23,13 +26,17 @@ const SPARE_PAGES: i64 = 2_048;
 const FEW_PAGES: i64 = 1_024;
 /// Of an entry's id the low bits are its number, the others its run.
 const SEQ_BITS: u32 = 40;
-const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
+pub(super) const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
 
 #[derive(Debug)]
 pub(super) struct File {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
-    run: i64,
+    pub(super) run: i64,
+    /// Which start of the machine this is, and its uptime, in milliseconds, at uptime zero.
+    pub(super) machine: (i64, i64),
+    /// Entries whose times are to be corrected wherever they are read.
+    pub(super) shifts: RefCell<Vec<Shift>>,
     dictionary: u64,
     /// The number of the last entry of this run.
     pub(super) last: u64,
@@ -46,7 +53,7 @@ pub(super) fn unsigned(number: i64) -> u64 {
     number.cast_unsigned()
 }
 
-fn entry_id(run: i64, seq: u64) -> i64 {
+pub(super) fn entry_id(run: i64, seq: u64) -> i64 {
     run << SEQ_BITS | signed(seq.min(MAX_SEQ))
 }
 
@@ -94,8 +101,17 @@ pub(super) fn refuses_writes(path: &Path) -> bool {
 
 impl File {
     /// The open file of the run `run`, which has no entries yet.
-    pub(super) fn new(connection: Connection, path: PathBuf, run: i64, dictionary: u64) -> Self {
-        Self { connection, path, run, dictionary, last: 0, durable: true }
+    pub(super) fn new(
+        connection: Connection,
+        path: PathBuf,
+        run: i64,
+        machine: (i64, i64),
+        dictionary: u64,
+    ) -> Result<Self, rusqlite::Error> {
+        let (shifts, last) = (RefCell::default(), 0);
+        let file = Self { connection, path, run, machine, shifts, dictionary, last, durable: true };
+        file.know_shifts()?;
+        Ok(file)
     }
 
     /// This is in memory, in place of a file at `path` that cannot be written.
@@ -131,6 +147,8 @@ impl File {
         if !self.connection.is_autocommit() {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+        // What is not read now is read at the next start.
+        let _ = self.know_shifts();
     }
 
     pub(super) fn append(
@@ -234,7 +252,17 @@ impl File {
 
     /// Deletes what everyone has and what was kept long enough.
     pub(super) fn forget(&self, before: Timestamp) -> Result<(), rusqlite::Error> {
-        self.delete("done = 1 AND time <= ?", &[before.as_millis()])
+        let before = before.as_millis();
+        let mut others = "done = 1 AND time <= ?".to_owned();
+        for Shift { run, upto, by } in self.shifts.borrow().iter() {
+            let (first, last) = (entry_id(*run, 0), entry_id(*run, *upto));
+            self.delete(
+                "done = 1 AND time <= ? AND id BETWEEN ? AND ?",
+                &[before.saturating_sub(*by), first, last],
+            )?;
+            let _ = write!(others, " AND id NOT BETWEEN {first} AND {last}");
+        }
+        self.delete(&others, &[before])
     }
 
     /// Deletes the oldest entry that is not younger than `until`, with up to `most` in all, and
@@ -255,7 +283,7 @@ impl File {
         let mut last_id = None;
         while let Some(row) = rows.next()? {
             let (boot, seq) = (unsigned(row.get(1)?), unsigned(row.get(2)?));
-            let time = Timestamp::from_millis(row.get(3)?);
+            let time = Timestamp::from_millis(row.get(3)?).moved(self.shift(row.get(0)?));
             if time > until {
                 break;
             }
@@ -390,10 +418,13 @@ impl File {
             "SELECT id, time, bytes FROM entry WHERE id BETWEEN ? AND ? ORDER BY id",
         )?;
         let rows = query.query_map(ids, |row| {
+            let (id, bytes) = (row.get(0)?, row.get::<_, Vec<u8>>(2)?);
+            let by = self.shift(id);
+            let moved = if by == 0 { None } else { clock::moved(&bytes, boot, by) };
             Ok(Entry {
-                seq: run_and_seq(row.get(0)?).1,
-                time: Timestamp::from_millis(row.get(1)?),
-                bytes: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+                seq: run_and_seq(id).1,
+                time: Timestamp::from_millis(row.get(1)?).moved(by),
+                bytes: moved.unwrap_or_else(|| Bytes::from(bytes)),
             })
         })?;
         rows.collect()
