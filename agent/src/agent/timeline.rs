@@ -88,11 +88,8 @@ impl Timeline {
         expected: usize,
     ) -> Self {
         let wall_base = base(wall, uptime);
-        let known = known.map(Timestamp::as_millis);
         let (base, state) = match known {
-            // The finer of both: a clock that is kept by others does not drift.
-            Some(known) if agree(known, wall_base) => (wall_base, State::Confirmed),
-            Some(known) => (known, State::Confirmed),
+            Some(known) => (known.as_millis(), State::Confirmed),
             None if wall >= PLAUSIBLE => (wall_base, State::Unconfirmed),
             None => (wall_base, State::Unset),
         };
@@ -362,7 +359,7 @@ mod tests {
         assert!(timeline.is_confirmed());
         assert_eq!((timeline.now(up(10)), timeline.offset()), (at(T0 + 10), 7_200_000));
         assert_eq!(timeline.look(at(T0 + 7_201_000), up(1_000), false), None);
-        assert_eq!(Timeline::new(at(T0 + 4_000), up(0), known, 2).origin(), at(T0 + 4_000));
+        assert_eq!(Timeline::new(at(T0 + 4_000), up(0), known, 2).origin(), at(T0));
         let mut unset = Timeline::new(at(1_000), up(0), known, 2);
         assert!(unset.is_set());
         assert_eq!(unset.look(at(3_601_000), up(3_600_000), false), None);

@@ -118,6 +118,7 @@ impl File {
         let corrected = self.correct(machine, origin)?;
         let guessed = self.guess(origin)?;
         self.know_shifts()?;
+        self.note(base)?;
         Ok(corrected || guessed)
     }
 
