@@ -510,6 +510,49 @@ fn nothing_is_sent_before_somebody_has_confirmed_the_time() {
 }
 
 #[test]
+fn the_time_that_a_sensor_gives_is_used_once_the_own_time_is_confirmed() {
+    let text = TEXT.replace(
+        "modbus_tcp = { address = \"h:502\", profile = \"schneider_pm5500\" }",
+        "[device.mqtt]\ntopic = \"s\"\ntime = { path = \"at\" }\n\
+         points = [ { path = \"t\", metric = \"environment_temperature_celsius\" } ]",
+    );
+    let config = Config::parse(&Source::new("agent.toml", text)).unwrap();
+    let ahead = |millis: u64| {
+        let now = now(millis);
+        Now { time: now.time.moved(3_600_000), wall: now.wall.moved(3_600_000), ..now }
+    };
+    let times = |known: Option<Timestamp>, clock: &dyn Fn(u64) -> Now| -> Vec<Timestamp> {
+        let opened = Opened {
+            boot: 7,
+            dictionary: 9,
+            series: Vec::new(),
+            runs: Vec::new(),
+            set_aside: None,
+            stores: Vec::new(),
+            durable: true,
+            known,
+        };
+        let mut agent = Agent::new(&config, opened, clock(0));
+        let at = now(0).time.as_millis() / 1_000;
+        let payload = format!("{{\"t\": 21.5, \"at\": {at}}}").into();
+        let message = Message { topic: "s".to_owned(), payload, retain: false };
+        agent.handle(Event::Broker(link::Event::Message(message)), clock(2_000));
+        agent.handle(Event::Tick, clock(4_000));
+        let commands = std::iter::from_fn(|| agent.command());
+        let appended = commands.filter_map(|command| match command {
+            Command::Append(append) => Some(append.bytes),
+            _ => None,
+        });
+        let readings = appended
+            .flat_map(|bytes| hallwatch_model::wire::decode_readings(&bytes).unwrap().readings);
+        readings.filter(|reading| reading.value == Ok(21.5)).map(|reading| reading.time).collect()
+    };
+    assert_eq!(times(Some(now(0).time), &now)[0], now(0).time);
+    // By the own clock, which is an hour ahead and will be corrected, it would be an hour old.
+    assert_eq!(times(None, &ahead)[0], ahead(2_000).time);
+}
+
+#[test]
 fn a_new_store_is_sent_everything_that_is_kept_once() {
     let mut stage = Stage::new();
     stage.connect();
