@@ -34,6 +34,8 @@ const CORE_ADDRESS: &str = "10.78.0.1";
 const SITE_ADDRESS: &str = "10.78.0.2";
 /// So long after a fault of its disk a process may still end because of it.
 const EXCUSE: Duration = Duration::from_secs(60);
+/// By how many seconds the agent's clock is wrong when it is first started.
+const FIRST_CLOCK: i64 = -3 * 3_600;
 /// How long a process may take to end when it is asked to.
 const GOODBYE: Duration = Duration::from_secs(20);
 /// Collectors.
@@ -140,7 +142,8 @@ impl Rig {
         let devices = devices(&control).await;
 
         let [agent, collectors @ ..] = configure(directory, CORE_ADDRESS, &devices, keeps);
-        clock::set(directory, 0);
+        // A gateway that does not know the time when it first starts.
+        clock::set(directory, FIRST_CLOCK);
         clock::hide_time_service();
         let command = clock::wrong(there(&agent_command(&agent)), directory);
         let mut agent = Managed::new("agent", &command);
@@ -169,7 +172,7 @@ impl Rig {
             half_open: None,
             frozen: Vec::new(),
             undurable: Vec::new(),
-            clock: Vec::new(),
+            clock: vec![(now().as_millis(), FIRST_CLOCK)],
             ended: Vec::new(),
         };
         for collector in 0..COLLECTORS {
@@ -179,6 +182,7 @@ impl Rig {
             );
             rig.reaches(collector, &well, Duration::from_secs(60)).await;
         }
+        rig.set_clock(0);
         assert!(rig.ended.is_empty(), "{:?}", rig.ended);
         rig
     }
