@@ -116,3 +116,40 @@ fn wall() -> Timestamp {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_of_the_time_service_counts_for_an_hour_and_for_the_clock_that_made_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mark = directory.path().join("synchronized");
+        assert!(!is_recent(&mark, wall()), "there is none");
+        std::fs::write(&mark, "").unwrap();
+        let now = wall();
+        for (millis, recent) in [
+            (0, true),
+            (3_500_000, true),
+            (3_700_000, false),
+            (-60_000, false),
+            (-10_800_000, false),
+        ] {
+            assert_eq!(is_recent(&mark, now.moved(millis)), recent, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn the_uptime_of_the_machine_is_that_of_the_start_of_the_clock() {
+        let clock = Clock::start();
+        // Two clocks are read in turn, and the machine may be busy in between.
+        let same = (0..50).any(|_| {
+            let first = clock.machine();
+            std::thread::sleep(Duration::from_millis(50));
+            let second = clock.machine();
+            assert_eq!(first.start, second.start);
+            first.uptime.abs_diff(second.uptime) <= 20
+        });
+        assert!(same);
+    }
+}
