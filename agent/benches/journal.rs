@@ -18,7 +18,7 @@ use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use hallwatch_agent::config::JournalBounds;
-use hallwatch_agent::io::journal::{Append, Command, Entry, Journal, Opened, Told};
+use hallwatch_agent::io::journal::{Append, Command, Entry, Journal, Machine, Opened, Told};
 use hallwatch_agent::outbox::{Earlier, Order, Outbox, Pace};
 use hallwatch_model::wire::{encode_journalled, encode_readings};
 use hallwatch_model::{Ack, Batch, Id, Reading, Readings, SeriesId, Timestamp, Uptime};
@@ -131,7 +131,7 @@ fn listen(mut told: Receiver<Told>) -> std::thread::JoinHandle<u64> {
 
 /// Entries as fast as they are taken, encoding included.
 fn append(directory: &Path, points: u32, entries: u64) {
-    let (journal, told, _) = Journal::open(directory, BOUNDS).unwrap();
+    let (journal, told, _) = Journal::open(directory, BOUNDS, &Machine::default()).unwrap();
     let listening = listen(told);
     let seconds: Vec<Readings> = (0..16).map(|second| readings(points, second)).collect();
     let meter = Meter::start();
@@ -163,7 +163,8 @@ fn file(directory: &Path, points: u32, entries: u64) {
 
 /// An entry after the other, each acknowledged when it is on the disk, as in usual operation.
 fn live(directory: &Path, points: u32, entries: u64) {
-    let (journal, mut told, opened) = Journal::open(directory, BOUNDS).unwrap();
+    let (journal, mut told, opened) =
+        Journal::open(directory, BOUNDS, &Machine::default()).unwrap();
     let collector = Id::new("c-1").unwrap();
     let mut outbox = Outbox::new(Pace::default(), vec![collector.clone()], opened.boot, Vec::new());
     let mut took = Vec::new();
@@ -212,7 +213,7 @@ fn ordered(order: Order) -> Command {
 /// A backlog: until it has `bytes`; then waits to be killed. Says how much memory it took with
 /// `day` entries.
 fn fill(directory: &Path, day: u64, bytes: u64) {
-    let (journal, told, _) = Journal::open(directory, BOUNDS).unwrap();
+    let (journal, told, _) = Journal::open(directory, BOUNDS, &Machine::default()).unwrap();
     listen(told);
     let readings = readings(POINTS, 0);
     let entries = bytes / u64::try_from(encode_readings(&readings).len()).unwrap();
@@ -233,7 +234,8 @@ fn fill(directory: &Path, day: u64, bytes: u64) {
 /// A start, until the journal takes entries.
 fn open(directory: &Path) {
     let meter = Meter::start();
-    let (journal, mut told, opened) = Journal::open(directory, BOUNDS).unwrap();
+    let (journal, mut told, opened) =
+        Journal::open(directory, BOUNDS, &Machine::default()).unwrap();
     let outbox = outbox(&opened);
     let opening = meter.start.elapsed();
     tell(&journal, entry(&readings(POINTS, 0), DAY * 300));
@@ -260,7 +262,8 @@ fn outbox(opened: &Opened) -> Outbox {
 
 /// The backlog as fast as the agent can read, wrap and let it go, acknowledged at once.
 fn drain(directory: &Path, entries: u64) {
-    let (journal, mut told, opened) = Journal::open(directory, BOUNDS).unwrap();
+    let (journal, mut told, opened) =
+        Journal::open(directory, BOUNDS, &Machine::default()).unwrap();
     let (mut outbox, collector) = (outbox(&opened), Id::new("c-1").unwrap());
     let meter = Meter::start();
     let (mut sent, mut millis, mut memory) = (0, 0, 0);

@@ -31,8 +31,9 @@ type Sensors = Option<(Publisher, Events)>;
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let clock = Clock::start();
     let (data, bounds) = (config.data.clone(), config.journal);
+    let machine = clock.machine();
     let opening = tokio::task::spawn_blocking(move || {
-        let journal = Journal::open(&data, bounds)?;
+        let journal = Journal::open(&data, bounds, &machine)?;
         Ok::<_, Error>((journal, Findings::open(&data)))
     });
     let ((journal, told, opened), findings) = opening.await.map_err(|_| Error::JournalEnded)??;
@@ -49,6 +50,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         }
     }
     let agent = Agent::new(&config, opened, clock.now());
+    clock.shift(agent.ahead());
     let (publisher, broker, sensors) = connect(&config, &agent, &clock)?;
     let (polled_sender, polled) = mpsc::channel(1024);
     let lines = Lines::start(&config.devices, &findings, &clock, &polled_sender)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hallwatch_agent::config::Config;
-use hallwatch_agent::io::journal::{Append, Command, Journal};
+use hallwatch_agent::io::journal::{Append, Command, Journal, Machine};
 use hallwatch_config::Source;
 use hallwatch_link::Message;
 use hallwatch_model::{Labels, Missing, Reading, Readings, SeriesId, Timestamp};
@@ -216,7 +216,7 @@ async fn a_backlog_drains_at_its_rate_behind_live_data_and_is_marked() {
 /// Leaves a journal with `entries` entries of one a second; its boot.
 fn leave(data: &std::path::Path, start: Timestamp, entries: u64) -> u64 {
     let bounds = hallwatch_agent::config::JournalBounds::default();
-    let (journal, mut told, opened) = Journal::open(data, bounds).unwrap();
+    let (journal, mut told, opened) = Journal::open(data, bounds, &Machine::default()).unwrap();
     let labels = Labels::metric("device_up", [("device", "meter-1"), ("room", "plant")]);
     for second in 0..entries {
         let time = start + Duration::from_secs(second);

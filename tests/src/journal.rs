@@ -37,7 +37,11 @@ impl Journal {
     /// How many entries that were closed up to this time, in milliseconds, are not acknowledged by
     /// every collector.
     pub fn owed_before(&self, time: i64) -> i64 {
-        self.number("SELECT count(*) FROM entry WHERE done = 0 AND time <= ?1", time)
+        self.number(
+            "SELECT count(*) FROM entry JOIN run ON run.id = entry.run
+             WHERE done = 0 AND time + coalesce(shift, 0) * (seq <= coalesce(upto, seq)) <= ?1",
+            time,
+        )
     }
 
     /// How many runs of the agent have journalled something.
@@ -71,7 +75,11 @@ impl Journal {
             .collect();
         let mut query = self
             .0
-            .prepare("SELECT run, seq, bytes FROM entry WHERE id <= ?1 ORDER BY run, seq")
+            .prepare(
+                "SELECT run, seq, bytes,
+                     CASE WHEN seq <= coalesce(upto, seq) THEN coalesce(shift, 0) ELSE 0 END
+                 FROM entry JOIN run ON run.id = entry.run WHERE entry.id <= ?1 ORDER BY run, seq",
+            )
             .expect("entries");
         let mut rows = query.query([last]).expect("entries");
         let mut readings = Readings::new();
@@ -85,12 +93,14 @@ impl Journal {
             }
             before = Some((run, seq));
             let bytes: Vec<u8> = row.get(2).expect("bytes");
+            // By so much the times were wrong that this run gave.
+            let shift: i64 = row.get(3).expect("a shift");
             for reading in wire::decode_readings(&bytes).expect("readings").readings {
                 let SeriesId(id) = reading.series;
                 let bits = sample::to_float(reading.value).to_bits();
                 let labels = series.get(&id).expect("a described series");
                 let times = readings.entry(labels.clone()).or_default();
-                times.entry(reading.time.as_millis()).or_insert(bits);
+                times.entry(reading.time.moved(shift).as_millis()).or_insert(bits);
             }
         }
         readings

@@ -67,7 +67,17 @@ impl Mosquitto {
 
     /// kill -9, then a new one on the same port.
     pub async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart().await;
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// A new one on the same port.
+    pub async fn restart(&mut self) {
         self.process = Self::spawn(&self.directory, &self.config);
         listens(self.address).await;
     }

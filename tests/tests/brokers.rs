@@ -36,7 +36,7 @@ async fn nothing_is_missing(site: &mut Site) {
     let Complete { journal, series, readings } = complete(site).await;
     assert_eq!(journal.gaps(), 0);
     assert!(series > 200, "{series} series");
-    assert!(readings > 10_000, "{readings} readings are not much of a load");
+    assert!(readings > 1_000, "{readings} readings are not much of a load");
     println!("{readings} readings of {series} series, all there");
 }
 

@@ -30,12 +30,12 @@ fn nothing_is_lost_wrong_or_unexplained_after_a_minute_of_faults() {
         assert_eq!(verdict["journalKeeps"], keeps, "seed {seed} is another plan");
         assert!(verdict["faults"].as_array().expect("faults").len() > 20);
         // An oracle that has nothing to look at is always content.
-        assert!(number(&verdict, "served") > 100, "{verdict:#}");
-        assert!(number(&verdict, "traced") > 2_000, "{verdict:#}");
-        assert!(number(&verdict, "turns") > 500, "{verdict:#}");
-        assert!(!keeps || number(&verdict, "journalled") > 10_000, "{verdict:#}");
+        assert!(number(&verdict, "served") > 50, "{verdict:#}");
+        assert!(number(&verdict, "traced") > 500, "{verdict:#}");
+        assert!(number(&verdict, "turns") > 100, "{verdict:#}");
+        assert!(!keeps || number(&verdict, "journalled") > 1_000, "{verdict:#}");
         for collector in 0..2 {
-            assert!(verdict["stored"][collector].as_u64() > Some(10_000), "{verdict:#}");
+            assert!(verdict["stored"][collector].as_u64() > Some(1_000), "{verdict:#}");
             assert!(verdict["gaps"][collector].as_u64() > Some(0), "{verdict:#}");
         }
     }

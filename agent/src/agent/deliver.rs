@@ -6,7 +6,7 @@ use hallwatch_link::{self as link, Message};
 use hallwatch_model::wire::{decode_ack, encode_describe, encode_journalled, encode_status};
 use hallwatch_model::{Ack, Batch, Id, Readings, Status, Topic, TopicKind};
 
-use super::{Action, Agent, DESCRIBE, Now, STATUS};
+use super::{ASK, Action, Agent, DESCRIBE, Now, STATUS};
 use crate::error::Error;
 use crate::io::journal::{Command, Told};
 use crate::outbox::{Order, Outgoing};
@@ -22,7 +22,8 @@ impl Agent {
                     self.watch.sensors_connected();
                 }
                 self.outbox.connected();
-                self.status_at = now.uptime + STATUS;
+                let asks = !self.timeline.is_confirmed();
+                self.status_at = now.uptime + if asks { ASK } else { STATUS };
                 actions.push(Action::Publish(self.status(true, now)));
                 self.describe(actions);
             }
@@ -103,6 +104,7 @@ impl Agent {
                 self.orders(orders, actions);
             }
             Told::Dropped { boot, upto } => self.outbox.dropped(boot, upto),
+            Told::Settled => self.outbox.release(),
             Told::Replay(runs) => {
                 self.outbox.replay(runs.into_iter().map(Into::into).collect());
             }

@@ -1,8 +1,9 @@
 //! The agent's decisions: events in, actions out, no clock, no socket. Reading order: [`Event`] and
 //! [`Action`], `watch` (devices), `refused` (what of theirs goes to the log instead), `pending`
-//! (readings on their way to the journal),
-//! `timeline` (what time it is), `deliver` (towards the collectors), here the rest.
+//! (readings on their way to the journal), `timeline` (what time it is), `clock` (what follows from
+//! that), `deliver` (towards the collectors), here the rest.
 
+mod clock;
 mod deliver;
 mod pending;
 mod refused;
@@ -25,6 +26,7 @@ use crate::io::journal::{self, Command, Opened, Told};
 use crate::outbox::{Earlier, Outbox, Pace};
 use crate::poll::Polled;
 use crate::uplink::Measured;
+use clock::Jump;
 use pending::Pending;
 use timeline::Timeline;
 use watch::Watch;
@@ -35,16 +37,16 @@ const STATUS: Duration = Duration::from_secs(10);
 const WEAR: Duration = Duration::from_secs(60 * 60);
 /// How often the journal's bounds are enforced.
 const TRIM: Duration = Duration::from_secs(10);
-/// A clock that moves by more than this between two looks was set.
-const STEP: Duration = Duration::from_secs(10 * 60);
-/// How long a clock that was set is not believed in what concerns the age of entries.
-const DOUBT: Duration = Duration::from_secs(60 * 60);
 /// A collector may ask for the dictionary; it is not sent more often than this.
 const DESCRIBE: Duration = Duration::from_secs(5);
 /// Commands that wait for the journal's queue; beyond, the oldest entries become a gap.
 const COMMANDS: usize = 600;
 /// The cause of gaps that a journal makes that does not keep up.
 const OVERLOAD: &str = "overload";
+/// By how many milliseconds clocks may differ and still agree: the network's delay is in between.
+pub(crate) const CLOCKS_AGREE: i64 = timeline::AGREE;
+/// How often the collectors are asked for the time while nobody has confirmed it: by a status.
+const ASK: Duration = Duration::from_secs(2);
 /// The outbox looks for backlog this often.
 const OUTBOX: Duration = Duration::from_millis(50);
 
@@ -103,6 +105,8 @@ pub struct Now {
     pub uptime: Uptime,
     /// What the gateway's clock says.
     pub wall: Timestamp,
+    /// The system says that it keeps the gateway's clock by others.
+    pub kept: bool,
 }
 
 /// The agent.
@@ -132,6 +136,13 @@ pub struct Agent {
     doubt_until: Uptime,
     outbox_at: Uptime,
     timeline: Timeline,
+    /// By how many milliseconds the own time was ahead of the one that it started with.
+    ahead: i64,
+    /// The journal was told that nobody has confirmed its times.
+    unconfirmed: bool,
+    /// The confirmed time at uptime zero, as the journal was told last.
+    settled: Option<Timestamp>,
+    jump: Option<Jump>,
     /// The stores that the collectors have, as far as they have told.
     stores: BTreeMap<Id, u64>,
     durable: bool,
@@ -154,13 +165,23 @@ impl Agent {
         let journalled = opened.series.len();
         let earlier = opened.runs.into_iter().map(Earlier::from);
         let collectors = config.collectors.clone();
-        let outbox = Outbox::new(Pace::default(), collectors, opened.boot, earlier.collect());
+        let expected = collectors.len();
+        let timeline = Timeline::new(now.wall, now.uptime, opened.known, expected);
+        let own = timeline.origin() + now.uptime.elapsed();
+        let ahead = own.as_millis().saturating_sub(now.time.as_millis());
+        let now = Now { time: own, ..now };
+        let mut outbox = Outbox::new(Pace::default(), collectors, opened.boot, earlier.collect());
+        let mut watch = Watch::new(&config.devices, now.uptime);
+        if !timeline.is_confirmed() {
+            outbox.hold();
+            watch.believe_sensors(false);
+        }
         let mut agent = Self {
             path: config.path.clone(),
             boot: opened.boot,
             started: now.time,
             one_broker: config.sensors.is_none(),
-            watch: Watch::new(&config.devices, now.uptime),
+            watch,
             dictionary: Dictionary::new(opened.dictionary, opened.series),
             pending: Pending::new(now.uptime),
             outbox,
@@ -174,7 +195,11 @@ impl Agent {
             judged: now,
             doubt_until: Uptime::ZERO,
             outbox_at: now.uptime,
-            timeline: Timeline::new(now.wall, now.uptime),
+            settled: timeline.is_confirmed().then(|| timeline.origin()),
+            timeline,
+            ahead,
+            unconfirmed: false,
+            jump: None,
             stores: opened.stores.into_iter().collect(),
             durable: opened.durable,
             bytes: 0,
@@ -195,6 +220,13 @@ impl Agent {
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.outbox.backlog()
+    }
+
+    /// By how many milliseconds the own time is to be moved before the first event: an earlier run
+    /// knew better.
+    #[must_use]
+    pub fn ahead(&self) -> i64 {
+        self.ahead
     }
 
     /// The next command for the journal.
@@ -257,35 +289,6 @@ impl Agent {
         actions
     }
 
-    /// Looks at the gateway's clock, and corrects the own time by it where that is called for.
-    fn look(&mut self, now: Now, actions: &mut Vec<Action>) -> Now {
-        let steps = self.timeline.steps();
-        let moved = self.timeline.look(now.wall, now.uptime);
-        if self.timeline.steps() != steps {
-            let offset = self.timeline.offset();
-            tracing::warn!(offset_millis = offset, "the gateway's clock was set");
-            // Soon, so that it is seen when it happens.
-            self.status_at = now.uptime;
-        }
-        let Some(moved) = moved else { return now };
-        if moved.first {
-            tracing::info!("the time is known now");
-            self.pending.shift(moved.by);
-            self.started = self.started.moved(moved.by);
-            self.judged.time = self.judged.time.moved(moved.by);
-            self.status_at = now.uptime;
-        }
-        actions.push(Action::Shift(moved.by));
-        Now { time: now.time.moved(moved.by), ..now }
-    }
-
-    /// What was read just before the time became known gets its place in time.
-    fn place(&self, time: &mut Timestamp, now: Now) {
-        if self.timeline.is_set() && *time < timeline::PLAUSIBLE {
-            *time = now.time;
-        }
-    }
-
     fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         let due = self.watch.tick(now, &mut self.dictionary, &mut self.pending);
         actions.extend(due.into_iter().map(Action::Poll));
@@ -301,8 +304,8 @@ impl Agent {
         if now.uptime >= self.trim_at {
             self.trim_at = now.uptime + TRIM;
             // An age of an unknown time is none.
-            let set = self.timeline.is_set();
-            let now = if set { self.trusted(now) } else { Timestamp::MIN };
+            let known = self.timeline.is_confirmed();
+            let now = if known { self.trusted(now) } else { Timestamp::MIN };
             self.commands.push_back(Command::Trim { now });
         }
         if now.uptime >= self.wear_at {
@@ -313,7 +316,8 @@ impl Agent {
             }
         }
         if now.uptime >= self.status_at {
-            self.status_at = now.uptime + STATUS;
+            let asks = !self.timeline.is_confirmed();
+            self.status_at = now.uptime + if asks { ASK } else { STATUS };
             if self.connected {
                 actions.push(Action::Publish(self.status(true, now)));
             }
@@ -345,20 +349,6 @@ impl Agent {
         let personal = !readings.events.is_empty();
         let append = journal::Append { series, bytes, readings: count, time: now.time, personal };
         self.commands.push_back(Command::Append(append));
-    }
-
-    /// The time by which ages are judged. A clock that was set by more than [`STEP`] is not
-    /// believed for [`DOUBT`]: a wrong one would make the whole journal too old at once.
-    fn trusted(&mut self, now: Now) -> Timestamp {
-        let (time, uptime) = (self.judged.time, self.judged.uptime);
-        let expected = time + now.uptime.since(uptime);
-        let step = now.time.since(expected).max(expected.since(now.time));
-        if step > STEP {
-            tracing::error!(?step, "the clock was set: ages are not judged for an hour");
-            self.doubt_until = now.uptime + DOUBT;
-        }
-        self.judged = now;
-        if now.uptime < self.doubt_until { Timestamp::MIN } else { now.time }
     }
 
     /// When the journal's thread does not keep up for minutes, the oldest entries go.

@@ -170,8 +170,12 @@ impl Pending {
         self.readings.iter_mut().for_each(|reading| shift(&mut reading.time));
         self.events.iter_mut().for_each(|event| shift(&mut event.time));
         for gap in &mut self.gaps {
-            shift(&mut gap.first);
-            shift(&mut gap.last);
+            for time in [&mut gap.first, &mut gap.last] {
+                // The epoch is no time, see [`Gap`].
+                if *time != Timestamp::default() {
+                    shift(time);
+                }
+            }
         }
     }
 }

@@ -82,6 +82,7 @@ impl Stage {
             set_aside: None,
             stores: Vec::new(),
             durable: true,
+            known: Some(now(0).time),
         };
         let agent = Agent::new(&config, opened, now(0));
         Self { agent, config, millis: 0, seq: 0 }
@@ -138,7 +139,7 @@ impl Stage {
 fn now(millis: u64) -> Now {
     let uptime = Uptime::new(Duration::from_millis(millis));
     let time = Timestamp::from_millis(1_795_276_800_000) + uptime.elapsed();
-    Now { time, uptime, wall: time }
+    Now { time, uptime, wall: time, kept: false }
 }
 
 fn topics(actions: &[Action]) -> Vec<&str> {
@@ -401,6 +402,7 @@ fn what_is_read_before_the_time_is_known_waits_for_it() {
         set_aside: None,
         stores: Vec::new(),
         durable: true,
+        known: None,
     };
     stage.agent = Agent::new(&stage.config, opened, unset(0));
     let appended = |agent: &mut Agent| -> Vec<Bytes> {
@@ -437,6 +439,144 @@ fn what_is_read_before_the_time_is_known_waits_for_it() {
     let readings = hallwatch_model::wire::decode_readings(&bytes[0]).unwrap().readings;
     assert!(readings.iter().any(|reading| reading.time == now(1_000).time));
     assert!(readings.iter().all(|reading| reading.time >= timeline::PLAUSIBLE));
+}
+
+#[test]
+fn nothing_is_sent_before_somebody_has_confirmed_the_time() {
+    const OFF: i64 = -3 * 3_600_000;
+    let mut stage = Stage::new();
+    let opened = Opened {
+        boot: 7,
+        dictionary: 9,
+        series: Vec::new(),
+        runs: Vec::new(),
+        set_aside: None,
+        stores: Vec::new(),
+        durable: true,
+        known: None,
+    };
+    // The time that the shell would show, which follows what it is told.
+    let mut own = OFF;
+    let at = |own: i64, millis: u64| {
+        let now = now(millis);
+        Now { time: now.time.moved(own), wall: now.wall.moved(OFF), ..now }
+    };
+    stage.agent = Agent::new(&stage.config, opened, at(own, 0));
+    let unasked = Polled {
+        device: 0,
+        profile: stage.profile(),
+        answers: vec![Err(hallwatch_model::Missing::Timeout)],
+        time: at(own, 1_000).time,
+        took: Duration::ZERO,
+    };
+    let mut told = Vec::new();
+    let mut seq = 0;
+    // The journal, which numbers entries and settles when it is told to.
+    let mut journal = |agent: &mut Agent, now: Now, actions: &mut Vec<Action>| {
+        while let Some(command) = agent.command() {
+            let answer = match &command {
+                Command::Append(append) => {
+                    seq += 1;
+                    let (time, bytes) = (append.time, append.bytes.clone());
+                    Some(Told::Committed(Entry { seq, time, bytes }))
+                }
+                Command::Settle { .. } => Some(Told::Settled),
+                _ => None,
+            };
+            told.push(command);
+            actions.extend(
+                answer.into_iter().flat_map(|told| agent.handle(Event::Journal(told), now)),
+            );
+        }
+    };
+    let connected = link::Event::Connected { session_present: false };
+    let mut actions = stage.agent.handle(Event::Broker(connected), at(own, 0));
+    actions.extend(stage.agent.handle(Event::Polled(unasked.clone()), at(own, 1_000)));
+    for millis in (1_000..60_000).step_by(250) {
+        actions.extend(stage.agent.handle(Event::Tick, at(own, millis)));
+        journal(&mut stage.agent, at(own, millis), &mut actions);
+    }
+    let sent = topics(&actions);
+    assert!(sent.iter().all(|topic| *topic == "status"), "{sent:?}");
+    assert!(sent.len() >= 29, "the time is asked for by statuses: {}", sent.len());
+    assert!(stage.agent.backlog() > 0);
+
+    let topic = "hallwatch/v1/acme/fra-1/gw-1/ack/c-1".to_owned();
+    let ack = Ack { boot: 7, time: now(60_000).time, ..Ack::default() };
+    let message = Message { topic, payload: encode_ack(&ack).into(), retain: false };
+    stage.agent.handle(Event::Broker(link::Event::Message(message)), at(own, 60_000));
+    let mut actions = stage.agent.handle(Event::Tick, at(own, 60_000));
+    assert!(actions.iter().any(|action| matches!(action, Action::Shift(by) if *by == -OFF)));
+    own = 0;
+    // What was under way meanwhile has the time of before.
+    let late = Polled { time: at(OFF, 59_990).time, ..unasked };
+    actions.extend(stage.agent.handle(Event::Polled(late), at(own, 60_020)));
+    for millis in (60_000..63_000).step_by(250) {
+        actions.extend(stage.agent.handle(Event::Tick, at(own, millis)));
+        journal(&mut stage.agent, at(own, millis), &mut actions);
+    }
+    assert!(topics(&actions).contains(&"data"));
+    let settled = told.iter().position(|command| matches!(command, Command::Settle { .. }));
+    let settled = settled.expect("it is told to the journal");
+    let first = told.iter().position(|command| matches!(command, Command::Append(_)));
+    let doubt = told.iter().position(|command| matches!(command, Command::Unconfirmed { .. }));
+    assert!(doubt < first && first < Some(settled));
+    assert!(matches!(told[settled], Command::Settle { base, .. } if base == now(0).time));
+    assert!(
+        matches!(told[doubt.unwrap()], Command::Unconfirmed { base } if base == at(OFF, 0).time)
+    );
+    for command in &told[settled..] {
+        if let Command::Append(append) = command {
+            let read = hallwatch_model::wire::decode_readings(&append.bytes).unwrap().readings;
+            assert!(read.iter().all(|reading| reading.time >= now(59_000).time), "{read:?}");
+        }
+    }
+    for command in &told[..settled] {
+        assert!(!matches!(command, Command::Trim { now } if *now > Timestamp::MIN));
+    }
+}
+
+#[test]
+fn the_time_that_a_sensor_gives_is_used_once_the_own_time_is_confirmed() {
+    let text = TEXT.replace(
+        "modbus_tcp = { address = \"h:502\", profile = \"schneider_pm5500\" }",
+        "[device.mqtt]\ntopic = \"s\"\ntime = { path = \"at\" }\n\
+         points = [ { path = \"t\", metric = \"environment_temperature_celsius\" } ]",
+    );
+    let config = Config::parse(&Source::new("agent.toml", text)).unwrap();
+    let ahead = |millis: u64| {
+        let now = now(millis);
+        Now { time: now.time.moved(3_600_000), wall: now.wall.moved(3_600_000), ..now }
+    };
+    let times = |known: Option<Timestamp>, clock: &dyn Fn(u64) -> Now| -> Vec<Timestamp> {
+        let opened = Opened {
+            boot: 7,
+            dictionary: 9,
+            series: Vec::new(),
+            runs: Vec::new(),
+            set_aside: None,
+            stores: Vec::new(),
+            durable: true,
+            known,
+        };
+        let mut agent = Agent::new(&config, opened, clock(0));
+        let at = now(0).time.as_millis() / 1_000;
+        let payload = format!("{{\"t\": 21.5, \"at\": {at}}}").into();
+        let message = Message { topic: "s".to_owned(), payload, retain: false };
+        agent.handle(Event::Broker(link::Event::Message(message)), clock(2_000));
+        agent.handle(Event::Tick, clock(4_000));
+        let commands = std::iter::from_fn(|| agent.command());
+        let appended = commands.filter_map(|command| match command {
+            Command::Append(append) => Some(append.bytes),
+            _ => None,
+        });
+        let readings = appended
+            .flat_map(|bytes| hallwatch_model::wire::decode_readings(&bytes).unwrap().readings);
+        readings.filter(|reading| reading.value == Ok(21.5)).map(|reading| reading.time).collect()
+    };
+    assert_eq!(times(Some(now(0).time), &now)[0], now(0).time);
+    // By the own clock, which is an hour ahead and will be corrected, it would be an hour old.
+    assert_eq!(times(None, &ahead)[0], ahead(2_000).time);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
 use crate::poll::{Health, Lag, Missed, PollState, Polled, REASONS, Tell};
 use crate::profile::Profile;
-use crate::sensor::{Heard, SensorState};
+use crate::sensor::{Heard, Sensor, SensorState};
 use crate::uplink::Measured;
 
 /// The sensors' broker may be away for so long before its sensors are missing.
@@ -32,6 +32,8 @@ pub(super) struct Watch {
     sensors_at: Uptime,
     /// Since when the sensors' broker is away.
     away: Option<Uptime>,
+    /// Times that sensors give can be compared with the own time.
+    believes: bool,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,23 @@ impl Watch {
             }
         });
         let devices = watched.collect();
-        Self { devices, by_topic, sensors_at: now, away: Some(now) }
+        Self { devices, by_topic, sensors_at: now, away: Some(now), believes: true }
+    }
+
+    /// Whether times that sensors give are taken: as long as the own time may be wrong, and is to be
+    /// corrected, all times must be of one clock.
+    pub(super) fn believe_sensors(&mut self, believes: bool) {
+        self.believes = believes;
+    }
+
+    /// All times that were told move.
+    pub(super) fn shift(&mut self, millis: i64) {
+        for watched in &mut self.devices {
+            for time in [&mut watched.answered, &mut watched.silent].into_iter().flatten() {
+                *time = time.moved(millis);
+            }
+            watched.lag.shift(millis);
+        }
     }
 
     pub(super) fn deadline(&self) -> Uptime {
@@ -212,7 +230,7 @@ impl Watch {
         let mut out = Out { dictionary, pending, uptime: now.uptime };
         for index in self.by_topic.get(&message.topic).into_iter().flatten() {
             if let Some(watched) = self.devices.get_mut(*index) {
-                watched.message(message, now, &mut out);
+                watched.message(message, now, self.believes, &mut out);
             }
         }
     }
@@ -402,9 +420,11 @@ impl Watched {
         }
     }
 
-    fn message(&mut self, message: &Message, now: Now, out: &mut Out<'_>) {
+    fn message(&mut self, message: &Message, now: Now, believes: bool, out: &mut Out<'_>) {
         let State::Heard(state) = &mut self.state else { return };
         let DeviceSource::Mqtt(sensor) = &self.device.source else { return };
+        let timeless = (!believes).then(|| Sensor { time: None, ..sensor.clone() });
+        let sensor = timeless.as_ref().unwrap_or(sensor);
         let (device, clocks) = (self.device.name.as_str(), (now.time, now.uptime));
         let Message { topic, payload, retain } = message;
         let mut heard = state.message(sensor, device, topic, payload, *retain, clocks);
@@ -412,7 +432,10 @@ impl Watched {
             self.errors = self.errors.saturating_add(1);
             self.tell_errors(reason, self.errors, now.time, out);
         }
-        if let Some(event) = heard.event.take() {
+        if let Some(mut event) = heard.event.take() {
+            if !believes {
+                event.time = now.time;
+            }
             let mut key = (event.door.clone(), event.result.clone());
             if self.events.len() >= DOORS && !self.events.contains_key(&key) {
                 key.0 = self.device.name.to_string();

@@ -119,6 +119,8 @@ pub struct Outbox {
     /// Oldest first; the last one is the present one.
     boots: Vec<Boot>,
     connected: bool,
+    /// Nothing is sent: times may still be corrected.
+    held: bool,
     /// By boot's index and number: when sent.
     in_flight: BTreeMap<(usize, u64), Uptime>,
     /// A fetch whose answer has not come, and since when.
@@ -141,6 +143,7 @@ impl Outbox {
             collectors,
             boots,
             connected: false,
+            held: false,
             in_flight: BTreeMap::new(),
             fetching: None,
             budget: 0,
@@ -164,6 +167,16 @@ impl Outbox {
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.boots.iter().map(Boot::owed).sum()
+    }
+
+    /// From now on nothing is sent until [`Self::release`].
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// What is to be sent has its final times.
+    pub fn release(&mut self) {
+        self.held = false;
     }
 
     /// The broker took us in. Everything not acknowledged is owed again.
@@ -190,7 +203,8 @@ impl Outbox {
         let index = self.boots.len().checked_sub(1)?;
         let boot = self.boots.get_mut(index)?;
         boot.extend(seq);
-        if !self.connected || self.in_flight.len() >= self.pace.window || boot.is_done(seq) {
+        let full = self.in_flight.len() >= self.pace.window;
+        if !self.connected || self.held || full || boot.is_done(seq) {
             return None;
         }
         Some(self.send(index, seq, time, bytes, now, uptime))
@@ -304,7 +318,12 @@ impl Outbox {
         for (seq, time, bytes) in entries {
             let owed = self.boots.get(index).is_some_and(|boot| !boot.is_done(seq));
             let new = !self.in_flight.contains_key(&(index, seq));
-            if self.connected && owed && new && self.in_flight.len() < self.pace.window {
+            if self.connected
+                && !self.held
+                && owed
+                && new
+                && self.in_flight.len() < self.pace.window
+            {
                 self.budget = self.budget.saturating_sub(1_000);
                 orders.push(self.send(index, seq, time, bytes, now, uptime));
             }
@@ -321,7 +340,7 @@ impl Outbox {
         }
         self.refill(uptime);
         self.forget_settled();
-        if !self.connected || self.fetching.is_some() {
+        if !self.connected || self.held || self.fetching.is_some() {
             return None;
         }
         let room = (self.pace.window / 2).saturating_sub(self.in_flight.len());

@@ -49,6 +49,12 @@ impl Lag {
         Some(Missed { first, last: now, turns, open: before.is_some() })
     }
 
+    /// All times move.
+    pub fn shift(&mut self, millis: i64) {
+        self.last = self.last.map(|last| last.moved(millis));
+        self.open = self.open.map(|(first, turns)| (first.moved(millis), turns));
+    }
+
     /// As [`Self::look`], of a device that is told to be silent: that says it all.
     pub fn leave(&mut self, count: u64) {
         self.counted = count;

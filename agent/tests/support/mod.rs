@@ -298,8 +298,12 @@ impl Held {
                 None
             }
             TopicKind::Status => {
-                self.status = Some(decode_status(&message.payload).unwrap());
-                None
+                let status = decode_status(&message.payload).unwrap();
+                // By the answer a new run learns the time.
+                let greeted = (status.online && !message.retain && !self.silent)
+                    .then(|| (topic.agent, self.ack(status.boot)));
+                self.status = Some(status);
+                greeted
             }
             TopicKind::Data => {
                 let batch = decode_batch(&message.payload).unwrap();
@@ -321,22 +325,27 @@ impl Held {
                         self.arrivals.push(key);
                     }
                 }
-                let numbers =
-                    self.batches.range((boot, 0)..=(boot, u64::MAX)).map(|((_, n), _)| *n);
-                let mut ranges: Vec<(u64, u64)> = Vec::new();
-                for number in numbers {
-                    match ranges.last_mut() {
-                        Some((_, last)) if *last + 1 == number => *last = number,
-                        _ => ranges.push((number, number)),
-                    }
-                }
-                let whole = ranges.first().filter(|(first, _)| *first == 1).copied();
-                let upto = whole.map_or(0, |(_, last)| last);
-                let beyond = ranges.into_iter().filter(|(first, _)| *first > upto).collect();
-                Some((topic.agent, Ack { boot, upto, beyond, describe: !known, ..Ack::default() }))
+                Some((topic.agent, Ack { describe: !known, ..self.ack(boot) }))
             }
             TopicKind::Ack(_) => None,
         }
+    }
+
+    /// What is here of a run.
+    fn ack(&self, boot: u64) -> Ack {
+        let numbers = self.batches.range((boot, 0)..=(boot, u64::MAX)).map(|((_, n), _)| *n);
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for number in numbers {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == number => *last = number,
+                _ => ranges.push((number, number)),
+            }
+        }
+        let whole = ranges.first().filter(|(first, _)| *first == 1).copied();
+        let upto = whole.map_or(0, |(_, last)| last);
+        let beyond = ranges.into_iter().filter(|(first, _)| *first > upto).collect();
+        let time = hallwatch_agent::io::clock::Clock::start().time();
+        Ack { boot, upto, beyond, time, ..Ack::default() }
     }
 }
 

@@ -125,7 +125,7 @@ fn each_provider_is_measured_on_its_own_path() {
         for (at, probe) in ["icmp", "dns", "tcp", "http"].into_iter().enumerate() {
             assert_eq!(loss(readings, probe), Ok(0.0), "{path} {probe}: {readings:#?}");
             let asked = |who: usize| after[who][at] - before[who][at];
-            assert!(asked(which) >= 12, "{path}: {probe} asked {}", asked(which));
+            assert!(asked(which) >= 8, "{path}: {probe} asked {}", asked(which));
             assert_eq!(asked(1 - which), 0, "{path}: {probe} took the other provider");
         }
         for probe in ["icmp", "dns"] {
@@ -239,7 +239,7 @@ fn a_loss_of_thirty_percent_is_measured_as_that() {
     for ((peer, dropped), name) in peers.iter().zip(&dropped).zip(["icmp", "dns"]) {
         let dropped = dropped.load(Ordering::SeqCst);
         let asked = peer.asked();
-        assert!(asked > 400, "{name}: {asked} questions");
+        assert!(asked > 200, "{name}: {asked} questions");
         #[expect(clippy::cast_precision_loss, reason = "hundreds")]
         let truth = dropped as f64 / asked as f64;
         let measured = loss(&reports[0], name).unwrap();
@@ -269,7 +269,7 @@ fn percentiles_show_the_slow_tail_and_late_or_second_answers_change_nothing() {
     assert!(latency(readings, "icmp", "0.5").unwrap() < 0.1);
     let p99 = latency(readings, "icmp", "0.99").unwrap();
     assert!((0.12..0.25).contains(&p99), "{p99}");
-    assert!(counters.late >= 10 && counters.duplicate >= 10, "{counters:?}");
+    assert!(counters.late >= 4 && counters.duplicate >= 4, "{counters:?}");
     assert_eq!(counters.stray, 0);
 }
 

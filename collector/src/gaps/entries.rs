@@ -33,7 +33,9 @@ impl Ledger {
                 .collect();
             for mut row in rows {
                 row.missing = row.missing.without(&one);
-                if row.missing.is_empty() && row.state == State::Lost {
+                // Also of a hole, which an acknowledgement closes only if it was known as one since
+                // the collector was started.
+                if row.missing.is_empty() {
                     row.state = State::Filled;
                 }
                 self.put(row);

@@ -87,6 +87,8 @@ impl Ledger {
         for (agent, sender) in senders {
             ledger.agents.entry(agent).or_default().sender = sender;
         }
+        let agents: Vec<AgentPath> = ledger.agents.keys().cloned().collect();
+        agents.iter().for_each(|agent| ledger.count_missing(agent));
         ledger
     }
 

@@ -69,8 +69,13 @@ impl Row {
 }
 
 /// The causes that the collector finds by itself. Agents tell further ones: `device_silent`,
-/// `missed_turns`, `max_bytes`, `max_age`, `disk_full`, `overload`, `damaged`, `clock`.
+/// `missed_turns`, `max_bytes`, `max_age`, `disk_full`, `overload`, `damaged`, `clock`; and two by
+/// which nothing is missing.
 pub mod cause {
+    /// The gateway's clock was wrong: the times of what was read were corrected.
+    pub const CORRECTED: &str = "clock_corrected";
+    /// It was wrong by nobody knows how much: what was read was read at some time of this row.
+    pub const UNCERTAIN: &str = "clock_uncertain";
     /// The agent is not heard; why is not known yet.
     pub const OFFLINE: &str = "agent_offline";
     /// The agent did not run.

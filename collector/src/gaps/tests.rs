@@ -163,6 +163,28 @@ fn holes_of_a_run_that_no_journal_has_any_more_are_lost() {
 }
 
 #[test]
+fn a_hole_that_outlives_the_collector_is_filled_when_all_of_it_comes_at_once() {
+    let mut world = World::default();
+    for seq in [1, 2, 6] {
+        world.take(entry(1, seq, 1), 1, at(1_006));
+    }
+    world.ledger.heard(&agent(), Some(true), at(1_020));
+    let row =
+        |state, missing| vec![(cause::LINK.to_owned(), state, at(1_002), Some(at(1_005)), missing)];
+    assert_eq!(world.shown(), row(State::Open, 3));
+    // What is on its disk: rows, and the beginning and end of runs.
+    let known = world.ledger.agents.values().next().unwrap().runs[&1].clone();
+    let run = Run { holes: BTreeMap::new(), beyond: Vec::new(), edges: BTreeMap::new(), ..known };
+    let rows = world.ledger.rows().cloned().collect();
+    world.ledger = Ledger::restore(rows, vec![(agent(), 1, run)], vec![(agent(), 1)]);
+    for seq in 3..=5 {
+        world.ledger.arrived(&agent(), entry(1, seq, 1));
+    }
+    world.ledger.acknowledged(&agent(), &Ack { boot: 1, upto: 6, ..Ack::default() }, at(1_030));
+    assert_eq!(world.shown(), row(State::Filled, 0));
+}
+
+#[test]
 fn a_collector_that_has_everything_has_no_gap() {
     let mut world = World::default();
     for seq in 1..=20 {
@@ -200,6 +222,20 @@ fn a_silent_device_is_open_until_it_answers_or_its_agent_is_another_run() {
     world.take(entry(2, 1, 2), 1, at(2_001));
     let row = world.ledger.rows().find(|row| row.device == "ups-b").unwrap();
     assert_eq!((row.state, row.end), (State::Lost, Some(at(1_030))));
+}
+
+#[test]
+fn readings_whose_times_were_corrected_are_on_record_and_not_missing() {
+    let mut world = World::default();
+    for cause in [cause::CORRECTED, cause::UNCERTAIN] {
+        let gap =
+            Gap { first: at(1_000), last: at(1_060), cause: cause.to_owned(), ..Gap::default() };
+        for _ in 0..2 {
+            world.ledger.told(&agent(), 1, &gap, |boot| Ack { boot, ..Ack::default() });
+        }
+    }
+    let row = |cause: &str| (cause.to_owned(), State::Filled, at(1_000), Some(at(1_060)), 0);
+    assert_eq!(world.shown(), [row(cause::CORRECTED), row(cause::UNCERTAIN)]);
 }
 
 #[test]

@@ -36,7 +36,12 @@ impl Ledger {
             end: (!gap.open).then_some(gap.last.max(start)),
             entries: gap.entries,
             readings: gap.readings,
-            state: if gap.open { State::Open } else { State::Lost },
+            state: match gap.cause.as_str() {
+                // Nothing is missing.
+                cause::CORRECTED | cause::UNCERTAIN => State::Filled,
+                _ if gap.open => State::Open,
+                _ => State::Lost,
+            },
             boot,
             missing: Ranges::default(),
             to_run_end: false,

@@ -51,7 +51,10 @@ pub struct Gap {
     /// When it ended, or up to when it is known to last.
     pub last: Timestamp,
     /// Why, in a word of `a-z` and `_`: `device_silent`, `missed_turns`, `max_bytes`, `max_age`,
-    /// `disk_full`, `overload`, `damaged`, `clock`.
+    /// `disk_full`, `overload`, `damaged`, `clock`. Or what is to be known of readings that are not
+    /// missing: `clock_corrected`, their times were moved, because the gateway's clock was wrong by
+    /// one amount; `clock_uncertain`, nobody knows by how much it was wrong, and they were read at
+    /// some time between these two.
     pub cause: String,
     /// The device concerned; empty for all devices of the agent.
     pub device: String,

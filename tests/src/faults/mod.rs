@@ -3,11 +3,16 @@
 //!
 //! Reading order: `plan` (what happens when, from a seed alone), `dice` (its chance), `relay` and
 //! `barrier` (the bad link), `witness` (devices whose every answer can be told from all others),
-//! `rig` (the processes), `runner` (does what the plan says), `oracle` (pure: what is missing,
+//! `rig` (the processes, of which `managed` is one, what `configure` tells them, their `disk` and
+//! `clock`, and what a fault does to them), `runner` (does what the plan says), `oracle` (pure: what is missing,
 //! wrong, twice or unexplained), `verdict` (says so).
 
 pub mod barrier;
+mod clock;
+mod configure;
 pub mod dice;
+mod disk;
+mod managed;
 pub mod oracle;
 pub mod plan;
 pub mod relay;

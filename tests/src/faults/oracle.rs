@@ -57,6 +57,8 @@ pub struct Evidence {
     pub undurable: Vec<(i64, i64)>,
     /// When the agent was stopped: its readings of that time are late.
     pub frozen: Vec<(i64, i64)>,
+    /// From when on the agent's own time may be wrong by how much more than usual.
+    pub skewed: Vec<(i64, i64)>,
     /// The devices that are polled, and how often.
     pub intervals: BTreeMap<String, i64>,
     /// Of what time all must be there: from, to.
@@ -185,8 +187,10 @@ fn identity(evidence: &Evidence, collector: &Collector, findings: &mut Findings)
             };
             // While the agent was stopped, the answer lay in its socket.
             let late = evidence.frozen.iter().filter(|(from, to)| from <= time && to >= served);
-            let latest = late.map(|(_, to)| *to).max().unwrap_or(*served).max(*served) + CLOCK;
-            if !(served - CLOCK..=latest).contains(time) {
+            let skewed = evidence.skewed.iter().filter(|(from, _)| *from <= served + CLOCK);
+            let clock = CLOCK + skewed.map(|(_, by)| *by).max().unwrap_or(0);
+            let latest = late.map(|(_, to)| *to).max().unwrap_or(*served).max(*served) + clock;
+            if !(served - clock..=latest).contains(time) {
                 let text = format!("{labels}: {number:?} of {served} is stored at {time}");
                 findings.wrong(IDENTITY, collector, text);
             }
@@ -214,6 +218,20 @@ fn covered(gaps: &[Gap], device: &str, from: i64, to: i64) -> bool {
         }
     }
     at >= to
+}
+
+/// The same of a hole that ends all readings of an agent. A reading has the time of its answer, and
+/// the answer to the first turn of the hole can have been under way, for less than a turn, when
+/// that began: then it would have come within the gap, and nothing is missing before. A gap of the
+/// device itself begins with the turn or with the last answer, and has no such excuse; nor has an
+/// answer that did come, which is looked for by itself.
+fn covered_late(gaps: &[Gap], device: &str, hole: (i64, i64), interval: i64) -> bool {
+    let late = gaps.iter().filter(|gap| gap.state == "lost" && gap.device.is_empty());
+    let mut starts = late.map(|gap| gap.start);
+    starts.any(|start| {
+        (hole.0..=hole.0 + interval).contains(&start)
+            && covered(gaps, device, start, hole.1.max(start))
+    })
 }
 
 fn answered(
@@ -276,12 +294,11 @@ fn turns(evidence: &Evidence, collector: &Collector, findings: &mut Findings) {
         let mut before = from;
         for time in inside.chain([to]) {
             findings.turns += 1;
-            // Two turns further on at least one was missed, however late the polls were. The answer
-            // to the first of them may have taken as long as a turn: a gap begins with what would
-            // have been read, not with the question.
-            let hole = (before + 2 * interval, time - interval);
+            // Two turns further on at least one was missed, however late the polls were.
+            let hole = (before + interval, time - interval);
             if time - before >= 2 * interval + SLACK
-                && !covered(&collector.gaps, device, hole.0.min(hole.1), hole.1)
+                && !covered(&collector.gaps, device, hole.0, hole.1)
+                && !covered_late(&collector.gaps, device, hole, *interval)
             {
                 let text =
                     format!("{device}: nothing from {before} to {time}, {} ms", time - before);
@@ -452,6 +469,34 @@ mod tests {
             series.extend((40..=60).map(|number| (at(number), bits)));
         }
         assert_eq!(rules(&silent), BTreeSet::new());
+    }
+
+    #[test]
+    fn only_what_ends_all_readings_may_begin_with_an_answer_that_was_under_way() {
+        let mut evidence = clean();
+        evidence.journalled.clear();
+        evidence
+            .served
+            .retain(|number, _| number.device != 0 || !(41..=60).contains(&number.number));
+        for collector in &mut evidence.collectors {
+            for point in 0..witness::POINTS {
+                let series = collector.stored.get_mut(&labels(0, point)).unwrap();
+                series.retain(|time, _| !(at(41)..=at(60)).contains(time));
+            }
+            collector.gaps = vec![gap("", 41, 61)];
+        }
+        let with = |device: &str, late: i64| {
+            let mut evidence = evidence.clone();
+            let from = Gap { start: at(41) + late, ..gap(device, 41, 61) };
+            evidence.collectors[1].gaps = vec![from];
+            rules(&evidence)
+        };
+        let turn = witness::INTERVAL;
+        assert_eq!(with("", 0), BTreeSet::new());
+        assert_eq!(with("", turn), BTreeSet::new());
+        assert_eq!(with("", turn + 1 + SLACK), only(SLOTS));
+        assert_eq!(with("witness-1", SLACK), BTreeSet::new());
+        assert_eq!(with("witness-1", SLACK + 2), only(SLOTS));
     }
 
     #[test]

@@ -147,6 +147,7 @@ async fn settle(mut rig: Rig, plan: &Plan, from: i64, say: &mut dyn FnMut(&str))
         keeps: plan.keeps,
         undurable: rig.undurable.clone(),
         frozen: rig.frozen.clone(),
+        skewed: rig.skewed(),
         intervals: rig.intervals(),
         span: (from, to),
         collectors,

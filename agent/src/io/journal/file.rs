@@ -1,36 +1,37 @@
 //! The journal's file, once it is open.
 
+use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use hallwatch_model::wire::{MAX_GAP_RANGES, decode_readings, encode_readings};
-use hallwatch_model::{Gap, Id, Labels, Readings, SeriesId, Timestamp};
+use hallwatch_model::wire::decode_readings;
+use hallwatch_model::{Gap, Id, Labels, SeriesId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
-use super::gap::{extend, lost, select};
+use super::clock::{self, Shift};
+use super::gap::{extend, lost};
 use super::{Entry, Run, open};
 use crate::ranges::Ranges;
 
-/// Gaps that stay on record here after they were told.
-const GAPS: i64 = 1_000;
-/// Gaps told in one entry: with all their ranges they fit into a message.
-const TOLD: usize = 100;
-/// Losses of one cause that are no further apart are one gap.
-const NEAR: i64 = 60_000;
 /// Unused pages that stay in the file, for the next entries: 8 MiB.
 const SPARE_PAGES: i64 = 2_048;
 /// Pages in use up to which the file is written anew to be rid of unused ones: 4 MiB.
 const FEW_PAGES: i64 = 1_024;
 /// Of an entry's id the low bits are its number, the others its run.
 const SEQ_BITS: u32 = 40;
-const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
+pub(super) const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
 
 #[derive(Debug)]
 pub(super) struct File {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
-    run: i64,
-    dictionary: u64,
+    pub(super) run: i64,
+    /// Which start of the machine this is, and its uptime, in milliseconds, at uptime zero.
+    pub(super) machine: (i64, i64),
+    /// Entries whose times are to be corrected wherever they are read.
+    pub(super) shifts: RefCell<Vec<Shift>>,
+    pub(super) dictionary: u64,
     /// The number of the last entry of this run.
     pub(super) last: u64,
     /// On a disk, not in memory.
@@ -46,7 +47,7 @@ pub(super) fn unsigned(number: i64) -> u64 {
     number.cast_unsigned()
 }
 
-fn entry_id(run: i64, seq: u64) -> i64 {
+pub(super) fn entry_id(run: i64, seq: u64) -> i64 {
     run << SEQ_BITS | signed(seq.min(MAX_SEQ))
 }
 
@@ -94,8 +95,17 @@ pub(super) fn refuses_writes(path: &Path) -> bool {
 
 impl File {
     /// The open file of the run `run`, which has no entries yet.
-    pub(super) fn new(connection: Connection, path: PathBuf, run: i64, dictionary: u64) -> Self {
-        Self { connection, path, run, dictionary, last: 0, durable: true }
+    pub(super) fn new(
+        connection: Connection,
+        path: PathBuf,
+        run: i64,
+        machine: (i64, i64),
+        dictionary: u64,
+    ) -> Result<Self, rusqlite::Error> {
+        let (shifts, last) = (RefCell::default(), 0);
+        let file = Self { connection, path, run, machine, shifts, dictionary, last, durable: true };
+        file.know_shifts()?;
+        Ok(file)
     }
 
     /// This is in memory, in place of a file at `path` that cannot be written.
@@ -131,6 +141,8 @@ impl File {
         if !self.connection.is_autocommit() {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+        // What is not read now is read at the next start.
+        let _ = self.know_shifts();
     }
 
     pub(super) fn append(
@@ -234,7 +246,17 @@ impl File {
 
     /// Deletes what everyone has and what was kept long enough.
     pub(super) fn forget(&self, before: Timestamp) -> Result<(), rusqlite::Error> {
-        self.delete("done = 1 AND time <= ?", &[before.as_millis()])
+        let before = before.as_millis();
+        let mut others = "done = 1 AND time <= ?".to_owned();
+        for Shift { run, upto, by } in self.shifts.borrow().iter() {
+            let (first, last) = (entry_id(*run, 0), entry_id(*run, *upto));
+            self.delete(
+                "done = 1 AND time <= ? AND id BETWEEN ? AND ?",
+                &[before.saturating_sub(*by), first, last],
+            )?;
+            let _ = write!(others, " AND id NOT BETWEEN {first} AND {last}");
+        }
+        self.delete(&others, &[before])
     }
 
     /// Deletes the oldest entry that is not younger than `until`, with up to `most` in all, and
@@ -255,7 +277,7 @@ impl File {
         let mut last_id = None;
         while let Some(row) = rows.next()? {
             let (boot, seq) = (unsigned(row.get(1)?), unsigned(row.get(2)?));
-            let time = Timestamp::from_millis(row.get(3)?);
+            let time = Timestamp::from_millis(row.get(3)?).moved(self.shift(row.get(0)?));
             if time > until {
                 break;
             }
@@ -288,97 +310,6 @@ impl File {
         Ok(dropped)
     }
 
-    /// Records a gap; one that continues the last one of the same cause makes that longer.
-    pub(super) fn gap(&self, gap: &Gap) -> Result<(), rusqlite::Error> {
-        let last: Option<(i64, String, i64)> = self
-            .connection
-            .query_row("SELECT id, cause, last_time FROM gap ORDER BY id DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
-            .optional()?;
-        let first = gap.first.as_millis();
-        let continued = match last {
-            Some((id, cause, end)) if cause == gap.cause && first.saturating_sub(end) <= NEAR => {
-                let most = i64::try_from(MAX_GAP_RANGES).unwrap_or(i64::MAX);
-                let ranges: i64 = self.connection.query_row(
-                    "SELECT count(*) FROM gap_range WHERE gap = ?",
-                    [id],
-                    |row| row.get(0),
-                )?;
-                let more = i64::try_from(gap.ranges.len()).unwrap_or(i64::MAX);
-                (ranges.saturating_add(more) <= most).then_some(id)
-            }
-            _ => None,
-        };
-        let (entries, readings) = (signed(gap.entries), signed(gap.readings));
-        let id = if let Some(id) = continued {
-            self.connection.execute(
-                "UPDATE gap SET last_time = max(last_time, ?), entries = entries + ?,
-                     readings = readings + ?, entry = NULL
-                 WHERE id = ?",
-                params![gap.last.as_millis(), entries, readings, id],
-            )?;
-            id
-        } else {
-            self.connection.execute(
-                "INSERT INTO gap (first_time, last_time, entries, readings, cause)
-                 VALUES (?, ?, ?, ?, ?)",
-                params![first, gap.last.as_millis(), entries, readings, gap.cause],
-            )?;
-            self.connection.last_insert_rowid()
-        };
-        for (boot, first, last) in &gap.ranges {
-            let longer = self
-                .connection
-                .prepare_cached(
-                    "UPDATE gap_range SET last = ?4 WHERE gap = ?1 AND boot = ?2 AND last = ?3 - 1",
-                )?
-                .execute(params![id, signed(*boot), signed(*first), signed(*last)])?;
-            if longer == 0 {
-                self.connection
-                    .prepare_cached(
-                        "INSERT INTO gap_range (gap, boot, first, last) VALUES (?, ?, ?, ?)",
-                    )?
-                    .execute(params![id, signed(*boot), signed(*first), signed(*last)])?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes an entry, numbered `seq`, of the gaps that were not told yet or have grown since;
-    /// `None` when there are none.
-    pub(super) fn tell_gaps(
-        &self,
-        seq: u64,
-        time: Timestamp,
-    ) -> Result<Option<Entry>, rusqlite::Error> {
-        let mut untold = select(
-            &self.connection,
-            "SELECT id, first_time, last_time, entries, readings, cause FROM gap
-             WHERE entry IS NULL ORDER BY id",
-        )?;
-        untold.truncate(TOLD);
-        if untold.is_empty() {
-            return Ok(None);
-        }
-        let (ids, gaps): (Vec<i64>, Vec<Gap>) = untold.into_iter().unzip();
-        let readings = Readings { dictionary: self.dictionary, gaps, ..Readings::default() };
-        let bytes = Bytes::from(encode_readings(&readings));
-        let entry = self.append(seq, &[], time, false, &bytes)?;
-        for id in ids {
-            self.connection
-                .prepare_cached("UPDATE gap SET entry = ? WHERE id = ?")?
-                .execute(params![entry, id])?;
-        }
-        self.connection.execute(
-            "DELETE FROM gap WHERE entry IS NOT NULL AND id <= (SELECT max(id) FROM gap) - ?",
-            [GAPS],
-        )?;
-        self.connection
-            .execute("DELETE FROM gap_range WHERE gap NOT IN (SELECT id FROM gap)", [])?;
-        Ok(Some(Entry { seq, time, bytes }))
-    }
-
     pub(super) fn fetch(
         &self,
         boot: u64,
@@ -390,10 +321,13 @@ impl File {
             "SELECT id, time, bytes FROM entry WHERE id BETWEEN ? AND ? ORDER BY id",
         )?;
         let rows = query.query_map(ids, |row| {
+            let (id, bytes) = (row.get(0)?, row.get::<_, Vec<u8>>(2)?);
+            let by = self.shift(id);
+            let moved = if by == 0 { None } else { clock::moved(&bytes, boot, by) };
             Ok(Entry {
-                seq: run_and_seq(row.get(0)?).1,
-                time: Timestamp::from_millis(row.get(1)?),
-                bytes: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+                seq: run_and_seq(id).1,
+                time: Timestamp::from_millis(row.get(1)?).moved(by),
+                bytes: moved.unwrap_or_else(|| Bytes::from(bytes)),
             })
         })?;
         rows.collect()

@@ -2,11 +2,21 @@
 
 use std::path::Path;
 
-use hallwatch_model::{Gap, Timestamp};
-use rusqlite::Connection;
+use bytes::Bytes;
+use hallwatch_model::wire::{MAX_GAP_RANGES, encode_readings};
+use hallwatch_model::{Gap, Readings, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::file::unsigned;
+use super::Entry;
+use super::file::{File, signed, unsigned};
 use crate::error::Error;
+
+/// Gaps that stay on record here after they were told.
+const GAPS: i64 = 1_000;
+/// Gaps told in one entry: with all their ranges they fit into a message.
+const TOLD: usize = 100;
+/// Losses of one cause that are no further apart are one gap.
+const NEAR: i64 = 60_000;
 
 /// One lost entry that never had a number.
 #[must_use]
@@ -81,4 +91,97 @@ pub(super) fn select(
         gap.ranges = rows.collect::<Result<_, _>>()?;
     }
     Ok(gaps)
+}
+
+impl File {
+    /// Records a gap; one that continues the last one of the same cause makes that longer.
+    pub(super) fn gap(&self, gap: &Gap) -> Result<(), rusqlite::Error> {
+        let last: Option<(i64, String, i64)> = self
+            .connection
+            .query_row("SELECT id, cause, last_time FROM gap ORDER BY id DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        let first = gap.first.as_millis();
+        let continued = match last {
+            Some((id, cause, end)) if cause == gap.cause && first.saturating_sub(end) <= NEAR => {
+                let most = i64::try_from(MAX_GAP_RANGES).unwrap_or(i64::MAX);
+                let ranges: i64 = self.connection.query_row(
+                    "SELECT count(*) FROM gap_range WHERE gap = ?",
+                    [id],
+                    |row| row.get(0),
+                )?;
+                let more = i64::try_from(gap.ranges.len()).unwrap_or(i64::MAX);
+                (ranges.saturating_add(more) <= most).then_some(id)
+            }
+            _ => None,
+        };
+        let (entries, readings) = (signed(gap.entries), signed(gap.readings));
+        let id = if let Some(id) = continued {
+            self.connection.execute(
+                "UPDATE gap SET last_time = max(last_time, ?), entries = entries + ?,
+                     readings = readings + ?, entry = NULL
+                 WHERE id = ?",
+                params![gap.last.as_millis(), entries, readings, id],
+            )?;
+            id
+        } else {
+            self.connection.execute(
+                "INSERT INTO gap (first_time, last_time, entries, readings, cause)
+                 VALUES (?, ?, ?, ?, ?)",
+                params![first, gap.last.as_millis(), entries, readings, gap.cause],
+            )?;
+            self.connection.last_insert_rowid()
+        };
+        for (boot, first, last) in &gap.ranges {
+            let longer = self
+                .connection
+                .prepare_cached(
+                    "UPDATE gap_range SET last = ?4 WHERE gap = ?1 AND boot = ?2 AND last = ?3 - 1",
+                )?
+                .execute(params![id, signed(*boot), signed(*first), signed(*last)])?;
+            if longer == 0 {
+                self.connection
+                    .prepare_cached(
+                        "INSERT INTO gap_range (gap, boot, first, last) VALUES (?, ?, ?, ?)",
+                    )?
+                    .execute(params![id, signed(*boot), signed(*first), signed(*last)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an entry, numbered `seq`, of the gaps that were not told yet or have grown since;
+    /// `None` when there are none.
+    pub(super) fn tell_gaps(
+        &self,
+        seq: u64,
+        time: Timestamp,
+    ) -> Result<Option<Entry>, rusqlite::Error> {
+        let mut untold = select(
+            &self.connection,
+            "SELECT id, first_time, last_time, entries, readings, cause FROM gap
+             WHERE entry IS NULL ORDER BY id",
+        )?;
+        untold.truncate(TOLD);
+        if untold.is_empty() {
+            return Ok(None);
+        }
+        let (ids, gaps): (Vec<i64>, Vec<Gap>) = untold.into_iter().unzip();
+        let readings = Readings { dictionary: self.dictionary, gaps, ..Readings::default() };
+        let bytes = Bytes::from(encode_readings(&readings));
+        let entry = self.append(seq, &[], time, false, &bytes)?;
+        for id in ids {
+            self.connection
+                .prepare_cached("UPDATE gap SET entry = ? WHERE id = ?")?
+                .execute(params![entry, id])?;
+        }
+        self.connection.execute(
+            "DELETE FROM gap WHERE entry IS NOT NULL AND id <= (SELECT max(id) FROM gap) - ?",
+            [GAPS],
+        )?;
+        self.connection
+            .execute("DELETE FROM gap_range WHERE gap NOT IN (SELECT id FROM gap)", [])?;
+        Ok(Some(Entry { seq, time, bytes }))
+    }
 }

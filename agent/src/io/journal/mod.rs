@@ -14,6 +14,7 @@
 //!
 //! What is lost is a gap. Gaps are entries, too: journalled, sent and acknowledged as readings are.
 
+mod clock;
 mod deferred;
 mod file;
 mod gap;
@@ -32,6 +33,7 @@ use crate::config::JournalBounds;
 use crate::error::Error;
 use crate::ranges::Ranges;
 
+pub use clock::Machine;
 pub use gap::{Gaps, extend, lost, read_gaps};
 
 /// How long the end waits for a disk that hangs.
@@ -79,6 +81,19 @@ pub enum Command {
         collector: Id,
         /// The number of its store.
         store: u64,
+    },
+    /// Nobody has confirmed the clock of the entries that follow: what time it was by it at uptime
+    /// zero.
+    Unconfirmed {
+        /// That time.
+        base: Timestamp,
+    },
+    /// The time is known, and settles what was journalled before; answered by [`Told::Settled`].
+    Settle {
+        /// What time it was at uptime zero.
+        base: Timestamp,
+        /// The present.
+        now: Timestamp,
     },
     /// Enforce the bounds.
     Trim {
@@ -140,6 +155,8 @@ pub enum Told {
     },
     /// The answer to [`Command::Replay`]: all runs of which entries are left, oldest first.
     Replay(Vec<Run>),
+    /// The answer to [`Command::Settle`]: from now on entries are read with the right times.
+    Settled,
     /// How it is.
     Health {
         /// Whether the disk takes writes.
@@ -177,6 +194,8 @@ pub struct Opened {
     pub stores: Vec<(Id, u64)>,
     /// Whether the journal is on a disk. If not, it is in memory: the disk takes no writes.
     pub durable: bool,
+    /// What time it was at uptime zero, where an earlier run knew since the machine was started.
+    pub known: Option<Timestamp>,
 }
 
 /// An earlier run of which entries are left.
@@ -203,12 +222,14 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal in the directory `data`, which is made if need be, and starts its thread.
+    /// What an earlier run knew of the time is known again if `machine` was not started anew.
     ///
     /// # Errors
     /// When the directory or the file cannot be used, or another agent uses it.
     pub fn open(
         data: &Path,
         bounds: JournalBounds,
+        machine: &Machine,
     ) -> Result<(Self, mpsc::Receiver<Told>, Opened), Error> {
         let made = std::fs::create_dir_all(data);
         if let Err(source) = made
@@ -216,7 +237,7 @@ impl Journal {
         {
             return Err(Error::Directory { path: data.to_owned(), source });
         }
-        let (file, opened) = open::open(&data.join("journal.sqlite"))?;
+        let (file, opened) = open::open(&data.join("journal.sqlite"), machine)?;
         let (commands, receiver) = std::sync::mpsc::sync_channel(QUEUE);
         let (told, tells) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(file, bounds, told);

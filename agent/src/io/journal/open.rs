@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hallwatch_model::{Gap, Id, Labels};
+use hallwatch_model::{Gap, Id, Labels, Timestamp};
 use rusqlite::{Connection, ErrorCode};
 
+use super::clock;
 use super::file::{File, is_full, run_and_seq, signed, unsigned};
-use super::{Opened, Run};
+use super::{Machine, Opened, Run};
 use crate::error::Error;
 use crate::ranges::Ranges;
 
@@ -69,7 +70,7 @@ const TAKE_ENTRIES: &str = "
         (SELECT run << 40 | seq FROM old_entry WHERE old_entry.id = gap.entry);
     DROP TABLE old_entry;
 ";
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// A journal that is not on the disk.
 const MEMORY: &str = ":memory:";
 /// How long another process may still hold the file, such as one that is just ending.
@@ -80,12 +81,12 @@ const BUSY: Duration = Duration::from_secs(1);
 /// What a start needs is read, and damage there is found. The whole file is only checked when
 /// damage showed while it was in use, or was just found: reading a gigabyte takes many seconds on a
 /// gateway, and nobody watches meanwhile.
-pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
+pub(super) fn open(path: &Path, machine: &Machine) -> Result<(File, Opened), Error> {
     let failed = |source| Error::Journal { what: "open", path: path.to_owned(), source };
     let is_suspect = suspicion(path).exists();
     // Set aside, but the end came before that was on record.
     let is_lost = is_suspect && !path.exists();
-    match load(path, is_suspect) {
+    match load(path, machine, is_suspect) {
         Ok((file, opened)) => {
             if is_lost {
                 file.gap(&damage()).map_err(failed)?;
@@ -95,7 +96,7 @@ pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
         }
         Err(error) if is_busy(&error) => Err(Error::JournalInUse { path: path.to_owned() }),
         Err(error) if is_full(&error, path) => {
-            let (mut file, mut opened) = load(Path::new(MEMORY), false).map_err(failed)?;
+            let (mut file, mut opened) = load(Path::new(MEMORY), machine, false).map_err(failed)?;
             file.forget_disk(path);
             opened.durable = false;
             let cause: &dyn std::error::Error = &error;
@@ -105,7 +106,7 @@ pub(super) fn open(path: &Path) -> Result<(File, Opened), Error> {
         Err(error) if is_damage(&error) => {
             suspect(path);
             let aside = set_aside(path)?;
-            let (file, mut opened) = load(path, false).map_err(failed)?;
+            let (file, mut opened) = load(path, machine, false).map_err(failed)?;
             file.gap(&damage()).map_err(failed)?;
             let _ = fs::remove_file(suspicion(path));
             opened.set_aside = Some(aside);
@@ -176,7 +177,11 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     Ok(aside)
 }
 
-fn load(path: &Path, is_suspect: bool) -> Result<(File, Opened), rusqlite::Error> {
+fn load(
+    path: &Path,
+    machine: &Machine,
+    is_suspect: bool,
+) -> Result<(File, Opened), rusqlite::Error> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     // Without `auto_vacuum` there are no pages that say where each page belongs, to be written with
@@ -197,6 +202,7 @@ fn load(path: &Path, is_suspect: bool) -> Result<(File, Opened), rusqlite::Error
             transaction.execute_batch(SCHEMA)?;
             transaction.execute_batch(GAPS_TOLD)?;
             transaction.execute_batch(ENTRIES)?;
+            transaction.execute_batch(clock::SCHEMA)?;
             transaction.execute("INSERT INTO meta VALUES ('dictionary', random())", [])?;
         }
         version @ 1..=VERSION => {
@@ -212,6 +218,9 @@ fn load(path: &Path, is_suspect: bool) -> Result<(File, Opened), rusqlite::Error
                 )?;
                 transaction.execute_batch(ENTRIES)?;
                 transaction.execute_batch(TAKE_ENTRIES)?;
+            }
+            if version < 4 {
+                transaction.execute_batch(clock::SCHEMA)?;
             }
         }
         // A newer agent's: not ours to change.
@@ -240,6 +249,8 @@ fn load(path: &Path, is_suspect: bool) -> Result<(File, Opened), rusqlite::Error
     let boot = transaction
         .query_row("SELECT boot FROM run WHERE id = ?", [run], |row| row.get::<_, i64>(0))?;
     let stores = stores(&transaction)?;
+    let (machine_id, origin) = enter_machine(&transaction, machine, run)?;
+    let known = origin.map(|origin| Timestamp::from_millis(origin.saturating_add(machine.uptime)));
     transaction.commit()?;
     let opened = Opened {
         boot: unsigned(boot),
@@ -249,9 +260,37 @@ fn load(path: &Path, is_suspect: bool) -> Result<(File, Opened), rusqlite::Error
         set_aside: None,
         stores,
         durable: true,
+        known,
     };
-    let file = File::new(connection, path.to_owned(), run, opened.dictionary);
+    let machine = (machine_id, machine.uptime);
+    let file = File::new(connection, path.to_owned(), run, machine, opened.dictionary)?;
     Ok((file, opened))
+}
+
+/// Notes of which start of the machine the run is; the number of that, and the machine's time then,
+/// if it is known.
+fn enter_machine(
+    connection: &Connection,
+    machine: &Machine,
+    run: i64,
+) -> Result<(i64, Option<i64>), rusqlite::Error> {
+    connection.execute(
+        "DELETE FROM machine WHERE name IS NOT ?
+             AND id NOT IN (SELECT machine FROM run WHERE machine IS NOT NULL)",
+        [&machine.start],
+    )?;
+    // Where the system does not say, each run is taken for a start of its own.
+    connection.execute(
+        "INSERT OR IGNORE INTO machine (name) VALUES (coalesce(?1, 'run ' || ?2))",
+        rusqlite::params![machine.start, run],
+    )?;
+    let found: (i64, Option<i64>) = connection.query_row(
+        "SELECT id, origin FROM machine WHERE name = coalesce(?1, 'run ' || ?2)",
+        rusqlite::params![machine.start, run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    connection.execute("UPDATE run SET machine = ? WHERE id = ?", [found.0, run])?;
+    Ok(found)
 }
 
 /// Reads all of the file.

@@ -45,7 +45,16 @@ fn session(
     bounds: JournalBounds,
     commands: Vec<Command>,
 ) -> (Opened, Vec<Told>) {
-    let (journal, mut tells, opened) = Journal::open(directory.path(), bounds).unwrap();
+    session_of(directory, &Machine::default(), bounds, commands)
+}
+
+fn session_of(
+    directory: &TempDir,
+    machine: &Machine,
+    bounds: JournalBounds,
+    commands: Vec<Command>,
+) -> (Opened, Vec<Told>) {
+    let (journal, mut tells, opened) = Journal::open(directory.path(), bounds, machine).unwrap();
     for command in commands.into_iter().chain([Command::Stop]) {
         journal.tell(command).unwrap();
     }
@@ -62,6 +71,14 @@ fn committed(told: &[Told]) -> Vec<u64> {
         _ => None,
     };
     told.iter().filter_map(seq).collect()
+}
+
+fn fetched(told: &[Told]) -> Vec<Entry> {
+    let entries = told.iter().filter_map(|told| match told {
+        Told::Fetched { entries, .. } => Some(entries.clone()),
+        _ => None,
+    });
+    entries.flatten().collect()
 }
 
 /// The gaps in the entries that were committed.
@@ -159,7 +176,8 @@ fn what_exceeds_a_bound_goes_oldest_first_and_leaves_a_gap() {
 fn what_everyone_has_stays_for_the_time_it_is_kept_and_is_no_gap() {
     let directory = TempDir::new().unwrap();
     let bounds = JournalBounds { keep: Duration::from_secs(60), ..BOUNDS };
-    let (journal, mut tells, opened) = Journal::open(directory.path(), bounds).unwrap();
+    let (journal, mut tells, opened) =
+        Journal::open(directory.path(), bounds, &Machine::default()).unwrap();
     let boot = opened.boot;
     for command in [
         append(0, 0, 10),
@@ -239,12 +257,35 @@ fn a_collector_with_a_new_store_is_owed_what_is_kept() {
     assert_eq!(again.runs[0].acked, [(old, range(1, 5))]);
 }
 
+/// Makes version 3 of version 4.
+const BEFORE_CLOCKS: &str = "
+    DROP TABLE machine;
+    ALTER TABLE run DROP COLUMN machine; ALTER TABLE run DROP COLUMN origin;
+    ALTER TABLE run DROP COLUMN upto; ALTER TABLE run DROP COLUMN shift;
+    PRAGMA user_version = 3;";
+
+#[test]
+fn a_journal_of_the_third_version_is_taken_on_and_its_times_are_believed() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let (first, _) = session(&directory, BOUNDS, vec![append(0, 5, 10), append(1, 6, 10)]);
+    rusqlite::Connection::open(&path).unwrap().execute_batch(BEFORE_CLOCKS).unwrap();
+    let boot = first.boot;
+    let settle = Command::Settle { base: at(9_000_000), now: at(9_000_000) };
+    let fetch = Command::Fetch { boot, first: 1, last: 2 };
+    let (opened, told) = session(&directory, BOUNDS, vec![settle, fetch]);
+    assert_eq!((opened.runs[0].boot, opened.runs[0].last, opened.known), (boot, 2, None));
+    assert_eq!(fetched(&told).iter().map(|entry| entry.time).collect::<Vec<_>>(), [at(5), at(6)]);
+    assert_eq!(told_gaps(&told), []);
+}
+
 #[test]
 fn a_journal_of_the_first_version_is_taken_on() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("journal.sqlite");
     session(&directory, BOUNDS, vec![append(0, 0, 10)]);
     let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(BEFORE_CLOCKS).unwrap();
     connection
         .execute_batch(
             "DROP TABLE gap_range; DROP INDEX gap_entry;
@@ -271,8 +312,9 @@ fn a_journal_of_the_first_version_is_taken_on() {
 #[test]
 fn two_agents_cannot_use_one_journal() {
     let directory = TempDir::new().unwrap();
-    let (_journal, _tells, _) = Journal::open(directory.path(), BOUNDS).unwrap();
-    let second = Journal::open(directory.path(), BOUNDS);
+    let (_journal, _tells, _) =
+        Journal::open(directory.path(), BOUNDS, &Machine::default()).unwrap();
+    let second = Journal::open(directory.path(), BOUNDS, &Machine::default());
     assert!(matches!(second, Err(Error::JournalInUse { .. })), "{second:?}");
 }
 
@@ -282,7 +324,7 @@ fn a_full_disk_is_waited_out_and_what_memory_does_not_hold_becomes_a_gap() {
     let (earlier, _) =
         session(&directory, BOUNDS, (0..20).map(|n| append(n, n.into(), 20_000)).collect());
     let path = directory.path().join("journal.sqlite");
-    let (mut file, _) = super::open::open(&path).unwrap();
+    let (mut file, _) = super::open::open(&path, &Machine::default()).unwrap();
     file.fill();
     let (told, mut tells) = mpsc::channel(4_096);
     let writer = writer::Writer::new(file, BOUNDS, told);
@@ -367,7 +409,8 @@ fn a_power_cut_while_a_damaged_journal_is_set_aside_still_leaves_the_gap() {
 #[test]
 fn what_collectors_have_is_written_with_the_next_look_at_the_bounds() {
     let directory = TempDir::new().unwrap();
-    let (journal, mut tells, opened) = Journal::open(directory.path(), BOUNDS).unwrap();
+    let (journal, mut tells, opened) =
+        Journal::open(directory.path(), BOUNDS, &Machine::default()).unwrap();
     let boot = opened.boot;
     let (file, reader) = (directory.path().join("journal.sqlite"), Id::new("c-1").unwrap());
     let until_health = |tells: &mut mpsc::Receiver<Told>| {
@@ -404,7 +447,8 @@ fn what_collectors_have_is_written_with_the_next_look_at_the_bounds() {
 #[test]
 fn names_of_people_do_not_stay_on_the_disk_when_their_entry_goes() {
     let directory = TempDir::new().unwrap();
-    let (journal, mut tells, opened) = Journal::open(directory.path(), BOUNDS).unwrap();
+    let (journal, mut tells, opened) =
+        Journal::open(directory.path(), BOUNDS, &Machine::default()).unwrap();
     let name = b"Erika Mustermann";
     for number in 0..10 {
         let mut bytes = vec![0x5a; 3_000];
@@ -457,4 +501,173 @@ fn a_disk_that_hangs_is_not_waited_for() {
     });
     assert_eq!(end.recv_timeout(GRACE * 10), Ok(()));
     drop(release);
+}
+
+/// The machine's start `start`, when it had run for so many milliseconds at uptime zero.
+fn machine(start: &str, uptime: i64) -> Machine {
+    Machine { start: Some(start.to_owned()), uptime }
+}
+
+/// An entry of real readings, closed at `time`, with one reading and one event just before.
+fn read(time: i64) -> Command {
+    let reading =
+        hallwatch_model::Reading { series: SeriesId(0), time: at(time - 3), value: Ok(1.0) };
+    let event = hallwatch_model::Event {
+        time: at(time - 2),
+        device: "door".into(),
+        door: "hall".into(),
+        person: "04a1".into(),
+        result: "granted".into(),
+    };
+    let gap = Gap {
+        first: at(time - 9),
+        last: at(time - 1),
+        cause: "device_silent".into(),
+        ..Gap::default()
+    };
+    let since = Gap { last: at(time), cause: "damaged".into(), ..Gap::default() };
+    let readings = hallwatch_model::Readings {
+        dictionary: 1,
+        readings: vec![reading],
+        events: vec![event],
+        gaps: vec![gap, since],
+    };
+    let bytes = hallwatch_model::wire::encode_readings(&readings).into();
+    Command::Append(Append {
+        series: Vec::new(),
+        bytes,
+        readings: 1,
+        time: at(time),
+        personal: true,
+    })
+}
+
+/// Times of an entry: closed, reading, event, gaps.
+fn times(entry: &Entry) -> Vec<i64> {
+    let found = hallwatch_model::wire::decode_readings(&entry.bytes).unwrap();
+    let gaps = found.gaps.iter().flat_map(|gap| [gap.first, gap.last]);
+    let read = found.readings.iter().map(|reading| reading.time);
+    let all = [entry.time].into_iter().chain(read).chain(found.events.iter().map(|e| e.time));
+    all.chain(gaps).map(Timestamp::as_millis).collect()
+}
+
+const NOW: i64 = 1_795_276_800_000;
+const HOURS: i64 = 3 * 3_600_000;
+
+#[test]
+fn what_was_read_by_a_wrong_clock_gets_the_right_times_once_they_are_known() {
+    let directory = TempDir::new().unwrap();
+    let keep = JournalBounds { keep: Duration::from_secs(3_600), ..BOUNDS };
+    // A run that ends before anybody has told it the time, 10 s after the machine's start.
+    let wrong = NOW - HOURS;
+    let unconfirmed = |base| Command::Unconfirmed { base: at(base) };
+    let (first, _) = session_of(
+        &directory,
+        &machine("a", 10_000),
+        keep,
+        vec![unconfirmed(wrong + 10_000), read(wrong + 11_000), read(wrong + 12_000)],
+    );
+    assert_eq!(first.known, None);
+    // The next one is told, after it journalled something, too.
+    let boot = first.boot;
+    let fetch = |boot, last| Command::Fetch { boot, first: 1, last };
+    let settle = Command::Settle { base: at(NOW + 20_000), now: at(NOW + 22_000) };
+    let (second, told) = session_of(
+        &directory,
+        &machine("a", 20_000),
+        keep,
+        vec![
+            unconfirmed(wrong + 20_000),
+            read(wrong + 21_000),
+            settle,
+            read(NOW + 22_000),
+            fetch(boot, 2),
+        ],
+    );
+    let right = |time: i64| vec![time, time - 3, time - 2, time - 9, time - 1, 0, time];
+    let found: Vec<_> = fetched(&told).iter().map(times).collect();
+    assert_eq!(found, [right(NOW + 11_000), right(NOW + 12_000)]);
+    let corrected: Vec<_> = told_gaps(&told)
+        .into_iter()
+        .filter(|gap| gap.cause == "clock_corrected")
+        .map(|gap| (gap.first.as_millis() - NOW, gap.last.as_millis() - NOW))
+        .collect();
+    assert_eq!(corrected, [(11_000, 21_000)], "of both runs, which are near");
+
+    // It stays so, whoever asks and however often; what is done with goes by its right age.
+    let known = at(NOW + 30_000);
+    let (third, told) = session_of(
+        &directory,
+        &machine("a", 30_000),
+        keep,
+        vec![fetch(second.boot, 2), Command::Done { boot, first: 1, last: 2 }, fetch(boot, 2)],
+    );
+    assert_eq!(third.known, Some(known), "the machine still runs");
+    let found: Vec<_> = fetched(&told).iter().map(times).collect();
+    let all = [21_000, 22_000, 11_000, 12_000].map(|time| right(NOW + time));
+    assert_eq!(found, all);
+    let trim = |time| Command::Trim { now: at(time) };
+    session_of(&directory, &machine("b", 0), keep, vec![trim(NOW + 12_000 + 3_600_000 - 1)]);
+    let (_, told) = session_of(&directory, &machine("b", 5), keep, vec![fetch(boot, 2)]);
+    let found: Vec<_> = fetched(&told).iter().map(times).collect();
+    assert_eq!(found, [right(NOW + 12_000)]);
+    let (other, _) = session_of(&directory, &machine("b", 9), keep, Vec::new());
+    assert_eq!(other.known, None, "another start has another uptime");
+}
+
+#[test]
+fn a_difference_within_the_tolerance_of_clocks_moves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let commands = vec![
+        Command::Unconfirmed { base: at(NOW - 4_000) },
+        read(NOW),
+        Command::Settle { base: at(NOW), now: at(NOW + 1) },
+    ];
+    let (first, told) = session_of(&directory, &machine("a", 0), BOUNDS, commands);
+    assert!(told_gaps(&told).iter().all(|gap| !gap.cause.starts_with("clock")));
+    let fetch = Command::Fetch { boot: first.boot, first: 1, last: 1 };
+    let (_, told) = session_of(&directory, &machine("a", 0), BOUNDS, vec![fetch]);
+    assert_eq!(fetched(&told)[0].time, at(NOW));
+}
+
+#[test]
+fn of_an_earlier_start_of_the_machine_is_said_between_which_times_it_was() {
+    let directory = TempDir::new().unwrap();
+    // All is well up to now, and then the power is cut.
+    session_of(&directory, &machine("a", 0), BOUNDS, vec![Command::Trim { now: at(NOW) }]);
+    // Twice it starts with the time of some minutes before the cut, and nobody is there to ask.
+    let start = |name, by: i64| {
+        let base = NOW - 600_000 + by;
+        let commands =
+            vec![Command::Unconfirmed { base: at(base) }, read(base + 1_000), read(base + 9_000)];
+        session_of(&directory, &machine(name, 0), BOUNDS, commands).0.boot
+    };
+    let boots = [start("b", 0), start("c", 0)];
+    // An hour after the cut the next one is told.
+    let truth = NOW + 3_600_000;
+    let fetches = boots.map(|boot| Command::Fetch { boot, first: 1, last: 2 });
+    let settle = Command::Settle { base: at(truth), now: at(truth + 1) };
+    let (_, told) = session_of(
+        &directory,
+        &machine("d", 0),
+        BOUNDS,
+        [settle].into_iter().chain(fetches).collect(),
+    );
+    let found: Vec<_> = fetched(&told).iter().map(|entry| entry.time.as_millis() - NOW).collect();
+    // In order, after what was before and before what came after, with the distances they had.
+    assert_eq!(found, [0, 8_000, 8_000, 16_000]);
+    let spans: Vec<_> = told_gaps(&told)
+        .into_iter()
+        .filter(|gap| gap.cause == "clock_uncertain")
+        .map(|gap| (gap.first.as_millis() - NOW, gap.last.as_millis() - NOW))
+        .collect();
+    assert_eq!(spans, [(0, 3_600_000)], "both, as one");
+    // A clock that is ahead: they were before this start.
+    let base = truth + 7_200_000;
+    let commands = vec![Command::Unconfirmed { base: at(base) }, read(base + 5_000)];
+    let boot = session_of(&directory, &machine("e", 0), BOUNDS, commands).0.boot;
+    let settle = Command::Settle { base: at(truth + 60_000), now: at(truth + 60_001) };
+    let fetch = Command::Fetch { boot, first: 1, last: 1 };
+    let (_, told) = session_of(&directory, &machine("f", 0), BOUNDS, vec![settle, fetch]);
+    assert_eq!(fetched(&told)[0].time, at(truth + 60_000));
 }

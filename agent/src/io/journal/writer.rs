@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -31,6 +32,9 @@ const DROP: usize = 64;
 /// Most bytes that one answer to a fetch carries; one entry is always read.
 const FETCH_BYTES: usize = 4 << 20;
 
+/// How often it is written down that the agent runs and knows the time: a page of flash.
+const NOTE: Duration = Duration::from_secs(60);
+
 /// Bytes that this thread has made the disk write, where the system counts them.
 fn written_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
@@ -61,6 +65,8 @@ pub(super) struct Writer {
     /// When something was last journalled, or the bounds enforced.
     time: Timestamp,
     readings: u64,
+    /// When it was last written down that the agent runs.
+    noted: Cell<Timestamp>,
 }
 
 /// Whether a command makes room. It may go before all others, with what is deferred: they concern
@@ -87,6 +93,7 @@ impl Writer {
             untold: true,
             time: Timestamp::MIN,
             readings: 0,
+            noted: Cell::new(Timestamp::from_millis(0)),
         }
     }
 
@@ -250,6 +257,12 @@ impl Writer {
                 Command::Replay { collector, store } => {
                     told.push(Told::Replay(self.file.replay(collector, *store)?));
                 }
+                Command::Unconfirmed { base } => self.file.unconfirmed(*base)?,
+                Command::Settle { base, now: present } => {
+                    untold |= self.file.settle(*base, last)?;
+                    now = *present;
+                    told.push(Told::Settled);
+                }
                 Command::Trim { now: present } => {
                     let before = told.len();
                     now = now.max(*present);
@@ -290,6 +303,10 @@ impl Writer {
     }
 
     fn trim(&self, now: Timestamp, told: &mut Vec<Told>) -> Result<(), rusqlite::Error> {
+        if now.since(self.noted.get()) >= NOTE {
+            self.file.note(now)?;
+            self.noted.set(now);
+        }
         if !self.bounds.keep.is_zero() {
             self.file.forget(now - self.bounds.keep)?;
         }

@@ -177,7 +177,7 @@ async fn a_broker_that_falls_silent_is_noticed_within_one_and_a_half_keep_alives
         Options { keep_alive: Duration::from_secs(1), ..Options::new("127.0.0.1", port, "gw-1") };
     let (_publisher, mut events) = open(options);
     connected(&mut events).await;
-    let lost = timeout(Duration::from_secs(4), events.next()).await.unwrap();
+    let lost = timeout(PATIENCE, events.next()).await.unwrap();
     assert!(
         matches!(
             lost,
