@@ -23,7 +23,7 @@ use crate::dictionary::Dictionary;
 use crate::error::Error;
 use crate::io::journal::{self, Command, Opened, Told};
 use crate::outbox::{Earlier, Outbox, Pace};
-use crate::poll::Polled;
+use crate::poll::{Due, Polled};
 use crate::uplink::Measured;
 use pending::Pending;
 use timeline::Timeline;
@@ -68,8 +68,8 @@ pub enum Event {
 /// What is to be done about it.
 #[derive(Debug)]
 pub enum Action {
-    /// Read this device, by its index.
-    Poll(usize),
+    /// Read this device.
+    Poll(Due),
     /// Publish this towards the collectors.
     Publish(Message),
     /// Publish this entry; when it cannot be queued, say so by [`Agent::unsent`].

@@ -13,7 +13,7 @@ use super::pending::Pending;
 use super::refused::Refusals;
 use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
-use crate::poll::{Health, Lag, Missed, PollState, Polled, REASONS, Tell};
+use crate::poll::{Due, Health, Lag, Missed, PollState, Polled, REASONS, Tell};
 use crate::profile::Profile;
 use crate::sensor::{Heard, SensorState};
 use crate::uplink::Measured;
@@ -130,13 +130,13 @@ impl Watch {
         self.away.get_or_insert(now);
     }
 
-    /// Devices to be asked now, by their index.
+    /// Devices to be asked now.
     pub(super) fn tick(
         &mut self,
         now: Now,
         dictionary: &mut Dictionary,
         pending: &mut Pending,
-    ) -> Vec<usize> {
+    ) -> Vec<Due> {
         let mut out = Out { dictionary, pending, uptime: now.uptime };
         let sensors = now.uptime >= self.sensors_at;
         if sensors {
@@ -149,7 +149,7 @@ impl Watch {
                 State::Polled(state, _) => {
                     let turn = now.time - now.uptime.since(state.turn());
                     if state.due(now.uptime) {
-                        due.push(index);
+                        due.push(Due { device: index, next: state.deadline() });
                     }
                     let (count, offline) = (state.missed, state.health().is_offline());
                     let repeat = state.repeat(now.uptime);

@@ -140,6 +140,53 @@ impl<C: Connect, F: Framing> Client<C, F> {
         self.connection.is_some()
     }
 
+    /// How long a read and its answer take on the wire alone, which comes on top of the answer
+    /// timeout; zero where that does not matter.
+    #[must_use]
+    pub fn wire_time(&self, read: &Read) -> Duration {
+        self.framing.wire_time(&Request::Read(*read))
+    }
+
+    /// Waits until the next question may be asked, so that it can be decided then which one. On a
+    /// line what comes meanwhile is dropped (`discarded` of [`Counters`]) and prolongs it, once.
+    pub async fn settle(&mut self) {
+        if !matches!(self.framing.discipline(), Discipline::Silence { .. }) {
+            if let Some(quiet) = self.quiet.take() {
+                quiet.await;
+            }
+            return;
+        }
+        let slowest = self.options.slowest_answer;
+        let limit = sleep(slowest.saturating_mul(2));
+        tokio::pin!(limit);
+        while let Some(mut connection) = self.connection.take() {
+            let Some(quiet) = &mut self.quiet else {
+                self.connection = Some(connection);
+                return;
+            };
+            let heard = tokio::select! {
+                biased;
+                heard = connection.discard() => heard,
+                () = quiet.as_mut() => {
+                    (self.quiet, self.connection) = (None, Some(connection));
+                    return;
+                }
+                () = limit.as_mut() => {
+                    self.connection = Some(connection);
+                    return;
+                }
+            };
+            if let Heard::Bytes(bytes) = heard {
+                self.counters.discarded += bytes;
+                self.connection = Some(connection);
+                self.quiet = Some(Box::pin(sleep(slowest)));
+            }
+        }
+        if let Some(quiet) = self.quiet.take() {
+            quiet.await;
+        }
+    }
+
     async fn ask(&mut self, unit: u8, request: Request) -> Result<Vec<u8>, Error> {
         let deadline = self.options.deadline;
         let result = match self.hush().await {
