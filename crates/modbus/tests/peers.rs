@@ -166,15 +166,16 @@ async fn all_of_pymodbus(client: &mut AnyClient) {
         .collect();
     let whole = read(Table::HoldingRegisters, 80, 60);
     assert_eq!(client.read(1, &whole).await.unwrap_err().exception(), Some(ILLEGAL_ADDRESS));
-    let mut search = Search::new(whole, &points, &[ILLEGAL_ADDRESS]);
+    let mut search = Search::new(whole, ILLEGAL_ADDRESS, &points, &[ILLEGAL_ADDRESS]);
     while let Some(part) = search.read() {
         let outcome = client.read(1, &part).await.map(drop);
         assert!(search.answered(outcome.map_err(|error| error.exception().unwrap())));
     }
     let mut holes = search.finish().forbidden;
     holes.sort_unstable();
-    let holes: Vec<_> = holes.iter().map(|hole| (hole.first, hole.last)).collect();
-    assert_eq!(holes, [(100, 101), (102, 103)]);
+    let holes: Vec<_> =
+        holes.iter().map(|found| (found.hole.first, found.hole.last, found.code)).collect();
+    assert_eq!(holes, [(100, 101, ILLEGAL_ADDRESS), (102, 103, ILLEGAL_ADDRESS)]);
 }
 
 #[tokio::test]

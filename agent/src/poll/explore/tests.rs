@@ -215,6 +215,11 @@ fn exception_3_is_a_refusal_where_devices_use_it_and_others_are_none() {
             .collect();
         let values = profile.samples(&answers);
         assert_eq!(values.iter().filter(|(_, value)| value.is_ok()).count(), there.len());
+        let missing = values.iter().filter_map(|(_, value)| value.err());
+        assert!(missing.into_iter().all(|missing| missing == Missing::Exception(code)));
+        let refused = explorer.known.refused.forbidden.iter();
+        assert!(refused.clone().all(|refusal| refusal.code == code));
+        assert_eq!(refused.count(), usize::from(code == 3));
     }
 }
 
