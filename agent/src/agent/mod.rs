@@ -1,5 +1,5 @@
 //! The agent's decisions: events in, actions out, no clock, no socket. Reading order: [`Event`] and
-//! [`Action`], `watch` (devices), `refused` (what of theirs goes to the log instead), `pending`
+//! [`Action`], `watch` (all devices), `watched` (one of them), `refused` (what of theirs goes to the log instead), `pending`
 //! (readings on their way to the journal),
 //! `timeline` (what time it is), `deliver` (towards the collectors), here the rest.
 
@@ -10,6 +10,7 @@ mod refused;
 mod tests;
 mod timeline;
 mod watch;
+mod watched;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -188,7 +188,9 @@ impl Task {
         self.client.set_options(options);
         let unit = self.units.get_mut(&device)?;
         let before = self.clock.now().uptime;
-        let poll = unit.poll(&mut self.client, &self.clock).await;
+        // One that was silent is to cost no more than one wait.
+        let damaged = if matches!(patience, Patience::AtMost(_)) { 1 } else { 2 };
+        let poll = unit.poll(&mut self.client, &self.clock, damaged).await;
         let after = self.clock.now();
         if poll.answers.iter().any(is_answer) {
             self.heard.insert(device);
@@ -252,8 +254,9 @@ impl Unit {
         first.map_or(Duration::ZERO, |read| client.wire_time(&read))
     }
 
-    /// All reads of the device, after its chain of models, when that is not known.
-    async fn poll(&mut self, client: &mut AnyClient, clock: &Clock) -> Poll {
+    /// All reads of the device, after its chain of models, when that is not known; they end after so
+    /// many `damaged` answers.
+    async fn poll(&mut self, client: &mut AnyClient, clock: &Clock, damaged: u32) -> Poll {
         let kept = client.is_connected() || self.modbus.line.close_after_cycle;
         let has_models = self.explorer.has_models();
         if has_models && (!kept || self.explorer.profile().reads().is_empty()) {
@@ -268,7 +271,7 @@ impl Unit {
             if has_models && reads.is_empty() {
                 return self.nothing(Missing::NotAvailable, None);
             }
-            let poll = poll(client, self.modbus.unit, reads).await;
+            let poll = poll(client, self.modbus.unit, reads, damaged).await;
             let renewed = client.counters().connections != self.walked;
             if is_last || !has_models || !renewed || self.modbus.line.close_after_cycle {
                 return poll;
@@ -334,12 +337,12 @@ struct Poll {
 }
 
 /// All reads of a device. After one that brought no answer at all the others are not tried, nor
-/// when a gateway waited in vain, and not after two that were damaged: a unit must not hold up its
-/// neighbours for long.
-async fn poll(client: &mut AnyClient, unit: u8, reads: &[Read]) -> Poll {
+/// when a gateway waited in vain, and not after so many that were `damaged`: a unit must not hold up
+/// its neighbours for long.
+async fn poll(client: &mut AnyClient, unit: u8, reads: &[Read], damaged: u32) -> Poll {
     let mut answers = Vec::with_capacity(reads.len());
     let mut failed: Option<hallwatch_modbus::Error> = None;
-    let mut patience = 2u32;
+    let mut patience = damaged;
     for read in reads {
         if let Some(error) = failed.as_ref().filter(|_| patience == 0) {
             answers.push(Err(error.missing()));
