@@ -161,24 +161,22 @@ impl Task {
         self.queue.push(due.device, due.next, self.clock.now().uptime);
     }
 
-    /// The poll of a device is over when the line is free again.
+    /// The poll of a device is over when the line is free again: whose turn it is then depends on
+    /// who is due by then.
     async fn settle(&mut self, device: usize, ended: Ended) {
-        let ended = match ended {
-            Ended::Answered => ended,
-            Ended::InPart | Ended::Silence { .. } => {
-                let (before, discarded) = (self.clock.now(), self.client.counters().discarded);
-                self.client.settle().await;
-                match self.units.get(&device) {
-                    Some(unit) if self.client.counters().discarded > discarded => {
-                        let took = self.clock.now().uptime.since(before.uptime);
-                        let quiet = unit.modbus.line.quiet_time;
-                        ended.late(took.saturating_sub(quiet))
-                    }
-                    _ => ended,
-                }
-            }
+        let (before, discarded) = (self.clock.now().uptime, self.client.counters().discarded);
+        let Some(line) = self.units.get(&device).map(|unit| Arc::clone(&unit.modbus.line)) else {
+            return;
         };
-        self.queue.finished(device, ended, self.clock.now().uptime);
+        if ended != Ended::Answered || !line.endpoint.has_transaction_ids() {
+            self.client.settle().await;
+        }
+        let now = self.clock.now().uptime;
+        let ended = match self.client.counters().discarded > discarded {
+            true => ended.late(now.since(before).saturating_sub(line.quiet_time)),
+            false => ended,
+        };
+        self.queue.finished(device, ended, now);
     }
 
     /// What a device answers, and whether something that cost the line time brought no answer.

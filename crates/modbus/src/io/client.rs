@@ -148,42 +148,21 @@ impl<C: Connect, F: Framing> Client<C, F> {
     }
 
     /// Waits until the next question may be asked, so that it can be decided then which one. On a
-    /// line what comes meanwhile is dropped (`discarded` of [`Counters`]) and prolongs it, once.
+    /// line what comes meanwhile is dropped (`discarded` of [`Counters`]) and prolongs the silence;
+    /// one that goes on for twice as long as it should is left to the next question.
     pub async fn settle(&mut self) {
-        if !matches!(self.framing.discipline(), Discipline::Silence { .. }) {
-            if let Some(quiet) = self.quiet.take() {
+        let longest = self.options.slowest_answer.max(self.options.pause).saturating_mul(2);
+        match (self.framing.discipline(), &mut self.quiet) {
+            (_, None) => {}
+            (Discipline::Silence { gap }, Some(_)) => {
+                let limit = sleep(longest);
+                // A failure is the next question's, if it meets it as well.
+                let _ = self.listen(gap, limit).await;
+            }
+            (_, Some(quiet)) => {
                 quiet.await;
+                self.quiet = None;
             }
-            return;
-        }
-        let slowest = self.options.slowest_answer;
-        let limit = sleep(slowest.saturating_mul(2));
-        tokio::pin!(limit);
-        while let Some(mut connection) = self.connection.take() {
-            let Some(quiet) = &mut self.quiet else {
-                self.connection = Some(connection);
-                return;
-            };
-            let heard = tokio::select! {
-                biased;
-                heard = connection.discard() => heard,
-                () = quiet.as_mut() => {
-                    (self.quiet, self.connection) = (None, Some(connection));
-                    return;
-                }
-                () = limit.as_mut() => {
-                    self.connection = Some(connection);
-                    return;
-                }
-            };
-            if let Heard::Bytes(bytes) = heard {
-                self.counters.discarded += bytes;
-                self.connection = Some(connection);
-                self.quiet = Some(Box::pin(sleep(slowest)));
-            }
-        }
-        if let Some(quiet) = self.quiet.take() {
-            quiet.await;
         }
     }
 
@@ -253,8 +232,13 @@ impl<C: Connect, F: Framing> Client<C, F> {
     }
 
     async fn silence(&mut self, gap: Duration) -> Result<(), Failure> {
+        let limit = sleep(self.options.slowest_answer.saturating_mul(NOISE_LIMIT));
+        self.listen(gap, limit).await
+    }
+
+    /// Until the line has been silent for as long as it should, or `limit` runs out.
+    async fn listen(&mut self, gap: Duration, limit: Sleep) -> Result<(), Failure> {
         let slowest = self.options.slowest_answer;
-        let limit = sleep(slowest.saturating_mul(NOISE_LIMIT));
         tokio::pin!(limit);
         let mut lost = 0;
         loop {
