@@ -238,6 +238,12 @@ fn where_there_is_time_for_it_a_dead_unit_costs_nothing_at_all() {
         let known = bus.millis() + 10_000;
         bus.run(600_000);
         assert_eq!(bus.longest_gap(known), 10_000, "layout {layout}");
+        let from = bus.millis();
+        bus.devices[DEAD[2]].is_there = true;
+        bus.run(60_000);
+        let read = bus.devices[DEAD[2]].read.iter().find(|read| **read > from);
+        let took = read.expect("it is found") - from;
+        assert!(took <= 30_000 + 2 * 10_000, "layout {layout}: after {took}");
     }
 }
 
