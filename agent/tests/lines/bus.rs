@@ -31,7 +31,7 @@ const LATENESS: Duration = Duration::from_millis(300);
 const INTERVAL: Duration = Duration::from_millis(500);
 /// What the time that a process and its peers take for fifteen turns may vary by, on a machine that
 /// has nothing else to do. What it adds otherwise is measured: see [`Stalls`].
-const SLACK: Duration = Duration::from_millis(150);
+const SLACK: Duration = Duration::from_millis(50);
 
 /// The other end of a line.
 #[derive(Clone, Default)]
