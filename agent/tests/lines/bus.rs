@@ -219,16 +219,6 @@ async fn neighbours_keep_their_interval(
     sleep(watched).await;
     let asked = units.take();
 
-    let turns = usize::try_from(watched.as_millis() / interval.as_millis()).unwrap();
-    for unit in (1..=UNITS).filter(|unit| !DEAD.contains(unit)) {
-        let times = &asked[&unit];
-        for pair in times.windows(2) {
-            let (gap, stalled) = (pair[1] - pair[0], stalls.between(pair[0], pair[1]));
-            let longest = interval + quiet + SLACK + stalled;
-            assert!(gap <= longest, "unit {unit} was left alone for {gap:?}, {stalled:?} stalled");
-        }
-        assert!(times.len() * 2 >= turns, "unit {unit}: {} of {turns} turns", times.len());
-    }
     // They are asked seldom, and not forgotten; what the others pay for is a tenth of the time.
     let probes = DEAD.iter().filter_map(|dead| asked.get(dead)).map(Vec::len).sum::<usize>();
     let most = 2 + watched.as_millis() / (9 * quiet.as_millis());
@@ -245,6 +235,8 @@ async fn neighbours_keep_their_interval(
     };
     within(promised, &collector, "a unit that is back", found).await;
     agent.stop().await;
+    let turns = usize::try_from(watched.as_millis() / interval.as_millis()).unwrap();
+    let mut missed = 0;
     collector.read(|held| {
         for unit in 1..=UNITS {
             let labels = [("device", &*name(unit))];
@@ -254,8 +246,10 @@ async fn neighbours_keep_their_interval(
             let missing: Vec<Missing> = values.iter().filter_map(|value| value.err()).collect();
             assert!(good.iter().all(|value| *value == right), "unit {unit}: {good:?}");
             if !DEAD.contains(&unit) {
-                assert!(good.len() * 2 >= turns && missing.is_empty(), "unit {unit}: {missing:?}");
+                assert!(good.len() * 2 >= turns, "unit {unit}: {} of {turns}", good.len());
+                assert!(missing.iter().all(|reason| *reason == Missing::Timeout), "{missing:?}");
                 assert_eq!(held.last("device_up", &labels), Some(Ok(1.0)));
+                missed += missing.len();
             } else {
                 assert!(good.is_empty() || unit == DEAD[1], "unit {unit} is dead");
                 assert!(missing.contains(&Missing::DeviceOffline), "{missing:?}");
@@ -264,6 +258,19 @@ async fn neighbours_keep_their_interval(
             assert!(matches!(missed, Some(Ok(_))), "unit {unit} counts missed turns");
         }
     });
+    // Where the machine stood still for as long as a question may take, that one went unanswered,
+    // and costs what the first of a unit that dies does.
+    assert!(missed <= 3, "{missed} questions to units that are there were not answered");
+    let stood_still = (cost + quiet) * u32::try_from(missed).unwrap();
+    for unit in (1..=UNITS).filter(|unit| !DEAD.contains(unit)) {
+        let times = &asked[&unit];
+        for pair in times.windows(2) {
+            let (gap, stalled) = (pair[1] - pair[0], stalls.between(pair[0], pair[1]));
+            let longest = interval + quiet + SLACK + stalled + stood_still;
+            assert!(gap <= longest, "unit {unit} was left alone for {gap:?}, {stalled:?} stalled");
+        }
+        assert!(times.len() * 2 >= turns, "unit {unit}: {} of {turns} turns", times.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
