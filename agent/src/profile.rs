@@ -277,7 +277,7 @@ impl Profile {
     /// Where the points stand that are not read because the device refuses their addresses.
     #[must_use]
     pub fn refused_spans(&self) -> Vec<Span> {
-        self.placed.polled.refused.values().copied().collect()
+        self.placed.polled.refused.values().map(|(span, _)| *span).collect()
     }
 
     /// The series of SunSpec models, while the device's chain is not known: which of them it has

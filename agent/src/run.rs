@@ -148,9 +148,9 @@ impl Shell {
     fn act(&mut self, actions: Vec<Action>) -> Result<(), Error> {
         for action in actions {
             match action {
-                Action::Poll(device) => {
-                    if !self.lines.poll(device) {
-                        self.agent.unpolled(device);
+                Action::Poll(due) => {
+                    if !self.lines.poll(due) {
+                        self.agent.unpolled(due.device);
                     }
                 }
                 Action::Publish(message) => {

@@ -64,7 +64,7 @@ fuzz_target!(|case: Case<'_>| {
     let limits = Limits { hole: 8, ..Limits::default() };
     let mut refusals = case.refusals.iter().cycle();
     for read in plan(&points, &limits).map(|plan| plan.reads).unwrap_or_default() {
-        let mut search = Search::new(read, &points, &[2]);
+        let mut search = Search::new(read, 2, &points, &[2]);
         let mut rounds = 0;
         while let Some(part) = search.read() {
             assert!(part.address() >= read.address());
@@ -73,7 +73,8 @@ fuzz_target!(|case: Case<'_>| {
             rounds += 1;
             assert!(rounds <= 3 * points.len());
         }
-        for hole in search.finish().forbidden {
+        for refusal in search.finish().forbidden {
+            let hole = refusal.hole;
             assert!(hole.first <= hole.last && hole.first >= read.address());
         }
     }

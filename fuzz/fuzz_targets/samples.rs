@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use hallwatch_agent::profile::{Placement, Profile, shipped};
+use hallwatch_modbus::holes::Refusal;
 use hallwatch_modbus::{Data, Hole, Table};
 use hallwatch_model::Missing;
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +30,10 @@ fuzz_target!(|case: Case| {
     let placement = Placement {
         offset: case.offset,
         registers: case.swap.then_some(Table::InputRegisters),
-        forbidden: vec![Hole { table: Table::HoldingRegisters, first, last }],
+        forbidden: vec![Refusal {
+            hole: Hole { table: Table::HoldingRegisters, first, last },
+            code: 3,
+        }],
         ..Placement::default()
     };
     let placed = profile.placed(&placement).unwrap_or_else(|_| profile.clone());

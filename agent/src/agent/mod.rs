@@ -1,7 +1,7 @@
 //! The agent's decisions: events in, actions out, no clock, no socket. Reading order: [`Event`] and
-//! [`Action`], `watch` (devices), `refused` (what of theirs goes to the log instead), `pending`
-//! (readings on their way to the journal), `timeline` (what time it is), `clock` (what follows from
-//! that), `deliver` (towards the collectors), here the rest.
+//! [`Action`], `watch` (all devices), `watched` (one of them), `refused` (what of theirs goes to the
+//! log instead), `pending` (readings on their way to the journal), `timeline` (what time it is),
+//! `clock` (what follows from that), `deliver` (towards the collectors), here the rest.
 
 mod clock;
 mod deliver;
@@ -11,6 +11,7 @@ mod refused;
 mod tests;
 mod timeline;
 mod watch;
+mod watched;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::dictionary::Dictionary;
 use crate::error::Error;
 use crate::io::journal::{self, Command, Opened, Told};
 use crate::outbox::{Earlier, Outbox, Pace};
-use crate::poll::Polled;
+use crate::poll::{Due, Polled};
 use crate::uplink::Measured;
 use clock::Jump;
 use pending::Pending;
@@ -70,8 +71,8 @@ pub enum Event {
 /// What is to be done about it.
 #[derive(Debug)]
 pub enum Action {
-    /// Read this device, by its index.
-    Poll(usize),
+    /// Read this device.
+    Poll(Due),
     /// Publish this towards the collectors.
     Publish(Message),
     /// Publish this entry; when it cannot be queued, say so by [`Agent::unsent`].

@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallwatch_modbus::holes::Refused;
+use hallwatch_modbus::holes::{ILLEGAL_ADDRESS, Refusal, Refused};
 use hallwatch_modbus::sunspec::{Chain, Model};
 use hallwatch_modbus::{Hole, Table};
 use serde_json::{Value as Json, json};
@@ -154,7 +154,7 @@ fn text(devices: &BTreeMap<Key, Known>) -> String {
             "fingerprint": key.fingerprint,
             "identity": known.identity,
             "forbidden": forbidden
-                .map(|hole| json!([word(hole.table), hole.first, hole.last]))
+                .map(|Refusal { hole, code }| json!([word(hole.table), hole.first, hole.last, code]))
                 .collect::<Vec<_>>(),
             "barriers": barriers.map(|(table, at)| json!([word(*table), at])).collect::<Vec<_>>(),
             "chain": chain,
@@ -182,17 +182,12 @@ fn device(json: &Json) -> Option<(Key, Known)> {
         fingerprint: text("fingerprint")?,
     };
     let list = |key: &str| json.get(key)?.as_array();
-    let forbidden = list("forbidden")?.iter().map(|hole| {
-        let [table, first, last] = hole.as_array()?.as_slice() else { return None };
-        Some(Hole { table: table_of(table)?, first: number(first)?, last: number(last)? })
-            .filter(|hole| hole.first <= hole.last)
-    });
     let barriers = list("barriers")?.iter().map(|barrier| {
         let [table, at] = barrier.as_array()?.as_slice() else { return None };
         Some((table_of(table)?, number(at)?))
     });
     let refused = Refused {
-        forbidden: forbidden.collect::<Option<_>>()?,
+        forbidden: list("forbidden")?.iter().map(refusal).collect::<Option<_>>()?,
         barriers: barriers.collect::<Option<_>>()?,
     };
     let identity = match json.get("identity")? {
@@ -211,6 +206,17 @@ fn device(json: &Json) -> Option<(Key, Known)> {
         }
     };
     Some((key, Known { identity, refused, chain }))
+}
+
+fn refusal(json: &Json) -> Option<Refusal> {
+    let (table, first, last, code) = match json.as_array()?.as_slice() {
+        [table, first, last, code] => (table, first, last, number(code)?.try_into().ok()?),
+        // As kept before the code was.
+        [table, first, last] => (table, first, last, ILLEGAL_ADDRESS),
+        _ => return None,
+    };
+    let hole = Hole { table: table_of(table)?, first: number(first)?, last: number(last)? };
+    (hole.first <= hole.last).then_some(Refusal { hole, code })
 }
 
 fn part(json: &Json) -> Option<(String, String)> {
@@ -241,10 +247,24 @@ mod tests {
         Known {
             identity: Some(vec![("serial".to_owned(), "4711".to_owned())]),
             refused: Refused {
-                forbidden: vec![Hole { table: Table::InputRegisters, first: 3, last: 7 }],
+                forbidden: vec![Refusal {
+                    hole: Hole { table: Table::InputRegisters, first: 3, last: 7 },
+                    code: 3,
+                }],
                 barriers: vec![(Table::Coils, 65_535)],
             },
             chain: Some(Chain { table, models: vec![Model { id: 1, address: 2, length: 66 }] }),
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_its_code_is_one_by_exception_2() {
+        let read = |text: &str| refusal(&serde_json::from_str(text).unwrap());
+        let hole = Hole { table: Table::InputRegisters, first: 3, last: 7 };
+        assert_eq!(read(r#"["input", 3, 7, 3]"#), Some(Refusal { hole, code: 3 }));
+        assert_eq!(read(r#"["input", 3, 7]"#), Some(Refusal { hole, code: 2 }));
+        for wrong in [r#"["input", 3, 7, 256]"#, r#"["input", 7, 3, 2]"#, r#"["input", 3]"#] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

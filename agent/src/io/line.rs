@@ -7,9 +7,12 @@ use hallwatch_modbus::{AnyClient, Options, SerialEndpoint, Tcp, TcpEndpoint, Tls
 
 use crate::config::{Endpoint, Modbus};
 use crate::error::Error;
+use crate::poll::Cost;
 
 /// More characters than a question and its answer ever have.
 const CHARACTERS: u32 = 8 + 256;
+/// A silent device is waited for at least so long: most begin to answer sooner.
+const LEAST_WAIT: Duration = Duration::from_millis(50);
 
 /// A client of the line of `modbus`. Reads the certificates that the line names; does not connect
 /// yet.
@@ -63,14 +66,41 @@ pub fn options(modbus: &Modbus, heard: bool) -> Options {
     }
 }
 
-/// How patient a client is with a device that did not answer last time, on a line where a wait for
-/// one is a wait for all: as short as with one that is known to be quick, and no longer each time.
-/// A device that turns out to be slower is heard in the silence after that, and is then waited for
-/// as long as it may take.
+/// How patient a client is with a device of which nothing is known, on a line where a wait for one
+/// is a wait for all: as short as with one that is known to be quick, and no longer each time. A
+/// device that turns out to be slower is heard in the silence after that, and is then waited for as
+/// long as it may take.
 #[must_use]
-pub fn probe(modbus: &Modbus) -> Options {
+pub fn cautious(modbus: &Modbus) -> Options {
     let usual = options(modbus, true);
     Options { max_answer_timeout: usual.answer_timeout, ..usual }
+}
+
+/// As [`cautious`], for a device that is silent: no longer than `wait`.
+#[must_use]
+pub fn probe(modbus: &Modbus, wait: Duration) -> Options {
+    let usual = cautious(modbus);
+    let wait = wait.min(usual.answer_timeout);
+    Options { answer_timeout: wait, max_answer_timeout: wait, ..usual }
+}
+
+/// What a question that takes `wire` on the wire costs the line when it is not answered.
+#[must_use]
+pub fn cost(modbus: &Modbus, wire: Duration) -> Cost {
+    let Modbus { timeout, min_timeout, pause, .. } = *modbus;
+    if modbus.line.endpoint.has_transaction_ids() {
+        let quiet = Duration::ZERO;
+        return Cost { least: timeout, usual: timeout, longest: timeout, quiet };
+    }
+    let quiet = modbus.line.quiet_time;
+    // What comes later than that is to come while the line is quiet.
+    let least = LEAST_WAIT.max(timeout.saturating_sub(quiet)).min(min_timeout);
+    Cost {
+        least: least + wire,
+        usual: min_timeout + wire,
+        longest: timeout + wire,
+        quiet: quiet.max(pause),
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +145,35 @@ mod tests {
         assert_eq!(told, expected);
         // Of one that never answered nothing is known but what it may take.
         assert_eq!(options(&modbus, false), Options { answer_timeout: ms(800), ..expected });
-        assert_eq!(probe(&modbus), Options { max_answer_timeout: ms(100), ..expected });
+        assert_eq!(cautious(&modbus), Options { max_answer_timeout: ms(100), ..expected });
+        let short = Options { answer_timeout: ms(70), max_answer_timeout: ms(70), ..expected };
+        assert_eq!(probe(&modbus, ms(70)), short);
+        assert_eq!(probe(&modbus, ms(700)), cautious(&modbus));
+    }
+
+    #[test]
+    fn a_wait_that_is_cut_leaves_late_answers_to_the_quiet_time() {
+        let ms = Duration::from_millis;
+        let cost = |line: &str, device: &str| {
+            let device = format!(
+                "{line}\n[[device]]\nname = \"d\"\nmodbus = {{ line = \"l\", unit = 1, profile = \
+                 \"eastron_sdm630\"{device} }}\n"
+            );
+            super::cost(&modbus(&format!("[[line]]\nname = \"l\"\n{device}")), ms(7))
+        };
+        let of = |least: u64, usual: u64, longest: u64, quiet| Cost {
+            least: ms(least + 7),
+            usual: ms(usual + 7),
+            longest: ms(longest + 7),
+            quiet: ms(quiet),
+        };
+        let rtu = "rtu_over_tcp = { address = \"h:1\" }";
+        assert_eq!(cost(rtu, ""), of(50, 250, 1_000, 1_000));
+        assert_eq!(cost(rtu, ", pause = \"2s\""), of(50, 250, 1_000, 2_000));
+        assert_eq!(cost(rtu, ", timeout = \"100ms\""), of(25, 25, 100, 100));
+        let short = format!("{rtu}\nquiet_time = \"850ms\"");
+        assert_eq!(cost(&short, ""), of(150, 250, 1_000, 850));
+        let tcp = Cost { least: ms(1_000), usual: ms(1_000), longest: ms(1_000), quiet: ms(0) };
+        assert_eq!(cost("tcp = { address = \"h:1\" }", ""), tcp);
     }
 }

@@ -3,18 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hallwatch_modbus::{AnyClient, Data, Options, Read};
 use hallwatch_model::{Id, Missing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::sleep_until;
 
 use super::clock::Clock;
 use super::findings::{Findings, Key};
-use super::line::{client, options, probe};
+use super::line::{cautious, client, cost, options, probe};
 use crate::config::{Device, DeviceSource, Modbus};
 use crate::error::Error;
-use crate::poll::{Explorer, Polled, Queue, is_answer, is_gateways};
+use crate::poll::{Due, Ended, Explorer, Patience, Polled, Queue, Turn, is_answer, is_gateways};
 
 /// Questions beside the poll, in each turn of a device that has its line for itself; walking along
 /// a chain of models may take as many at a time on any line.
@@ -25,7 +27,7 @@ const SHARED: usize = 4;
 /// The lines' tasks. They end when this is dropped.
 pub(crate) struct Lines {
     /// By device.
-    jobs: Vec<Option<mpsc::Sender<usize>>>,
+    jobs: Vec<Option<mpsc::Sender<Due>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -60,15 +62,17 @@ impl Lines {
                     *job = Some(sender.clone());
                 }
             }
-            let queue = Queue::new(units.len());
+            let mut queue = Queue::default();
+            for (index, unit) in &units {
+                let cost = cost(&unit.modbus, Duration::ZERO);
+                queue.join(*index, unit.modbus.interval, cost);
+            }
             let task = Task {
                 client,
                 units,
                 queue,
                 heard: HashSet::new(),
                 told: HashSet::new(),
-                silent: None,
-                late: HashSet::new(),
                 findings: findings.clone(),
                 clock: clock.clone(),
             };
@@ -78,9 +82,9 @@ impl Lines {
     }
 
     /// Asks for a poll of a device; false when that is not possible.
-    pub(crate) fn poll(&self, device: usize) -> bool {
-        let job = self.jobs.get(device).and_then(Option::as_ref);
-        job.is_some_and(|job| job.try_send(device).is_ok())
+    pub(crate) fn poll(&self, due: Due) -> bool {
+        let job = self.jobs.get(due.device).and_then(Option::as_ref);
+        job.is_some_and(|job| job.try_send(due).is_ok())
     }
 }
 
@@ -114,51 +118,78 @@ struct Task {
     heard: HashSet<usize>,
     /// Devices whose silence has been logged, until they answer again.
     told: HashSet<usize>,
-    /// The device that was asked last and did not answer.
-    silent: Option<usize>,
-    /// Devices after whose silence something came after all.
-    late: HashSet<usize>,
     findings: Findings,
     clock: Clock,
 }
 
 impl Task {
-    async fn serve(mut self, mut jobs: mpsc::Receiver<usize>, polled: mpsc::Sender<Polled>) {
-        while let Some(device) = jobs.recv().await {
-            self.queue.push(device);
-            loop {
-                // Those that became due meanwhile, too: whose turn it is depends on all.
-                while let Ok(device) = jobs.try_recv() {
-                    self.queue.push(device);
-                }
-                let Some(device) = self.queue.take() else { break };
-                let Some(told) = self.poll(device).await else { continue };
-                if polled.send(told).await.is_err() {
-                    return;
-                }
+    async fn serve(mut self, mut jobs: mpsc::Receiver<Due>, polled: mpsc::Sender<Polled>) {
+        loop {
+            // Those that became due meanwhile, too: whose turn it is depends on all.
+            while let Ok(due) = jobs.try_recv() {
+                self.push(due);
             }
+            let until = match self.queue.take(self.clock.now().uptime) {
+                Turn::Ask(device, patience) => {
+                    let Some((told, failed)) = self.poll(device, patience).await else { continue };
+                    let ended = Ended::of(&told.answers, failed);
+                    if polled.send(told).await.is_err() {
+                        return;
+                    }
+                    self.settle(device, ended).await;
+                    continue;
+                }
+                Turn::Wait(until) => Some(until),
+                Turn::Idle => None,
+            };
             self.client.end_cycle();
+            tokio::select! {
+                due = jobs.recv() => match due {
+                    Some(due) => self.push(due),
+                    None => return,
+                },
+                () = sleep_until(self.clock.instant(until.unwrap_or_default())), if until.is_some() => {}
+            }
         }
     }
 
-    async fn poll(&mut self, device: usize) -> Option<Polled> {
+    fn push(&mut self, due: Due) {
+        if let Some(unit) = self.units.get(&due.device) {
+            let wire = unit.wire_time(&self.client);
+            self.queue.costs(due.device, cost(&unit.modbus, wire));
+        }
+        self.queue.push(due.device, due.next, self.clock.now().uptime);
+    }
+
+    /// The poll of a device is over when the line is free again: whose turn it is then depends on
+    /// who is due by then.
+    async fn settle(&mut self, device: usize, ended: Ended) {
+        let (before, discarded) = (self.clock.now().uptime, self.client.counters().discarded);
+        let Some(line) = self.units.get(&device).map(|unit| Arc::clone(&unit.modbus.line)) else {
+            return;
+        };
+        if ended != Ended::Answered || !line.endpoint.has_transaction_ids() {
+            self.client.settle().await;
+        }
+        let now = self.clock.now().uptime;
+        let ended = match self.client.counters().discarded > discarded {
+            true => ended.late(now.since(before).saturating_sub(line.quiet_time)),
+            false => ended,
+        };
+        self.queue.finished(device, ended, now);
+    }
+
+    /// What a device answers, and whether something that cost the line time brought no answer.
+    async fn poll(&mut self, device: usize, patience: Patience) -> Option<(Polled, bool)> {
         let questions = if self.units.len() == 1 { ALONE } else { SHARED };
-        let options = self.patience(device)?;
+        let options = self.options(device, patience)?;
         self.client.set_options(options);
         let unit = self.units.get_mut(&device)?;
         let before = self.clock.now().uptime;
-        let discarded = self.client.counters().discarded;
-        let poll = unit.poll(&mut self.client, &self.clock).await;
+        // One that was silent is to cost no more than one wait.
+        let damaged = if matches!(patience, Patience::AtMost(_)) { 1 } else { 2 };
+        let poll = unit.poll(&mut self.client, &self.clock, damaged).await;
         let after = self.clock.now();
-        // What came before the first question of this poll came too late for the one before.
-        if let Some(silent) = self.silent.take()
-            && self.client.counters().discarded > discarded
-        {
-            self.late.insert(silent);
-        }
-        if poll.failed.is_some() {
-            self.silent = Some(device);
-        }
         if poll.answers.iter().any(is_answer) {
             self.heard.insert(device);
         }
@@ -176,7 +207,7 @@ impl Task {
             tracing::info!(%device, line, refused, models, "what is known of the device changed");
             self.findings.keep(unit.key.clone(), known.clone());
         }
-        self.queue.finished(device, poll.failed.is_none());
+        let failed = poll.failed.is_some();
         match poll.failed {
             None => {
                 self.told.remove(&device);
@@ -189,30 +220,41 @@ impl Task {
             Some(_) => {}
         }
         let took = after.uptime.since(before);
-        Some(Polled { device, profile, answers: poll.answers, time: after.time, took })
+        let answers = poll.answers;
+        Some((Polled { device, profile, answers, time: after.time, took }, failed))
     }
 }
 
 impl Task {
     /// How patient to be with a device.
-    fn patience(&mut self, device: usize) -> Option<Options> {
-        let modbus = &self.units.get(&device)?.modbus;
-        if self.queue.is_trusted(device) {
-            return Some(options(modbus, true));
-        }
-        if self.late.remove(&device) {
-            return Some(options(modbus, false));
-        }
-        if modbus.line.endpoint.has_transaction_ids() {
-            return Some(options(modbus, self.heard.contains(&device)));
-        }
-        Some(probe(modbus))
+    fn options(&self, device: usize, patience: Patience) -> Option<Options> {
+        let unit = self.units.get(&device)?;
+        let modbus = &unit.modbus;
+        Some(match patience {
+            Patience::Latency => options(modbus, true),
+            Patience::Longest => options(modbus, false),
+            Patience::Usual | Patience::AtMost(_) if modbus.line.endpoint.has_transaction_ids() => {
+                options(modbus, self.heard.contains(&device))
+            }
+            Patience::Usual => cautious(modbus),
+            Patience::AtMost(wait) => {
+                probe(modbus, wait.saturating_sub(unit.wire_time(&self.client)))
+            }
+        })
     }
 }
 
 impl Unit {
-    /// All reads of the device, after its chain of models, when that is not known.
-    async fn poll(&mut self, client: &mut AnyClient, clock: &Clock) -> Poll {
+    /// How long the first question of a poll and its answer take on the wire.
+    fn wire_time(&self, client: &AnyClient) -> Duration {
+        let first = self.explorer.before();
+        let first = first.or_else(|| self.explorer.profile().reads().first().copied());
+        first.map_or(Duration::ZERO, |read| client.wire_time(&read))
+    }
+
+    /// All reads of the device, after its chain of models, when that is not known; they end after so
+    /// many `damaged` answers.
+    async fn poll(&mut self, client: &mut AnyClient, clock: &Clock, damaged: u32) -> Poll {
         let kept = client.is_connected() || self.modbus.line.close_after_cycle;
         let has_models = self.explorer.has_models();
         if has_models && (!kept || self.explorer.profile().reads().is_empty()) {
@@ -227,7 +269,7 @@ impl Unit {
             if has_models && reads.is_empty() {
                 return self.nothing(Missing::NotAvailable, None);
             }
-            let poll = poll(client, self.modbus.unit, reads).await;
+            let poll = poll(client, self.modbus.unit, reads, damaged).await;
             let renewed = client.counters().connections != self.walked;
             if is_last || !has_models || !renewed || self.modbus.line.close_after_cycle {
                 return poll;
@@ -293,12 +335,12 @@ struct Poll {
 }
 
 /// All reads of a device. After one that brought no answer at all the others are not tried, nor
-/// when a gateway waited in vain, and not after two that were damaged: a unit must not hold up its
-/// neighbours for long.
-async fn poll(client: &mut AnyClient, unit: u8, reads: &[Read]) -> Poll {
+/// when a gateway waited in vain, and not after so many that were `damaged`: a unit must not hold up
+/// its neighbours for long.
+async fn poll(client: &mut AnyClient, unit: u8, reads: &[Read], damaged: u32) -> Poll {
     let mut answers = Vec::with_capacity(reads.len());
     let mut failed: Option<hallwatch_modbus::Error> = None;
-    let mut patience = 2u32;
+    let mut patience = damaged;
     for read in reads {
         if let Some(error) = failed.as_ref().filter(|_| patience == 0) {
             answers.push(Err(error.missing()));

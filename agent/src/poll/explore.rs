@@ -50,6 +50,8 @@ pub struct Explorer {
     profile: Arc<Profile>,
     /// To be ended before anything is read.
     walk: Option<Walk>,
+    /// The exception by which the device refused a read of it.
+    walk_code: u8,
     /// The chain is to be walked again then.
     walk_at: Uptime,
     /// A refused read has led to a walk, which has found the chain as it was.
@@ -98,6 +100,7 @@ impl Explorer {
             known: known.unwrap_or_default(),
             is_changed: false,
             walk: None,
+            walk_code: ILLEGAL_ADDRESS,
             walk_at: now,
             is_confirmed: false,
             compare: false,
@@ -136,6 +139,7 @@ impl Explorer {
     pub fn away(&mut self) {
         if self.has_models {
             self.walk = Some(Walk::new(Table::HoldingRegisters));
+            self.walk_code = ILLEGAL_ADDRESS;
         }
         self.compare = !self.known.refused.is_empty();
     }
@@ -158,7 +162,10 @@ impl Explorer {
         let Some(walk) = &mut self.walk else { return Ok(()) };
         match outcome {
             Ok(data) => walk.answered(Some(data)),
-            Err(Some(1..=3)) => walk.answered(None),
+            Err(Some(code @ 1..=3)) => {
+                self.walk_code = code;
+                walk.answered(None);
+            }
             Err(Some(code)) => return Err(Missing::Exception(code)),
             Err(None) => return Err(Missing::Timeout),
         }
@@ -173,7 +180,7 @@ impl Explorer {
                 }
                 Ok(())
             }
-            Step::Found(_) | Step::None => Err(Missing::Exception(ILLEGAL_ADDRESS)),
+            Step::Found(_) | Step::None => Err(Missing::Exception(self.walk_code)),
         }
     }
 
@@ -192,18 +199,18 @@ impl Explorer {
         }
         let mut reads = self.profile.reads().iter().zip(answers);
         let refused = reads.find_map(|(read, answer)| match answer {
-            Err(Missing::Exception(code)) if REFUSALS.contains(code) => Some(*read),
+            Err(Missing::Exception(code)) if REFUSALS.contains(code) => Some((*read, *code)),
             _ => None,
         });
         self.mute = 0;
         if self.compare && !self.profile.identity_reads().is_empty() {
             self.task = Task::Identity(Vec::new());
-        } else if let Some(read) = refused.filter(|_| now >= self.search_at) {
+        } else if let Some((read, code)) = refused.filter(|_| now >= self.search_at) {
             if self.has_models && !std::mem::replace(&mut self.is_confirmed, true) {
                 self.away();
                 return;
             }
-            let search = Search::new(read, self.profile.spans(), &REFUSALS);
+            let search = Search::new(read, code, self.profile.spans(), &REFUSALS);
             self.task = Task::Search(search);
             self.advance(now);
         } else if now >= self.retry_at {
@@ -311,7 +318,7 @@ impl Explorer {
     /// A point that was refused is given.
     fn given(&mut self, span: Span) {
         let mut known = self.known.clone();
-        known.refused.forbidden.retain(|hole| !hole.meets(span));
+        known.refused.forbidden.retain(|refusal| !refusal.hole.meets(span));
         self.replace(known);
     }
 

@@ -17,7 +17,7 @@ use crate::profile::Profile;
 pub use explore::{Explorer, Known, Outcome};
 pub use health::Health;
 pub use lag::{Lag, Missed};
-pub use queue::Queue;
+pub use queue::{Cost, Ended, Patience, Queue, Turn};
 pub use slot::Slots;
 
 /// What is told of a device that is offline, and what counts, is told again after this.
@@ -26,6 +26,15 @@ pub const REPEAT: Duration = Duration::from_secs(30);
 /// Reasons of failed reads that are counted.
 pub const REASONS: [Missing; 4] =
     [Missing::Timeout, Missing::Exception(0), Missing::Malformed, Missing::DeviceOffline];
+
+/// A device is to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Which, by its index.
+    pub device: usize,
+    /// When it is to be asked again.
+    pub next: Uptime,
+}
 
 /// The answers of one poll, in the order of the profile's reads.
 #[derive(Clone, Debug)]
@@ -65,7 +74,8 @@ pub struct PollState {
     health: Health,
     retry_at: Uptime,
     repeat_at: Uptime,
-    /// Turns that were skipped because the poll before was not over.
+    /// Turns that were skipped because the poll before was not over; none while the device is
+    /// offline, when it is to wait.
     pub missed: u64,
     /// Failed reads by [`REASONS`].
     pub errors: [u64; REASONS.len()],
@@ -110,8 +120,8 @@ impl PollState {
         self.health
     }
 
-    /// Whether to ask now. Turns that passed meanwhile are skipped; those that passed because the
-    /// device was still busy are counted.
+    /// Whether to ask now; the next turn is [`Self::deadline`] then. Turns that passed meanwhile are
+    /// skipped; those that passed because the device was still busy are counted.
     pub fn due(&mut self, now: Uptime) -> bool {
         if now < self.next {
             return false;
@@ -120,7 +130,9 @@ impl PollState {
         self.turn = now;
         self.next = next;
         if self.busy {
-            self.missed = self.missed.saturating_add(passed.max(1));
+            if !self.health.is_offline() {
+                self.missed = self.missed.saturating_add(passed.max(1));
+            }
             return false;
         }
         if now < self.retry_at {

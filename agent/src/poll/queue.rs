@@ -1,111 +1,375 @@
 //! Whose turn it is on a line that several devices share. Pure.
+//!
+//! A question that is not answered costs the line the wait for it and, on RTU, the quiet time after
+//! it. So a device that did not answer is asked again only in time that nobody else needs: when the
+//! next turn of those that do answer is so far away that
+//!
+//! - all of it fits: nobody notices, or else
+//! - the wait fits, and only the quiet time does not: nobody is late by more than the quiet time,
+//!   because nobody waits when it begins and so no two such delays add up. A device that is known
+//!   to be offline looks for the first kind of gap for [`SHARE`] times its cost before that, and
+//!   all of them together take no more than a tenth of the line's time.
+//!
+//! The wait is cut to what fits, but not below the least. When not even that has fitted for as
+//! long, a silent device is asked regardless: otherwise one that is back would not be found.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-/// Devices that wait for a line.
-///
-/// A device that did not answer last time costs its timeout and, on RTU, the quiet time after it.
-/// So those that did answer go first: after a silent device every other one that is due has its
-/// turn before the next silent one, and no device ever waits for more than one of them. On a line
-/// that is never idle a silent device is still asked, after it was passed by so many.
-#[derive(Debug)]
+use hallwatch_modbus::Data;
+use hallwatch_model::{Missing, Uptime};
+
+use super::{Health, is_answer};
+
+/// What a silent device has cost the others is followed by so many times as much time without such
+/// a cost; and so many times what it would cost it looks for a better gap, before it takes a worse.
+const SHARE: u32 = 9;
+/// A device of which nothing is known is passed at most so often for each device of the line.
+const PASSES: usize = 4;
+
+/// Devices that share a line.
+#[derive(Debug, Default)]
 pub struct Queue {
+    units: BTreeMap<usize, Unit>,
     waiting: VecDeque<Waiting>,
-    /// The devices that answered when they were last asked.
-    trusted: Vec<usize>,
-    /// So often a device is passed at most.
-    patience: usize,
+    /// How often those of which nothing is known were passed by those that answer.
+    passed: usize,
+    /// When the question under way was begun, and whether the others pay for it.
+    began: Uptime,
+    is_paid: bool,
+    /// The others do not pay again before.
+    rests_until: Uptime,
+}
+
+/// What a question costs the line that brings no answer. The waits contain the time on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// The least wait for an answer that makes sense.
+    pub least: Duration,
+    /// The wait when there is time.
+    pub usual: Duration,
+    /// The wait for a device that was heard too late.
+    pub longest: Duration,
+    /// How long nothing may be asked after that; zero where answers say what they are to.
+    pub quiet: Duration,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Ask this device.
+    Ask(usize, Patience),
+    /// Nothing before this moment, unless a device wants its turn.
+    Wait(Uptime),
+    /// Nobody waits.
+    Idle,
+}
+
+/// How long to wait for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// The device answered last time: as its latency says.
+    Latency,
+    /// Nothing is known of it, or it answers some questions and others not.
+    Usual,
+    /// It was heard after the wait for it was over: as long as it may take.
+    Longest,
+    /// No longer than this, the time on the wire included.
+    AtMost(Duration),
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All that was asked was answered.
+    Answered,
+    /// The device is there, but something brought no answer.
+    InPart,
+    /// Nothing was answered.
+    Silence {
+        /// Something came after the wait, and prolonged the quiet time by so much.
+        late: Option<Duration>,
+    },
+}
+
+impl Ended {
+    /// By the answers of a poll; `failed`: something cost the line time and brought no answer.
+    #[must_use]
+    pub fn of(answers: &[Result<Data, Missing>], failed: bool) -> Self {
+        match failed {
+            false => Self::Answered,
+            true if answers.iter().any(is_answer) => Self::InPart,
+            true => Self::Silence { late: None },
+        }
+    }
+
+    /// The same, but something came in the quiet time and prolonged it by `late`.
+    #[must_use]
+    pub fn late(self, late: Duration) -> Self {
+        match self {
+            Self::Silence { .. } => Self::Silence { late: Some(late) },
+            Self::Answered | Self::InPart => self,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Unit {
+    interval: Duration,
+    /// The turn after the one that it waits for or had.
+    next: Option<Uptime>,
+    cost: Cost,
+    /// None when nothing is known.
+    health: Option<Health>,
+    /// As in [`Ended::Silence`], of the last poll.
+    late: Option<Duration>,
+    chance: Chance,
+}
+
+/// A device that is heard too late is asked once more as one that is there.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Chance {
+    #[default]
+    Open,
+    Given,
+    /// Not again before it answers.
+    Taken,
 }
 
 #[derive(Debug)]
 struct Waiting {
     device: usize,
-    passed: usize,
+    since: Uptime,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Answers,
+    Unknown,
+    Silent,
+}
+
+impl Unit {
+    fn class(&self) -> Class {
+        match self.health {
+            Some(Health::Online) => Class::Answers,
+            None => Class::Unknown,
+            Some(_) if self.chance == Chance::Given => Class::Unknown,
+            Some(_) => Class::Silent,
+        }
+    }
+
+    /// The least and the longest wait to be planned for when it is silent.
+    fn waits(&self) -> (Duration, Duration) {
+        match self.late {
+            Some(_) => (self.cost.longest, self.cost.longest),
+            None => (self.cost.least, self.cost.usual),
+        }
+    }
+
+    /// What comes between the wait and the quiet time.
+    fn late(&self) -> Duration {
+        self.late.unwrap_or_default()
+    }
+
+    /// The least that it costs when it stays silent.
+    fn total(&self) -> Duration {
+        self.waits().0 + self.late() + self.cost.quiet
+    }
+
+    /// Its next turn: one that is past by less than the interval is about to come, one that is past
+    /// by more was skipped.
+    fn due(&self, now: Uptime) -> Option<Uptime> {
+        let next = self.next?;
+        let past = now.since(next);
+        if past < self.interval { Some(next) } else { Some(self.after(next, now)) }
+    }
+
+    /// The first turn after `now`; `next` is one.
+    fn after(&self, next: Uptime, now: Uptime) -> Uptime {
+        if next > now {
+            return next;
+        }
+        let interval = self.interval.max(Duration::from_millis(1));
+        let turns = now.since(next).as_nanos() / interval.as_nanos() + 1;
+        next + interval.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
+    }
 }
 
 impl Queue {
-    /// Of a line with so many devices. None is trusted yet.
-    #[must_use]
-    pub fn new(devices: usize) -> Self {
-        Self { waiting: VecDeque::new(), trusted: Vec::new(), patience: devices.saturating_mul(4) }
+    /// A device joins the line. Nothing is known of it.
+    pub fn join(&mut self, device: usize, interval: Duration, cost: Cost) {
+        let (next, health, late, chance) = (None, None, None, Chance::default());
+        self.units.insert(device, Unit { interval, next, cost, health, late, chance });
     }
 
-    /// A device wants its turn.
-    pub fn push(&mut self, device: usize) {
-        self.waiting.push_back(Waiting { device, passed: 0 });
+    /// A question to the device costs something else from now on: it begins with another read.
+    pub fn costs(&mut self, device: usize, cost: Cost) {
+        if let Some(unit) = self.units.get_mut(&device) {
+            unit.cost = cost;
+        }
     }
 
-    /// Whose turn it is.
-    pub fn take(&mut self) -> Option<usize> {
-        let first = self.waiting.front()?;
-        let trusted = |waiting: &Waiting| self.trusted.contains(&waiting.device);
-        let at = if trusted(first) || first.passed >= self.patience {
-            0
-        } else {
-            self.waiting.iter().position(trusted).unwrap_or(0)
+    /// A device wants its turn; the one after that is at `next`.
+    pub fn push(&mut self, device: usize, next: Uptime, now: Uptime) {
+        if let Some(unit) = self.units.get_mut(&device) {
+            unit.next = Some(next);
+            self.waiting.push_back(Waiting { device, since: now });
+        }
+    }
+
+    /// Whose turn it is on a line on which a question may be asked. How that ends is for
+    /// [`Self::finished`].
+    pub fn take(&mut self, now: Uptime) -> Turn {
+        if let Some((at, wait)) = self.forced(now) {
+            return self.ask(at, Patience::AtMost(wait), true, now);
+        }
+        if let Some(at) = self.first() {
+            return self.ask(at, Patience::Usual, false, now);
+        }
+        let spare = self.spare(now);
+        if let Some((at, wait)) = self.free(spare) {
+            return self.ask(at, Patience::AtMost(wait), false, now);
+        }
+        if let Some((at, wait)) = self.paid(spare, now) {
+            return self.ask(at, Patience::AtMost(wait), true, now);
+        }
+        let waiting = self.silent().flat_map(|(_, (unit, since))| {
+            [self.ready_at(unit, since), self.forced_at(unit, since)]
+        });
+        let Some(change) = waiting.filter(|moment| *moment > now).min() else { return Turn::Idle };
+        // A turn that was skipped is known by then; one that comes is a push before that.
+        let skipped = self.expected(now).map(|(unit, due)| due + unit.interval).min();
+        Turn::Wait(skipped.map_or(change, |skipped| skipped.min(change)))
+    }
+
+    /// The device had its turn, and the next question may be asked at `now`.
+    pub fn finished(&mut self, device: usize, ended: Ended, now: Uptime) {
+        let silence = matches!(ended, Ended::Silence { .. });
+        if std::mem::take(&mut self.is_paid) && silence {
+            self.rests_until = now + now.since(self.began).saturating_mul(SHARE);
+        }
+        let Some(unit) = self.units.get_mut(&device) else { return };
+        unit.next = unit.next.map(|next| unit.after(next, now));
+        unit.late = None;
+        if unit.chance == Chance::Given {
+            unit.chance = Chance::Taken;
+        }
+        match ended {
+            Ended::Answered => {
+                unit.health = Some(Health::Online);
+                unit.chance = Chance::Open;
+            }
+            Ended::InPart => unit.health = None,
+            Ended::Silence { late } => {
+                unit.health = Some(unit.health.unwrap_or_default().failed());
+                unit.late = late;
+                if late.is_some() && unit.chance == Chance::Open {
+                    unit.chance = Chance::Given;
+                }
+            }
+        }
+    }
+
+    /// Those that wait and are silent, with their place in the queue and since when they wait.
+    fn silent(&self) -> impl Iterator<Item = (usize, (&Unit, Uptime))> {
+        let all = self.waiting.iter().enumerate();
+        all.filter_map(|(at, Waiting { device, since })| {
+            let unit = self.units.get(device)?;
+            (unit.class() == Class::Silent).then_some((at, (unit, *since)))
+        })
+    }
+
+    /// The first of those that answer, or else of those of which nothing is known.
+    fn first(&mut self) -> Option<usize> {
+        let of = |class: Class| {
+            let mut all = self.waiting.iter();
+            all.position(|waiting| {
+                self.units.get(&waiting.device).is_some_and(|unit| unit.class() == class)
+            })
         };
-        for passed in self.waiting.iter_mut().take(at) {
-            passed.passed += 1;
-        }
-        self.waiting.remove(at).map(|waiting| waiting.device)
-    }
-
-    /// Whether nobody waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Whether the device answered when it was last asked.
-    #[must_use]
-    pub fn is_trusted(&self, device: usize) -> bool {
-        self.trusted.contains(&device)
-    }
-
-    /// The device had its turn.
-    pub fn finished(&mut self, device: usize, answered: bool) {
-        self.trusted.retain(|trusted| *trusted != device);
-        if answered {
-            self.trusted.push(device);
+        match (of(Class::Answers), of(Class::Unknown)) {
+            (Some(first), Some(_)) if self.passed < PASSES.saturating_mul(self.units.len()) => {
+                self.passed += 1;
+                Some(first)
+            }
+            (first, unknown) => {
+                self.passed = 0;
+                unknown.or(first)
+            }
         }
     }
+
+    /// From when on the others may pay for a silent device. Until it is known to be offline they
+    /// pay at once, so that this is soon.
+    fn ready_at(&self, unit: &Unit, since: Uptime) -> Uptime {
+        if !unit.health.is_some_and(Health::is_offline) {
+            return since;
+        }
+        self.rests_until.max(since + unit.total().saturating_mul(SHARE))
+    }
+
+    /// From when on a silent device is asked whether there is time for it or not.
+    fn forced_at(&self, unit: &Unit, since: Uptime) -> Uptime {
+        self.ready_at(unit, since) + unit.total().saturating_mul(SHARE)
+    }
+
+    /// The coming turns of those that are to have them.
+    fn expected(&self, now: Uptime) -> impl Iterator<Item = (&Unit, Uptime)> {
+        let all = self.units.values();
+        let there = all.filter(|unit| matches!(unit.health, None | Some(Health::Online)));
+        there.filter_map(move |unit| Some((unit, unit.due(now)?)))
+    }
+
+    /// How long nobody else needs the line; none is for ever.
+    fn spare(&self, now: Uptime) -> Option<Duration> {
+        self.expected(now).map(|(_, due)| due.since(now)).min()
+    }
+
+    /// A silent device that has looked for a gap for long enough, and how long to wait for it.
+    fn forced(&self, now: Uptime) -> Option<(usize, Duration)> {
+        let mut all = self.silent();
+        let (at, (unit, _)) = all.find(|(_, (unit, since))| now >= self.forced_at(unit, *since))?;
+        Some((at, unit.waits().0))
+    }
+
+    /// A silent device that costs the others nothing, and how long it may be waited for.
+    fn free(&self, spare: Option<Duration>) -> Option<(usize, Duration)> {
+        self.silent().find_map(|(at, (unit, _))| {
+            let wait = fitting(unit, spare, unit.late() + unit.cost.quiet)?;
+            Some((at, wait))
+        })
+    }
+
+    /// One that costs them no more than the quiet time. Where there is none, a wait cannot be cut:
+    /// what a gateway does with a question is not known to be over before it says so.
+    fn paid(&self, spare: Option<Duration>, now: Uptime) -> Option<(usize, Duration)> {
+        self.silent().filter(|(_, (unit, since))| now >= self.ready_at(unit, *since)).find_map(
+            |(at, (unit, _))| {
+                let spare = spare.filter(|_| !unit.cost.quiet.is_zero());
+                Some((at, fitting(unit, spare, unit.late())?))
+            },
+        )
+    }
+
+    fn ask(&mut self, at: usize, patience: Patience, is_paid: bool, now: Uptime) -> Turn {
+        let Some(Waiting { device, .. }) = self.waiting.remove(at) else { return Turn::Idle };
+        (self.began, self.is_paid) = (now, is_paid);
+        let patience = match self.units.get(&device) {
+            Some(unit) if unit.class() == Class::Answers => Patience::Latency,
+            Some(unit) if unit.chance == Chance::Given || unit.late.is_some() => Patience::Longest,
+            _ => patience,
+        };
+        Turn::Ask(device, patience)
+    }
+}
+
+/// How long a silent device may be waited for when `after` has to fit as well.
+fn fitting(unit: &Unit, spare: Option<Duration>, after: Duration) -> Option<Duration> {
+    let (least, usual) = unit.waits();
+    let wait = spare.map_or(usual, |spare| spare.saturating_sub(after).min(usual));
+    (wait >= least).then_some(wait)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn those_that_answer_go_before_those_that_do_not_who_still_come() {
-        let mut queue = Queue::new(4);
-        let all =
-            |queue: &mut Queue| -> Vec<usize> { std::iter::from_fn(|| queue.take()).collect() };
-        (0..4).for_each(|device| queue.push(device));
-        assert_eq!(all(&mut queue), [0, 1, 2, 3], "nobody is known");
-        (0..4).for_each(|device| queue.finished(device, device > 1));
-        (0..4).for_each(|device| queue.push(device));
-        assert_eq!(all(&mut queue), [2, 3, 0, 1]);
-        // Others come while a silent one has the line: they go before the next silent one.
-        [0, 1].into_iter().for_each(|device| queue.push(device));
-        assert_eq!(queue.take(), Some(0));
-        [2, 3].into_iter().for_each(|device| queue.push(device));
-        assert_eq!(all(&mut queue), [2, 3, 1]);
-        queue.finished(0, true);
-        queue.finished(2, false);
-        [2, 1, 0].into_iter().for_each(|device| queue.push(device));
-        assert_eq!(all(&mut queue), [0, 2, 1]);
-        assert!(queue.is_empty() && queue.is_trusted(0) && !queue.is_trusted(2));
-    }
-
-    #[test]
-    fn a_line_that_is_never_idle_does_not_starve_a_silent_device() {
-        let mut queue = Queue::new(2);
-        queue.finished(0, true);
-        queue.push(1);
-        let turns = (0..100).map(|_| {
-            queue.push(0);
-            queue.take()
-        });
-        assert_eq!(turns.take_while(|turn| *turn == Some(0)).count(), 8);
-    }
-}
+mod tests;

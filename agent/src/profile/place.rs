@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use hallwatch_modbus::plan::{self, Hole, Limits, Plan, PlanError, Span};
+use hallwatch_modbus::holes::Refusal;
+use hallwatch_modbus::plan::{self, Limits, Plan, PlanError, Span};
 use hallwatch_modbus::sunspec::Chain;
 use hallwatch_modbus::{Conversion, Data, ReadError, Table};
 use hallwatch_model::Missing;
@@ -13,9 +14,6 @@ use thiserror::Error;
 use super::Identity;
 use super::parameter::{Allowed, Parameter};
 use super::series::{Readings, Series, Source, Terms};
-
-/// The exception of a point whose addresses the device refuses.
-const ILLEGAL_ADDRESS: u8 = 2;
 
 /// What one device has otherwise than the profile.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,7 +24,7 @@ pub struct Placement {
     /// and 4.
     pub registers: Option<Table>,
     /// Addresses that the device refuses.
-    pub forbidden: Vec<Hole>,
+    pub forbidden: Vec<Refusal>,
     /// Addresses before which a read has to end, beside those of the profile.
     pub barriers: Vec<(Table, u16)>,
     /// Its SunSpec models. Without them nothing of a model is read.
@@ -159,8 +157,8 @@ pub(super) struct Reads {
     /// Where the points stand in the device.
     pub(super) spans: Vec<Span>,
     places: BTreeMap<usize, plan::Place>,
-    /// Points at addresses that the device refuses.
-    pub(super) refused: BTreeMap<usize, Span>,
+    /// Points at addresses that the device refuses, and by which exception.
+    pub(super) refused: BTreeMap<usize, (Span, u8)>,
 }
 
 impl Reads {
@@ -198,7 +196,7 @@ impl Map {
     pub(super) fn place(&self, placement: &Placement) -> Result<Placed, PlacementError> {
         let shift = |at: u16| u16::try_from(i32::from(at).saturating_add(placement.offset)).ok();
         let mut limits = self.limits.clone();
-        limits.forbidden.extend(&placement.forbidden);
+        limits.forbidden.extend(placement.forbidden.iter().map(|refusal| refusal.hole));
         limits.barriers.retain_mut(|(table, at)| {
             *table = placed_table(*table, placement);
             shift(*at).map(|shifted| *at = shifted).is_some()
@@ -225,10 +223,13 @@ impl Map {
         let polled = self.needed(series.iter().map(|series| series.point));
         let identity = self.needed(self.identity.iter().map(|identity| identity.point));
         let identity = identity.into_iter().filter(there).collect();
-        let identity = self.reads(identity, &spans, &limits)?;
+        let forbidden = &placement.forbidden;
+        let identity = self.reads(identity, &spans, &limits, forbidden)?;
         // Of a device that has no values it is still to be known whether it answers.
-        let polled =
-            if series.is_empty() { identity.clone() } else { self.reads(polled, &spans, &limits)? };
+        let polled = match series.is_empty() {
+            true => identity.clone(),
+            false => self.reads(polled, &spans, &limits, forbidden)?,
+        };
         let parameters = self.parameters(&placement.parameters)?;
         Ok(Placed { parameters, polled, identity, series, awaited })
     }
@@ -299,16 +300,25 @@ impl Map {
         points: BTreeSet<usize>,
         spans: &[Option<Span>],
         limits: &Limits,
+        forbidden: &[Refusal],
     ) -> Result<Reads, PlacementError> {
-        let located = |point: &usize| Some((*point, (*spans.get(*point)?)?));
-        let (refused, planned): (Vec<_>, Vec<_>) = points
-            .iter()
-            .filter_map(located)
-            .partition(|(_, span)| limits.forbidden.iter().any(|hole| hole.meets(*span)));
-        let (indices, spans): (Vec<usize>, Vec<Span>) = planned.into_iter().unzip();
+        let mut refused = BTreeMap::new();
+        let (mut indices, mut planned) = (Vec::new(), Vec::new());
+        for point in points {
+            let Some(span) = spans.get(point).copied().flatten() else { continue };
+            match forbidden.iter().find(|refusal| refusal.hole.meets(span)) {
+                Some(refusal) => {
+                    refused.insert(point, (span, refusal.code));
+                }
+                None => {
+                    indices.push(point);
+                    planned.push(span);
+                }
+            }
+        }
+        let spans = planned;
         let plan = plan::plan(&spans, limits).map_err(|error| self.problem(&indices, error))?;
         let places = indices.into_iter().zip(plan.places.iter().copied()).collect();
-        let refused = refused.into_iter().collect();
         Ok(Reads { plan, spans, places, refused })
     }
 
@@ -351,8 +361,8 @@ impl Readings for Answers<'_> {
 
     /// A coil or input is a register of 0 or 1.
     fn registers(&self, point: usize) -> Result<Cow<'_, [u16]>, Missing> {
-        if self.reads.refused.contains_key(&point) {
-            return Err(Missing::Exception(ILLEGAL_ADDRESS));
+        if let Some((_, code)) = self.reads.refused.get(&point) {
+            return Err(Missing::Exception(*code));
         }
         let place = self.reads.places.get(&point).ok_or(Missing::Malformed)?;
         let range = place.offset..place.offset + place.width;

@@ -5,6 +5,7 @@ mod numbers;
 mod states;
 
 use hallwatch_modbus::answer::Object;
+use hallwatch_modbus::holes::Refusal;
 use hallwatch_modbus::sunspec::{Chain, Model};
 use hallwatch_modbus::{Hole, Table};
 

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::peer::Pymodbus;
+use crate::peer::Peer;
 use crate::support::{Broker, Collector, Held, Site, until};
 use crate::{Process, Running};
 
@@ -178,7 +178,7 @@ async fn addresses_that_are_refused_are_found_once_and_spare_their_neighbours() 
 /// pymodbus has no holding registers from 100 to 103.
 #[tokio::test(flavor = "multi_thread")]
 async fn holes_of_an_independent_server_are_found() {
-    let peer = Pymodbus::start(&["tcp"]);
+    let peer = Peer::pymodbus(&["tcp"]);
     let broker = Broker::start();
     let collector = Collector::start(&broker, "c-1");
     let site = Site::new(&broker, &tcp(&peer.address));

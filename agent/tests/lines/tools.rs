@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use crate::peer::{Certificates, Pair, Pymodbus};
+use crate::peer::{Certificates, Pair, Peer};
 
 /// Recognised by holding register 10 of either unit of pymodbus.
 const PROFILE: &str = "manufacturer = \"Example\"\nmodel = \"Box\"\nkind = \"power_meter\"\n\
@@ -112,7 +112,7 @@ const SCAN: [&str; 6] = ["--units", "1,7", "--pause", "0", "--profile", "./own.t
 #[test]
 fn scan_and_read_and_check_on_a_serial_line() {
     let (desk, pair) = (Desk::new(), Pair::new());
-    let peer = Pymodbus::start(&["rtu", &pair.end("a")]);
+    let peer = Peer::pymodbus(&["rtu", &pair.end("a")]);
     let port = pair.end("b");
     let serial = ["scan", "serial", &port, "--parity", "none"];
     let (code, text) = desk.run(&[&serial[..], &SCAN].concat());
@@ -148,7 +148,7 @@ fn scan_and_read_and_check_on_a_serial_line() {
 
 #[test]
 fn scan_and_read_and_check_over_rtu_over_tcp() {
-    let (desk, peer) = (Desk::new(), Pymodbus::start(&["rtu-tcp"]));
+    let (desk, peer) = (Desk::new(), Peer::pymodbus(&["rtu-tcp"]));
     let (code, text) = desk.run(&[&["scan", "tcp", &peer.address, "--rtu"], &SCAN[..]].concat());
     assert_eq!(code, 0, "{text}");
     assert!(text.contains(&format!("rtu_over_tcp = {{ address = \"{}\" }}", peer.address)));
@@ -164,7 +164,7 @@ fn check_says_what_to_do_about_certificates() {
     let (desk, certificates) = (Desk::new(), Certificates::make());
     let peer = certificates.server();
     let check = |ca: &str, name: &str| {
-        let line = certificates.line(&peer, ca, name);
+        let line = crate::tls_line(&certificates, &peer, ca, name);
         let device = "[[device]]\nname = \"meter-1\"\n\
             modbus = { line = \"tls\", unit = 1, profile = \"./own.toml\" }\n";
         desk.write("agent.toml", &format!("{HEAD}{line}{device}"));
@@ -193,7 +193,7 @@ fn check_says_what_to_do_about_certificates() {
 
 #[test]
 fn read_watches_until_it_is_stopped() {
-    let (desk, peer) = (Desk::new(), Pymodbus::start(&["tcp"]));
+    let (desk, peer) = (Desk::new(), Peer::pymodbus(&["tcp"]));
     let target = format!("{}/1", peer.address);
     let arguments = ["read", &target, "--profile", "./own.toml", "--watch", "--every", "100"];
     let mut command = desk.command(&[&arguments[..], &["--json"]].concat());
@@ -226,7 +226,7 @@ fn read_watches_until_it_is_stopped() {
 
 #[test]
 fn read_takes_what_the_installation_decides() {
-    let (desk, peer) = (Desk::new(), Pymodbus::start(&["tcp"]));
+    let (desk, peer) = (Desk::new(), Peer::pymodbus(&["tcp"]));
     let profile = PROFILE.replace(
         "[[point]]\nname = \"voltage\"",
         "times = \"ratio\"\n\
@@ -304,7 +304,7 @@ fn report(directory: &Path) -> Json {
 
 #[test]
 fn commission_asks_point_by_point() {
-    let (desk, peer) = (Desk::new(), Pymodbus::start(&["rtu-tcp"]));
+    let (desk, peer) = (Desk::new(), Peer::pymodbus(&["rtu-tcp"]));
     desk.write(
         "agent.toml",
         &format!(

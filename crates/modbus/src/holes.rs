@@ -7,11 +7,20 @@ use crate::request::{Read, Table};
 /// The exception by which devices usually refuse an address.
 pub const ILLEGAL_ADDRESS: u8 = 2;
 
+/// Addresses that a device does not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Refusal {
+    /// Which.
+    pub hole: Hole,
+    /// The exception by which it refuses them.
+    pub code: u8,
+}
+
 /// What a device does not give: plain data, to be kept and handed to the planner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// Addresses that no read may contain.
-    pub forbidden: Vec<Hole>,
+    pub forbidden: Vec<Refusal>,
     /// Addresses before which a read has to end although there is no address between: devices
     /// exist that give two blocks only one by one.
     pub barriers: Vec<(Table, u16)>,
@@ -20,7 +29,7 @@ pub struct Refused {
 impl Refused {
     /// Adds them to what the planner has to keep to.
     pub fn limit(&self, limits: &mut Limits) {
-        limits.forbidden.extend(&self.forbidden);
+        limits.forbidden.extend(self.forbidden.iter().map(|refusal| refusal.hole));
         limits.barriers.extend(&self.barriers);
     }
 
@@ -39,8 +48,8 @@ enum Task {
     /// Find out which of these pieces the device gives.
     Solve(Run),
     /// Both halves are solved; find out whether what ends before the seam and what begins after
-    /// it can be read together. The whole is known to be refused.
-    Join { whole: Run, seam: usize },
+    /// it can be read together. The whole is known to be refused by an exception with this code.
+    Join { whole: Run, seam: usize, code: u8 },
 }
 
 /// The search in one read that was refused.
@@ -59,10 +68,11 @@ pub struct Search {
 }
 
 impl Search {
-    /// The search in `read`, which the device has refused and which was made for `points`. `codes`
-    /// are the exceptions that count as a refusal: [`ILLEGAL_ADDRESS`], on some devices also 4.
+    /// The search in `read`, which the device has refused by the exception `code` and which was
+    /// made for `points`. `codes` are the exceptions that count as a refusal: [`ILLEGAL_ADDRESS`],
+    /// on some devices also 3 or 4.
     #[must_use]
-    pub fn new(read: Read, points: &[Span], codes: &[u8]) -> Self {
+    pub fn new(read: Read, code: u8, points: &[Span], codes: &[u8]) -> Self {
         let (first, end) =
             (u32::from(read.address()), u32::from(read.address()) + u32::from(read.count()));
         let mut spans: Vec<(u32, u32)> = points
@@ -84,7 +94,7 @@ impl Search {
         let (solved, found) = (Vec::new(), Refused::default());
         let mut search = Self { table, pieces, codes, tasks: Vec::new(), solved, found };
         if let Some(last) = search.pieces.len().checked_sub(1) {
-            search.split((0, last));
+            search.split((0, last), code);
             search.settle();
         }
         search
@@ -108,15 +118,15 @@ impl Search {
     /// later.
     pub fn answered(&mut self, outcome: Result<(), u8>) -> bool {
         let refused = match outcome {
-            Ok(()) => false,
-            Err(code) if self.codes.contains(&code) => true,
+            Ok(()) => None,
+            Err(code) if self.codes.contains(&code) => Some(code),
             Err(_) => return false,
         };
-        match self.tasks.pop() {
-            Some(Task::Solve(run)) if refused => self.split(run),
-            Some(Task::Solve(run)) => self.solved.push(vec![run]),
-            Some(Task::Join { seam, .. }) => self.join(seam, !refused),
-            None => return false,
+        match (self.tasks.pop(), refused) {
+            (Some(Task::Solve(run)), Some(code)) => self.split(run, code),
+            (Some(Task::Solve(run)), None) => self.solved.push(vec![run]),
+            (Some(Task::Join { seam, .. }), refused) => self.join(seam, refused),
+            (None, _) => return false,
         }
         self.settle();
         true
@@ -129,28 +139,28 @@ impl Search {
     }
 
     /// These pieces are refused as a whole.
-    fn split(&mut self, (first, last): Run) {
+    fn split(&mut self, (first, last): Run, code: u8) {
         if first == last {
             if let Some((start, end)) = self.pieces.get(first).copied() {
-                self.forbid(start, end);
+                self.forbid(start, end, code);
             }
             self.solved.push(Vec::new());
             return;
         }
         let seam = first + (last - first) / 2;
-        self.tasks.push(Task::Join { whole: (first, last), seam });
+        self.tasks.push(Task::Join { whole: (first, last), seam, code });
         self.tasks.push(Task::Solve((seam + 1, last)));
         self.tasks.push(Task::Solve((first, seam)));
     }
 
     /// Joins what needs no read.
     fn settle(&mut self) {
-        while let Some(Task::Join { whole, seam }) = self.tasks.last().copied() {
+        while let Some(Task::Join { whole, seam, code }) = self.tasks.last().copied() {
             match self.across(seam) {
                 Some(run) if run != whole => return,
                 _ => {
                     self.tasks.pop();
-                    self.join(seam, false);
+                    self.join(seam, Some(code));
                 }
             }
         }
@@ -164,39 +174,40 @@ impl Search {
         (end == seam && start == seam + 1).then_some((first, last))
     }
 
-    fn join(&mut self, seam: usize, together: bool) {
+    fn join(&mut self, seam: usize, refused: Option<u8>) {
         let across = self.across(seam);
         let right = self.solved.pop().unwrap_or_default();
         let mut left = self.solved.pop().unwrap_or_default();
         let mut rest = right.into_iter();
-        match across {
-            Some(run) if together => {
+        match (across, refused) {
+            (Some(run), None) => {
                 left.pop();
                 rest.next();
                 left.push(run);
             }
-            Some(_) => self.part(seam),
-            None => {}
+            (Some(_), Some(code)) => self.part(seam, code),
+            (None, _) => {}
         }
         left.extend(rest);
         self.solved.push(left);
     }
 
     /// The pieces on both sides of the seam are not given together.
-    fn part(&mut self, seam: usize) {
+    fn part(&mut self, seam: usize, code: u8) {
         let pieces = (self.pieces.get(seam).copied(), self.pieces.get(seam + 1).copied());
         let (Some((_, end)), Some((start, _))) = pieces else { return };
         if end < start {
-            self.forbid(end, start);
+            self.forbid(end, start, code);
         } else if let Ok(at) = u16::try_from(start) {
             self.found.barriers.push((self.table, at));
         }
     }
 
-    fn forbid(&mut self, start: u32, end: u32) {
+    fn forbid(&mut self, start: u32, end: u32, code: u8) {
         if let (Ok(first), Ok(last)) = (u16::try_from(start), u16::try_from(end.saturating_sub(1)))
         {
-            self.found.forbidden.push(Hole { table: self.table, first, last });
+            let hole = Hole { table: self.table, first, last };
+            self.found.forbidden.push(Refusal { hole, code });
         }
     }
 }
@@ -240,7 +251,7 @@ mod tests {
             let left: Vec<Span> = points
                 .iter()
                 .copied()
-                .filter(|point| !all.forbidden.iter().any(|hole| hole.meets(*point)))
+                .filter(|point| !all.forbidden.iter().any(|refusal| refusal.hole.meets(*point)))
                 .collect();
             let refused: Vec<Read> = plan(&left, &limits)
                 .unwrap()
@@ -254,7 +265,7 @@ mod tests {
             rounds += 1;
             assert!(rounds < 20, "{all:?}");
             for read in refused {
-                let mut search = Search::new(read, &left, &[ILLEGAL_ADDRESS]);
+                let mut search = Search::new(read, ILLEGAL_ADDRESS, &left, &[ILLEGAL_ADDRESS]);
                 while let Some(read) = search.read() {
                     asked += 1;
                     assert!(search.answered(device.read(read)));
@@ -267,8 +278,12 @@ mod tests {
         }
     }
 
-    fn hole(first: u16, last: u16) -> Hole {
-        Hole { table: TABLE, first, last }
+    fn refusal(first: u16, last: u16, code: u8) -> Refusal {
+        Refusal { hole: Hole { table: TABLE, first, last }, code }
+    }
+
+    fn hole(first: u16, last: u16) -> Refusal {
+        refusal(first, last, ILLEGAL_ADDRESS)
     }
 
     #[test]
@@ -302,17 +317,32 @@ mod tests {
     fn other_exceptions_say_nothing() {
         let read = Read::new(TABLE, 0, 4).unwrap();
         let points = [span(0, 2), span(2, 2)];
-        let mut search = Search::new(read, &points, &[ILLEGAL_ADDRESS]);
+        let mut search = Search::new(read, ILLEGAL_ADDRESS, &points, &[ILLEGAL_ADDRESS]);
         let first = search.read();
         assert!(!search.answered(Err(6)) && !search.answered(Err(4)));
         assert_eq!(search.read(), first);
-        let mut also = Search::new(read, &points, &[ILLEGAL_ADDRESS, 4]);
+        let mut also = Search::new(read, ILLEGAL_ADDRESS, &points, &[ILLEGAL_ADDRESS, 4]);
         assert!(also.answered(Err(4)));
         assert!(also.answered(Ok(())));
         assert_eq!(also.read(), None);
-        assert_eq!(also.finish().forbidden, [hole(0, 1)]);
-        let nothing = Search::new(read, &[], &[ILLEGAL_ADDRESS]);
+        assert_eq!(also.finish().forbidden, [refusal(0, 1, 4)]);
+        let nothing = Search::new(read, ILLEGAL_ADDRESS, &[], &[ILLEGAL_ADDRESS]);
         assert_eq!((nothing.read(), nothing.finish().is_empty()), (None, true));
+    }
+
+    #[test]
+    fn what_is_refused_is_told_with_the_code_that_the_device_gave() {
+        let read = Read::new(TABLE, 0, 8).unwrap();
+        // One point alone; two of which the second is refused otherwise; a gap that is to blame.
+        let alone = Search::new(read, 3, &[span(0, 8)], &[2, 3]);
+        assert_eq!((alone.read(), alone.finish().forbidden), (None, vec![refusal(0, 7, 3)]));
+        let points = [span(0, 2), span(4, 4)];
+        let mut two = Search::new(read, 3, &points, &[2, 3]);
+        assert!(two.answered(Err(3)) && two.answered(Err(2)));
+        assert_eq!(two.finish().forbidden, [refusal(0, 1, 3), refusal(4, 7, 2)]);
+        let mut gap = Search::new(read, 3, &points, &[2, 3]);
+        assert!(gap.answered(Ok(())) && gap.answered(Ok(())));
+        assert_eq!((gap.read(), gap.finish().forbidden), (None, vec![refusal(2, 3, 3)]));
     }
 
     proptest! {
@@ -330,7 +360,7 @@ mod tests {
             let (found, ..) = explore(&device, &points, &limits);
             for point in &points {
                 let given = device.read(Read::new(TABLE, point.address, point.width).unwrap()).is_ok();
-                let lost = found.forbidden.iter().any(|hole| hole.meets(*point));
+                let lost = found.forbidden.iter().any(|refusal| refusal.hole.meets(*point));
                 // Points that overlap one that is refused go with it: they are one piece.
                 let overlaps = points.iter().any(|other| {
                     point != other

@@ -3,10 +3,10 @@
 //! an error.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "peers/peer.rs"]
+mod peer;
+
 use std::future;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use hallwatch_modbus::{
     TlsEndpoint,
 };
 use hallwatch_model::Missing;
+use peer::{Certificates, Pair, Peer};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -25,88 +26,9 @@ use tokio_modbus::server::Service;
 use tokio_modbus::server::rtu::Server;
 use tokio_modbus::{ExceptionCode, Request, Response, SlaveRequest};
 
-const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers");
-
-/// What the install script brought.
-fn installed(path: &str) -> PathBuf {
-    let target = option_env!("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(HERE).join("../../../../target"));
-    let found = target.join("peers").join(path);
-    assert!(
-        found.exists(),
-        "{} is missing: run crates/modbus/tests/peers/install",
-        found.display()
-    );
-    found
-}
-
-/// A peer's process, and the first line that it printed.
-struct Peer {
-    child: Child,
-    port: String,
-}
-
 impl Peer {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().strip_prefix("ready").expect("the peer does not start").trim();
-        Self { port: port.to_owned(), child }
-    }
-
-    fn pymodbus(arguments: &[&str]) -> Self {
-        let script = format!("{HERE}/pymodbus_server.py");
-        Self::start(Command::new(installed("venv/bin/python")).arg(script).args(arguments))
-    }
-
-    fn libmodbus(arguments: &[&str]) -> Self {
-        Self::start(Command::new(installed("libmodbus_server")).args(arguments))
-    }
-
     fn endpoint(&self) -> TcpEndpoint {
-        TcpEndpoint::new(format!("127.0.0.1:{}", self.port))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Two ends of a line.
-struct Pair {
-    directory: tempfile::TempDir,
-    child: Child,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let end =
-            |name: &str| format!("pty,raw,echo=0,link={}", directory.path().join(name).display());
-        let child = Command::new("socat").args([end("a"), end("b")]).spawn().unwrap();
-        let pair = Self { directory, child };
-        for _ in 0..500 {
-            if ["a", "b"].iter().all(|name| Path::new(&pair.end(name)).exists()) {
-                return pair;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("socat makes no pair of terminals");
-    }
-
-    fn end(&self, name: &str) -> String {
-        self.directory.path().join(name).display().to_string()
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        TcpEndpoint::new(&*self.address)
     }
 }
 
@@ -166,15 +88,16 @@ async fn all_of_pymodbus(client: &mut AnyClient) {
         .collect();
     let whole = read(Table::HoldingRegisters, 80, 60);
     assert_eq!(client.read(1, &whole).await.unwrap_err().exception(), Some(ILLEGAL_ADDRESS));
-    let mut search = Search::new(whole, &points, &[ILLEGAL_ADDRESS]);
+    let mut search = Search::new(whole, ILLEGAL_ADDRESS, &points, &[ILLEGAL_ADDRESS]);
     while let Some(part) = search.read() {
         let outcome = client.read(1, &part).await.map(drop);
         assert!(search.answered(outcome.map_err(|error| error.exception().unwrap())));
     }
     let mut holes = search.finish().forbidden;
     holes.sort_unstable();
-    let holes: Vec<_> = holes.iter().map(|hole| (hole.first, hole.last)).collect();
-    assert_eq!(holes, [(100, 101), (102, 103)]);
+    let holes: Vec<_> =
+        holes.iter().map(|found| (found.hole.first, found.hole.last, found.code)).collect();
+    assert_eq!(holes, [(100, 101, ILLEGAL_ADDRESS), (102, 103, ILLEGAL_ADDRESS)]);
 }
 
 #[tokio::test]
@@ -288,58 +211,26 @@ async fn a_port_that_is_not_there_is_said_to_be() {
     );
 }
 
-/// Certificates of two authorities: `ca` has signed `server` and `client`, `other` is foreign.
-struct Certificates(tempfile::TempDir);
-
-impl Certificates {
-    fn make() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let run = |arguments: &str| {
-            let status = Command::new("openssl")
-                .args(arguments.split_whitespace())
-                .current_dir(directory.path())
-                .stderr(Stdio::null())
-                .status()
-                .unwrap();
-            assert!(status.success(), "openssl {arguments}");
-        };
-        let key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-        for ca in ["ca", "other"] {
-            run(&format!("{key} -keyout {ca}.key -out {ca}.pem -subj /CN={ca}"));
+/// Who we are and whom we trust.
+fn config(files: &Certificates, ca: &str, identity: Option<&str>) -> Arc<ClientConfig> {
+    let certificates = |name: &str| -> Vec<CertificateDer<'static>> {
+        let found = CertificateDer::pem_file_iter(files.path(&format!("{name}.pem"))).unwrap();
+        found.map(Result::unwrap).collect()
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(ca));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    Arc::new(match identity {
+        None => builder.with_no_client_auth(),
+        Some(name) => {
+            let key = PrivateKeyDer::from_pem_file(files.path(&format!("{name}.key"))).unwrap();
+            builder.with_client_auth_cert(certificates(name), key).unwrap()
         }
-        for name in ["server", "client"] {
-            run(&format!(
-                "{key} -CA ca.pem -CAkey ca.key -keyout {name}.key -out {name}.pem -subj /CN={name} \
-                 -addext subjectAltName=DNS:gateway.example -addext basicConstraints=CA:FALSE"
-            ));
-        }
-        Self(directory)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn config(&self, ca: &str, identity: Option<&str>) -> Arc<ClientConfig> {
-        let certificates = |name: &str| -> Vec<CertificateDer<'static>> {
-            let found = CertificateDer::pem_file_iter(self.path(&format!("{name}.pem"))).unwrap();
-            found.map(Result::unwrap).collect()
-        };
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates(ca));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        Arc::new(match identity {
-            None => builder.with_no_client_auth(),
-            Some(name) => {
-                let key = PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key"))).unwrap();
-                builder.with_client_auth_cert(certificates(name), key).unwrap()
-            }
-        })
-    }
+    })
 }
 
 #[tokio::test]
@@ -347,10 +238,10 @@ async fn pymodbus_with_tls() {
     let files = Certificates::make();
     let (server, key) = (files.path("server.pem"), files.path("server.key"));
     let open = Peer::pymodbus(&["tls", &server, &key]);
-    let strict = Peer::pymodbus(&["tls", &server, &key, &files.path("ca.pem")]);
+    let strict = files.server();
     let client = |peer: &Peer, name: &'static str, ca, identity| {
         let name = name.try_into().unwrap();
-        let endpoint = TlsEndpoint::new(peer.endpoint(), name, files.config(ca, identity));
+        let endpoint = TlsEndpoint::new(peer.endpoint(), name, config(&files, ca, identity));
         AnyClient::over_tls(endpoint, Tcp::default(), Options::default())
     };
     all_of_pymodbus(&mut client(&open, "gateway.example", "ca", None)).await;

@@ -215,6 +215,11 @@ fn exception_3_is_a_refusal_where_devices_use_it_and_others_are_none() {
             .collect();
         let values = profile.samples(&answers);
         assert_eq!(values.iter().filter(|(_, value)| value.is_ok()).count(), there.len());
+        let missing = values.iter().filter_map(|(_, value)| value.err());
+        assert!(missing.into_iter().all(|missing| missing == Missing::Exception(code)));
+        let refused = explorer.known.refused.forbidden.iter();
+        assert!(refused.clone().all(|refusal| refusal.code == code));
+        assert_eq!(refused.count(), usize::from(code == 3));
     }
 }
 
@@ -266,6 +271,12 @@ fn a_chain_is_walked_first_and_again_when_it_may_have_changed() {
     assert_eq!(base.awaited().len(), 2);
     let mut explorer = Explorer::new(base.clone(), Placement::default(), None, at(0));
     assert_eq!(walk(&mut explorer, &[], at(0)), Err(Missing::Exception(2)), "no SunSpec device");
+    let refused = std::iter::from_fn(|| {
+        explorer.before()?;
+        Some(explorer.walked(Err(Some(3)), at(0)))
+    });
+    assert_eq!(refused.last(), Some(Err(Missing::Exception(3))), "as it says itself");
+    explorer.away();
     assert_eq!(walk(&mut explorer, &chain(&[(1, 9), (203, 230)]), at(0)), Ok(230.0));
     assert!(explorer.profile().awaited().is_empty());
     let known = explorer.changed().cloned();

@@ -105,7 +105,7 @@ fn a_device_has_its_own_addresses_tables_and_holes() {
     let holding = Table::HoldingRegisters;
     let other = Placement { registers: Some(holding), ..plain.clone() };
     assert_eq!(reads(&other), [(holding, 10, 1), (holding, 12, 4)]);
-    let hole = |first, last| vec![Hole { table: input, first, last }];
+    let hole = |first, last| vec![Refusal { hole: Hole { table: input, first, last }, code: 3 }];
     let refusing = Placement { forbidden: hole(13, 13), ..plain.clone() };
     assert_eq!(reads(&refusing), [(input, 10, 1), (input, 12, 1), (input, 14, 2)]);
     // A point that the device refuses is known to be missing, and is not asked for.
@@ -113,7 +113,7 @@ fn a_device_has_its_own_addresses_tables_and_holes() {
     assert_eq!(reads(&refusing), [(input, 10, 1), (input, 12, 1)]);
     let placed = profile.placed(&refusing).unwrap();
     let found = values(&placed, 10, &[7, 0, 8]);
-    assert_eq!(found[2], ("meter_frequency_hertz".to_owned(), Err(Missing::Exception(2))));
+    assert_eq!(found[2], ("meter_frequency_hertz".to_owned(), Err(Missing::Exception(3))));
     assert_eq!((&found[0].1, &found[1].1), (&Ok(7.0), &Ok(8.0)));
 
     let error = profile.placed(&Placement { offset: -11, ..plain.clone() }).unwrap_err();

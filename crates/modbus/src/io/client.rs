@@ -140,6 +140,32 @@ impl<C: Connect, F: Framing> Client<C, F> {
         self.connection.is_some()
     }
 
+    /// How long a read and its answer take on the wire alone, which comes on top of the answer
+    /// timeout; zero where that does not matter.
+    #[must_use]
+    pub fn wire_time(&self, read: &Read) -> Duration {
+        self.framing.wire_time(&Request::Read(*read))
+    }
+
+    /// Waits until the next question may be asked, so that it can be decided then which one. On a
+    /// line what comes meanwhile is dropped (`discarded` of [`Counters`]) and prolongs the silence;
+    /// one that goes on for twice as long as it should is left to the next question.
+    pub async fn settle(&mut self) {
+        let longest = self.options.slowest_answer.max(self.options.pause).saturating_mul(2);
+        match (self.framing.discipline(), &mut self.quiet) {
+            (_, None) => {}
+            (Discipline::Silence { gap }, Some(_)) => {
+                let limit = sleep(longest);
+                // A failure is the next question's, if it meets it as well.
+                let _ = self.listen(gap, limit).await;
+            }
+            (_, Some(quiet)) => {
+                quiet.await;
+                self.quiet = None;
+            }
+        }
+    }
+
     async fn ask(&mut self, unit: u8, request: Request) -> Result<Vec<u8>, Error> {
         let deadline = self.options.deadline;
         let result = match self.hush().await {
@@ -206,8 +232,13 @@ impl<C: Connect, F: Framing> Client<C, F> {
     }
 
     async fn silence(&mut self, gap: Duration) -> Result<(), Failure> {
+        let limit = sleep(self.options.slowest_answer.saturating_mul(NOISE_LIMIT));
+        self.listen(gap, limit).await
+    }
+
+    /// Until the line has been silent for as long as it should, or `limit` runs out.
+    async fn listen(&mut self, gap: Duration, limit: Sleep) -> Result<(), Failure> {
         let slowest = self.options.slowest_answer;
-        let limit = sleep(slowest.saturating_mul(NOISE_LIMIT));
         tokio::pin!(limit);
         let mut lost = 0;
         loop {

@@ -84,13 +84,25 @@ async fn a_line_is_left_in_silence_after_anything_odd_and_only_then() {
         (Late, slowest + Duration::from_millis(500)),
         (NoiseAfter, slowest),
     ];
-    for (fault, expected) in cases {
+    for ((fault, expected), settles) in
+        cases.into_iter().flat_map(|one| [(one, false), (one, true)])
+    {
         let mut client = client(vec![fault], Rtu::new(Line::default()), options);
         let _ = client.read(7, &read(100, 1)).await;
         let start = Instant::now();
-        client.read(8, &read(100, 1)).await.unwrap();
+        if settles {
+            client.settle().await;
+            let settled = Instant::now();
+            client.settle().await;
+            client.read(8, &read(100, 1)).await.unwrap();
+            assert!(settled.elapsed() <= wire, "{fault:?}: it was not settled");
+        } else {
+            client.read(8, &read(100, 1)).await.unwrap();
+        }
         let waited = start.elapsed();
         assert!(waited + wire >= expected && waited <= expected + wire, "{fault:?}: {waited:?}");
+        let late = if fault == Late { 7 } else { 0 };
+        assert!(client.counters().discarded >= late, "{fault:?}");
     }
 }
 
@@ -113,8 +125,10 @@ async fn a_line_that_is_never_silent_is_said_to_be() {
     let mut client = client(vec![LineFault::Flood], Rtu::new(Line::default()), Options::default());
     assert_eq!(outcome(&client.read(3, &read(5, 2)).await), "unit");
     let start = Instant::now();
+    client.settle().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(4), "twice as long as it should");
     assert_eq!(outcome(&client.read(3, &read(5, 2)).await), "noise");
-    assert!(start.elapsed() <= Duration::from_secs(17));
+    assert!(start.elapsed() <= Duration::from_secs(21));
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,6 +187,9 @@ async fn storm<C: hallwatch_modbus::Connect>(
     for n in 0..reads {
         let (unit, address) = (1 + rng.below(4) as u8, rng.below(9000) as u16);
         let asked = read(address, 1 + rng.below(3) as u16);
+        if rng.below(2) == 0 {
+            client.settle().await;
+        }
         let result = client.read(unit, &asked).await;
         let faults = std::mem::take(&mut *log.lock().unwrap());
         let word = match &result {

@@ -1,4 +1,5 @@
-//! What stands at the other end of a line: pymodbus, a pair of pseudo terminals, certificates.
+//! Servers that others wrote, a pair of pseudo terminals and certificates: what stands at the other
+//! end of a line, for the tests of the client and for those of the agent that uses it.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,47 +8,52 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/modbus/tests/peers");
+/// Where this file is, seen from any package of the repository.
+const HERE: &str = "crates/modbus/tests/peers";
 
-/// What `crates/modbus/tests/peers/install` brought.
+fn repository() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|above| above.join(HERE).is_dir()).unwrap()
+}
+
+/// What `install` brought.
 fn installed(path: &str) -> PathBuf {
     let target = option_env!("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
+    let target = target.unwrap_or_else(|| repository().join("target"));
     let found = target.join("peers").join(path);
-    assert!(
-        found.exists(),
-        "{} is missing: run crates/modbus/tests/peers/install",
-        found.display()
-    );
+    assert!(found.exists(), "{} is missing: run {HERE}/install", found.display());
     found
 }
 
-/// A pymodbus server with units 1 and 7, which ends with the test. Holding register n of unit u
-/// has u * 4096 + n, input register n 2048 more.
-pub(crate) struct Pymodbus {
+/// A server's process, which ends with the test. Holding register n of unit 1 has 4096 + n, input
+/// register n 2048 more; pymodbus has a unit 7 with 7 * 4096 + n, too.
+pub(crate) struct Peer {
     child: Child,
     /// `host:port`, when it has a port.
     pub(crate) address: String,
 }
 
-impl Pymodbus {
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(installed("venv/bin/python"))
-            .arg(Path::new(PEERS).join("pymodbus_server.py"))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+impl Peer {
+    fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().strip_prefix("ready").expect("pymodbus does not start").trim();
-        let address = format!("127.0.0.1:{port}");
-        Self { child, address }
+        let port = line.trim().strip_prefix("ready").expect("the peer does not start").trim();
+        Self { address: format!("127.0.0.1:{port}"), child }
+    }
+
+    pub(crate) fn pymodbus(arguments: &[&str]) -> Self {
+        let script = repository().join(HERE).join("pymodbus_server.py");
+        Self::start(Command::new(installed("venv/bin/python")).arg(script).args(arguments))
+    }
+
+    pub(crate) fn libmodbus(arguments: &[&str]) -> Self {
+        Self::start(Command::new(installed("libmodbus_server")).args(arguments))
     }
 }
 
-impl Drop for Pymodbus {
+impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -126,20 +132,8 @@ impl Certificates {
     }
 
     /// A server that wants a certificate by `ca`.
-    pub(crate) fn server(&self) -> Pymodbus {
+    pub(crate) fn server(&self) -> Peer {
         let [server, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| self.path(name));
-        Pymodbus::start(&["tls", &server, &key, &ca])
-    }
-
-    /// `[[line]]` named `tls` to that server, where we are `name`.
-    pub(crate) fn line(&self, server: &Pymodbus, ca: &str, name: &str) -> String {
-        format!(
-            "[[line]]\nname = \"tls\"\ntls = {{ address = \"{}\", ca = \"{}\", certificate = \
-             \"{}\", key = \"{}\", server_name = \"gateway.example\" }}\n",
-            server.address,
-            self.path(&format!("{ca}.pem")),
-            self.path(&format!("{name}.pem")),
-            self.path(&format!("{name}.key")),
-        )
+        Peer::pymodbus(&["tls", &server, &key, &ca])
     }
 }
