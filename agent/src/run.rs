@@ -41,10 +41,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         tracing::error!(%path, "the journal was damaged; it was set aside and a new one made");
     }
     for device in &config.devices {
-        if let DeviceSource::Modbus(modbus) = &device.source
-            && modbus.profile.is_unverified()
-        {
-            let (device, profile) = (&device.name, &modbus.profile.name);
+        if let Some(profile) = device.unverified() {
+            let device = &device.name;
             tracing::warn!(%device, profile, "the profile was never checked at a device");
         }
     }
