@@ -51,6 +51,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let (polled_sender, polled) = mpsc::channel(1024);
     let lines = Lines::start(&config.devices, &findings, &clock, &polled_sender)?;
     let uplinks = Uplinks::start(&config.devices, &clock)?;
+    // Everybody has what concerns them.
+    drop(config);
     let mut shell = Shell { agent, clock, journal, publisher, lines, uplinks };
     let result = shell.work(told, broker, sensors, polled, shutdown).await;
     match result {

@@ -193,7 +193,14 @@ fn run(config: &std::path::Path) -> Result<ExitCode, Failed> {
     let config = load::config(config, false)?;
     let result =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().and_then(|runtime| {
-            let result = runtime.block_on(until_stopped(config));
+            // Among its tasks, not beside them: each reading would wake another thread.
+            let result = match runtime.block_on(runtime.spawn(until_stopped(config))) {
+                Ok(result) => result,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(error) => Err(std::io::Error::other(error)),
+                },
+            };
             // A name that is still being resolved, or a disk that hangs, does not hold up the end.
             runtime.shutdown_timeout(GRACE);
             result
