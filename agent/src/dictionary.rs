@@ -1,10 +1,11 @@
 //! Which number stands for which series.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_model::wire::MAX_TEXT_BYTES;
-use hallwatch_model::{Describe, Labels, SeriesId};
+use hallwatch_model::{Describe, Label, Labels, SeriesId};
 
 /// Series in one part. With labels of the longest kind a part is still below a broker's limits.
 const PART: usize = 250;
@@ -16,8 +17,10 @@ pub struct Dictionary {
     number: u64,
     series: Vec<Labels>,
     ids: HashMap<Labels, SeriesId>,
-    /// How often a series is read, in milliseconds, where that is known.
-    intervals: HashMap<SeriesId, u32>,
+    /// Names and values of labels, each once: tens of thousands of series share a few hundred.
+    words: HashSet<Arc<str>>,
+    /// How often a series is read, in milliseconds, by its id; none where that is not known.
+    intervals: Vec<Option<u32>>,
     changed: bool,
 }
 
@@ -25,8 +28,11 @@ impl Dictionary {
     /// The dictionary called `number`, with what the journal remembers, in the order of the ids.
     #[must_use]
     pub fn new(number: u64, series: Vec<Labels>) -> Self {
+        let mut words = HashSet::new();
+        let series: Vec<Labels> =
+            series.into_iter().map(|labels| shared(&mut words, &labels)).collect();
         let ids = series.iter().cloned().zip((0..).map(SeriesId)).collect();
-        Self { number, series, ids, intervals: HashMap::new(), changed: false }
+        Self { number, series, ids, words, intervals: Vec::new(), changed: false }
     }
 
     /// Its random number.
@@ -54,15 +60,29 @@ impl Dictionary {
         }
         let id = SeriesId(u32::try_from(self.series.len()).unwrap_or(u32::MAX));
         debug_assert!(labels.iter().all(|label| label.value.len() <= MAX_TEXT_BYTES));
+        let labels = shared(&mut self.words, labels);
         self.series.push(labels.clone());
-        self.ids.insert(labels.clone(), id);
+        self.ids.insert(labels, id);
         id
     }
 
     /// The series is read this often.
     pub fn every(&mut self, id: SeriesId, interval: Duration) {
-        let millis = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
-        self.changed |= self.intervals.insert(id, millis) != Some(millis);
+        let millis = Some(u32::try_from(interval.as_millis()).unwrap_or(u32::MAX));
+        // Of what has no number yet nothing is known.
+        let Some(index) = usize::try_from(id.0).ok().filter(|index| *index < self.series.len())
+        else {
+            return;
+        };
+        if self.intervals.len() <= index {
+            self.intervals.resize(self.series.len(), None);
+        }
+        if let Some(known) = self.intervals.get_mut(index)
+            && *known != millis
+        {
+            *known = millis;
+            self.changed = true;
+        }
     }
 
     /// Whether an interval has changed since [`told`](Self::told).
@@ -82,24 +102,63 @@ impl Dictionary {
     }
 
     /// The parts that hold the series from number `from` on, each part whole.
-    #[must_use]
-    pub fn parts(&self, from: usize) -> Vec<Describe> {
+    pub fn parts(&self, from: usize) -> impl Iterator<Item = Describe> {
         let chunks = self.series.chunks(PART).zip(0u32..).skip(from / PART);
-        let part = |(chunk, part): (&[Labels], u32)| {
+        chunks.map(|(chunk, part)| {
             let first = part.saturating_mul(u32::try_from(PART).unwrap_or(u32::MAX));
             let ids = (first..).map(SeriesId);
             let series: Vec<(SeriesId, Labels)> = ids.zip(chunk.iter().cloned()).collect();
-            let interval = |(id, _): &(SeriesId, Labels)| Some((*id, *self.intervals.get(id)?));
+            let interval = |(id, _): &(SeriesId, Labels)| {
+                let known = self.intervals.get(usize::try_from(id.0).ok()?)?;
+                Some((*id, (*known)?))
+            };
             let intervals = series.iter().filter_map(interval).collect();
             Describe { dictionary: self.number, part, series, intervals }
-        };
-        chunks.map(part).collect()
+        })
     }
+}
+
+/// The same labels, of `words`.
+fn shared(words: &mut HashSet<Arc<str>>, labels: &Labels) -> Labels {
+    let mut word = |word: &Arc<str>| match words.get(word) {
+        Some(known) => Arc::clone(known),
+        None => {
+            words.insert(Arc::clone(word));
+            Arc::clone(word)
+        }
+    };
+    labels.iter().map(|one| Label { name: word(&one.name), value: word(&one.value) }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_are_told_when_they_change_and_words_are_kept_once() {
+        let labels = |n: &str| Labels::metric("device_up", [("device", n)]);
+        let mut dictionary = Dictionary::new(7, vec![labels("a")]);
+        let b = dictionary.id(&labels("b"));
+        assert!(!dictionary.is_changed());
+        let second = Duration::from_secs(1);
+        dictionary.every(b, second);
+        assert!(dictionary.is_changed());
+        dictionary.told();
+        dictionary.every(b, second);
+        // Nobody has the number.
+        dictionary.every(SeriesId(2), second);
+        dictionary.every(SeriesId(u32::MAX), second);
+        assert!(!dictionary.is_changed());
+        dictionary.every(b, second * 2);
+        assert!(dictionary.is_changed());
+        assert_eq!(dictionary.parts(0).next().unwrap().intervals, [(b, 2_000)]);
+        let names: Vec<*const u8> = dictionary
+            .since(0)
+            .map(|(_, labels)| labels.iter().next().unwrap().name.as_ptr())
+            .collect();
+        assert_eq!(names.len(), 2);
+        assert_eq!(names[0], names[1]);
+    }
 
     #[test]
     fn ids_are_stable_and_parts_only_grow() {
@@ -111,10 +170,10 @@ mod tests {
         }
         assert_eq!(dictionary.len(), 600);
         assert_eq!(dictionary.since(598).count(), 2);
-        let parts = dictionary.parts(0);
+        let parts: Vec<Describe> = dictionary.parts(0).collect();
         assert_eq!(parts.iter().map(|part| part.series.len()).collect::<Vec<_>>(), [250, 250, 100]);
         assert_eq!(parts[2].series[99], (SeriesId(599), labels(599)));
         let grown = dictionary.parts(599);
-        assert_eq!(grown.iter().map(|part| part.part).collect::<Vec<_>>(), [2]);
+        assert_eq!(grown.map(|part| part.part).collect::<Vec<_>>(), [2]);
     }
 }

@@ -124,6 +124,7 @@ mod shipped;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use hallwatch_config::{Invalid, Source};
 use hallwatch_modbus::plan::Span;
@@ -173,8 +174,9 @@ pub struct Profile {
     pub connection: Connection,
     /// How it is recognised.
     pub fingerprints: Vec<Fingerprint>,
-    map: Map,
-    placed: Placed,
+    // Shared: a site has hundreds of devices of a model, and nearly all are alike.
+    map: Arc<Map>,
+    placed: Arc<Placed>,
 }
 
 /// A part of what a device says of itself.
@@ -244,7 +246,10 @@ impl Profile {
                 placement.parameters.entry(parameter.name.clone()).or_insert(*value);
             }
         }
-        Ok(Self { placed: self.map.place(&placement)?, ..self.clone() })
+        if self.placed.by == placement {
+            return Ok(self.clone());
+        }
+        Ok(Self { placed: Arc::new(self.map.place(&placement)?), ..self.clone() })
     }
 
     /// The numbers that a site may set, or has to, by name.

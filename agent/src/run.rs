@@ -42,10 +42,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         tracing::error!(%path, "the journal was damaged; it was set aside and a new one made");
     }
     for device in &config.devices {
-        if let DeviceSource::Modbus(modbus) = &device.source
-            && modbus.profile.is_unverified()
-        {
-            let (device, profile) = (&device.name, &modbus.profile.name);
+        if let Some(profile) = device.unverified() {
+            let device = &device.name;
             tracing::warn!(%device, profile, "the profile was never checked at a device");
         }
     }
@@ -55,6 +53,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let (polled_sender, polled) = mpsc::channel(1024);
     let lines = Lines::start(&config.devices, &findings, &clock, &polled_sender)?;
     let uplinks = Uplinks::start(&config.devices, &clock)?;
+    // Everybody has what concerns them.
+    drop(config);
     let mut shell = Shell { agent, clock, journal, publisher, lines, uplinks };
     let result = shell.work(told, broker, sensors, polled, shutdown).await;
     match result {

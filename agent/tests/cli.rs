@@ -344,6 +344,11 @@ fn every_shipped_profile_can_be_shown() {
     assert!(text.contains("did you mean `apc_smart_ups`?"), "{text}");
 }
 
+/// The profile of a sensor, the site's own.
+const PROBE: &str = "manufacturer = \"Example\"\nmodel = \"Probe\"\n\
+    kind = \"environment_sensor\"\nconfidence = \"low\"\n\
+    points = [ { metric = \"environment_leak\" } ]\n";
+
 #[test]
 fn profiles_of_sensors_are_shown_and_have_no_registers() {
     let site = Site::start();
@@ -363,13 +368,11 @@ fn profiles_of_sensors_are_shown_and_have_no_registers() {
     assert_eq!(code, 64);
     assert!(text.contains("one of MQTT sensors, it has no registers"), "{text}");
 
-    let own = "manufacturer = \"Example\"\nmodel = \"Probe\"\nkind = \"environment_sensor\"\n\
-               confidence = \"low\"\npoints = [ { metric = \"environment_leak\" } ]\n";
-    site.write("probe.toml", own);
+    site.write("probe.toml", PROBE);
     let (code, text) = site.shown(&["profile", "check", "probe.toml"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("probe.toml: valid") && text.contains("is unverified"), "{text}");
-    site.write("probe.toml", &own.replace("environment_leak", "environment_leek"));
+    site.write("probe.toml", &PROBE.replace("environment_leak", "environment_leek"));
     let (code, text) = site.shown(&["profile", "check", "probe.toml"]);
     assert_eq!(code, 78, "{text}");
     assert!(text.contains("did you mean `environment_leak`?"), "{text}");
@@ -409,9 +412,31 @@ fn a_profile_says_what_the_installation_decides_and_takes_it() {
     }
 }
 
+/// A sensor whose profile nobody has checked, one whose profile is known to be right, and one that the
+/// site describes itself.
+const SENSORS: &str = "[[device]]\nname = \"probe\"\n\
+    mqtt = { topic = \"hall/probe\", profile = \"./probe.toml\" }\n\
+    [[device]]\nname = \"reader\"\n\
+    mqtt = { topic = \"/rfid\", profile = \"esp_rfid\" }\n\
+    [[device]]\nname = \"leak\"\n\
+    mqtt = { topic = \"hall/leak\", points = [ { metric = \"environment_leak\" } ] }\n";
+
 #[test]
-fn a_run_says_which_profiles_nobody_has_checked() {
+fn check_and_run_say_which_profiles_nobody_has_checked() {
     let site = Site::start();
+    site.write("probe.toml", PROBE);
+    let text = std::fs::read_to_string(site.directory.path().join("agent.toml")).unwrap();
+    site.write("agent.toml", &(text + SENSORS));
+    let offline = ["check", "--offline", CONFIG[0], CONFIG[1]];
+    let (code, text) = site.shown(&offline);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(text.matches("warning: the profile").count(), 2, "{text}");
+    for name in ["./box.toml", "./probe.toml"] {
+        assert!(text.contains(&format!("warning: the profile {name} is unverified")), "{text}");
+    }
+    let (_, json) = site.json(&[&offline[..], &["--json"]].concat());
+    assert_eq!(json["unverified_profiles"], serde_json::json!(["./box.toml", "./probe.toml"]));
+
     let mut agent = Command::new(env!("CARGO_BIN_EXE_hallwatch-agent"));
     agent.current_dir(site.directory.path()).args(["run", CONFIG[0], CONFIG[1]]);
     let mut agent = agent.env("RUST_LOG", "warn").stderr(Stdio::piped()).spawn().unwrap();
@@ -422,17 +447,22 @@ fn a_run_says_which_profiles_nobody_has_checked() {
             let _ = sender.send(line);
         }
     });
+    // All of them are said before anything is asked.
     let mut log = Vec::new();
-    let said = loop {
-        match lines.recv_timeout(std::time::Duration::from_secs(20)) {
-            Ok(line) if line.contains("the profile was never checked at a device") => break line,
-            Ok(line) if log.len() < 1_000 => log.push(line),
-            _ => break String::new(),
+    while let Ok(line) = lines.recv_timeout(std::time::Duration::from_secs(20)) {
+        let is_warning = line.contains("the profile was never checked at a device");
+        if log.len() >= 2 && !is_warning || log.len() > 100 {
+            break;
         }
-    };
+        log.push(line);
+    }
     agent.kill().unwrap();
     agent.wait().unwrap();
-    assert!(said.contains("WARN") && said.contains("box"), "{said} {log:?}");
+    let told = |device: &str| {
+        let said = log.iter().filter(|line| line.contains("never checked at a device"));
+        said.filter(|line| line.contains("WARN") && line.contains(device)).count()
+    };
+    assert_eq!([told("box.toml"), told("probe.toml"), told("esp_rfid")], [1, 1, 0], "{log:?}");
 }
 
 fn reports(directory: &Path) -> Vec<std::path::PathBuf> {

@@ -348,6 +348,89 @@ fn uhppoted() {
     assert_eq!((event.door.as_str(), event.person.as_str()), ("405419896/3", "8165538"));
     // 17:00:00 is 1,795,280,400; 131 s later.
     assert_eq!((event.result.as_str(), event.time.as_millis()), ("granted", 1_795_280_531_000));
+    // What it is that happened at the door is not known, but that something did.
+    let payload = payload.replace("\"event-type\":2", "\"event-type\":3");
+    let event = ear.hear("uhppoted/gateway/events/live", &payload).event.unwrap();
+    assert_eq!((event.door.as_str(), event.person.as_str()), ("405419896/3", ""));
+    assert_eq!((event.result.as_str(), event.time.as_millis()), ("other", 1_795_280_531_000));
+}
+
+#[test]
+fn uhppoted_status() {
+    const TOPIC: &str = "uhppoted/reply/97531";
+    let of = |serial: &str| {
+        Ear::of(&format!(
+            "topic = \"{TOPIC}\"\nprofile = \"uhppoted_status\"\nonly = {{ is = \"{serial}\" }}"
+        ))
+    };
+    let record = r#""system-datetime":"2026-11-21 17:02:15","door-states":{"1":false,"2":false,
+        "3":true,"4":false},"door-buttons":{"1":false,"2":true,"3":false,"4":false},
+        "input-state":0,"relay-state":0,"system-error":0,"special-info":0,"event-id":73"#;
+    let reply = |response: &str| {
+        format!(
+            r#"{{"message":{{"reply":{{"client-id":"EDGE1","request-id":"AH173635G3",
+            "method":"get-status","response":{response}}}}}}}"#
+        )
+    };
+    // The gateway's documents have the record in the response, and in a member `status` of it.
+    let beside = reply(&format!(r#"{{"device-id":405419896,{record}}}"#));
+    let within = reply(&format!(r#"{{"device-id":405419896,"status":{{{record}}}}}"#));
+    for payload in [beside, within] {
+        let mut ear = of("405419896");
+        let heard = ear.hear(TOPIC, &payload);
+        assert!(heard.points.iter().all(|(_, time, _)| *time == NOW), "{heard:?}");
+        assert_eq!((heard.up, heard.event), (Some(true), None));
+        assert_samples(
+            &ear.samples(TOPIC, &payload),
+            &[
+                (r#"access_door_open{door="1"}"#, 0.0),
+                (r#"access_door_open{door="2"}"#, 0.0),
+                (r#"access_door_open{door="3"}"#, 1.0),
+                (r#"access_door_open{door="4"}"#, 0.0),
+            ],
+        );
+        // The doors of its neighbour are not its own.
+        let mut neighbour = of("303986753");
+        assert_eq!(neighbour.hear(TOPIC, &payload), Heard::default());
+        assert_samples(&neighbour.samples(TOPIC, &payload.replace("405419896", "303986753")), {
+            &[
+                (r#"access_door_open{door="1"}"#, 0.0),
+                (r#"access_door_open{door="2"}"#, 0.0),
+                (r#"access_door_open{door="3"}"#, 1.0),
+                (r#"access_door_open{door="4"}"#, 0.0),
+            ]
+        });
+    }
+    // Replies to other requests say nothing of doors, and a controller of one door has one.
+    let mut ear = of("405419896");
+    let other = reply(r#"{"device-id":405419896,"event":{"door-id":3,"event-type":2}}"#);
+    assert_eq!(ear.samples(TOPIC, &other), []);
+    let small = reply(r#"{"device-id":405419896,"door-states":{"1":true}}"#);
+    assert_samples(&ear.samples(TOPIC, &small), &[(r#"access_door_open{door="1"}"#, 1.0)]);
+
+    let told = configured("topic = \"t\"\nprofile = \"uhppoted_status\"", "").unwrap_err();
+    assert!(told.contains("what each message of this device says at"), "{told}");
+    let told = configured("topic = \"t\"\nevents = \"uhppoted\"\nonly = { is = \"7\" }", "");
+    assert!(told.unwrap_err().contains("`only` has no `path`"));
+}
+
+#[test]
+fn a_feed_of_many_controllers_is_a_device_for_each() {
+    let mut ear = Ear::of(
+        "topic = \"uhppoted/gateway\"\nprofile = \"uhppoted\"\n\
+         only = { path = \"message.event.device-id\", is = \"405419896\" }",
+    );
+    let payload = |serial: &str| {
+        format!(
+            r#"{{"message":{{"event":{{"device-id":{serial},"event-type":1,
+            "access-granted":false,"door-id":1,"card-number":8165538}}}}}}"#
+        )
+    };
+    let topic = "uhppoted/gateway/events/live";
+    assert_eq!(ear.hear(topic, &payload("405419896")).event.unwrap().result, "denied");
+    for other in ["303986753", "4054198960", "\"x\"", "null", "[405419896]"] {
+        assert_eq!(ear.hear(topic, &payload(other)).event, None, "{other}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The configurations of agent and collector: any text is refused with a message or can be used.
+//! The agent's configuration: any text is refused with a message or can be used.
 #![no_main]
 
 use hallwatch_agent::Config;

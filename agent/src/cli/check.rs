@@ -4,6 +4,7 @@ mod broker;
 mod modbus;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,6 +41,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let config = load::config(&arguments.config, arguments.json)?;
     let screen = Screen::new(arguments.json);
@@ -59,8 +66,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
             count(config.devices.len(), "device")
         );
         screen.print(&head);
-        for text in unverified(&config) {
-            screen.print(&format!("{}\n", screen.paint.paint(Style::Warning, &text)));
+        for profile in unverified(&config) {
+            let text = format!("warning: {}", show::warning(profile));
+            for line in super::table::wrap(&text, 80) {
+                screen.print(&format!("{}\n", screen.paint.paint(Style::Warning, &line)));
+            }
         }
         if !arguments.offline {
             screen.print(&format!("\n{}\n", table(&verdicts).render(screen.paint)));
@@ -142,16 +152,9 @@ fn check_uplink(device: &Device, uplink: &Uplink) -> Verdict {
     verdict.hint("is the source address or interface there (`ip address`), and is it this agent's?")
 }
 
-/// One line for each profile in use that was never checked at a device.
-fn unverified(config: &Config) -> Vec<String> {
-    let profiles = config.devices.iter().filter_map(|device| match &device.source {
-        DeviceSource::Modbus(modbus) => show::unverified(&modbus.profile),
-        DeviceSource::Mqtt(_) | DeviceSource::Uplink(_) => None,
-    });
-    let mut lines: Vec<String> = profiles.collect();
-    lines.sort();
-    lines.dedup();
-    lines.iter().flat_map(|line| super::table::wrap(&format!("warning: {line}"), 80)).collect()
+/// The profiles in use that were never checked at a device, each once.
+fn unverified(config: &Config) -> BTreeSet<&str> {
+    config.devices.iter().filter_map(Device::unverified).collect()
 }
 
 fn table(verdicts: &[Verdict]) -> Table {
@@ -181,6 +184,7 @@ fn report(arguments: &Arguments, config: &Config, verdicts: &[Verdict]) -> Json 
         "agent": config.path.to_string(),
         "devices": config.devices.len(),
         "offline": arguments.offline,
+        "unverified_profiles": unverified(config),
         "checks": checks,
     })
 }

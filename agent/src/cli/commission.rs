@@ -43,6 +43,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 /// What an engineer says to a value.
 enum Answer {
     Confirm,
@@ -109,7 +115,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
         }
     }
     if screen.json {
-        screen.print_json(&report.json());
+        let mut json = report.json();
+        if let Some(json) = json.as_object_mut() {
+            let saved = paths.iter().map(|path| path.display().to_string());
+            json.insert("saved".into(), saved.collect::<Vec<_>>().into());
+        }
+        screen.print_json(&json);
+        if let Some(failed) = failed {
+            // One document is enough; why it ended early is for who asked.
+            return Ok(failed.tell(false));
+        }
     } else {
         let style = if report.is_good() { Style::Good } else { Style::Warning };
         screen.print(&format!("{}\n", screen.paint.paint(style, &report.summary())));

@@ -34,6 +34,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let screen = Screen::new(arguments.json);
     let path = &arguments.output;

@@ -26,10 +26,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hallwatch_agent::config::Config;
 use hallwatch_agent::io::clock::Clock;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use screen::chain;
-use screen::complain;
+use screen::{Screen, complain, is_coloured};
 
 /// sysexits(3): the command line was wrong.
 const USAGE: u8 = 64;
@@ -66,6 +67,20 @@ enum Command {
     Profile(profile::Arguments),
     Commission(commission::Arguments),
     Init(init::Arguments),
+}
+
+impl Command {
+    fn is_json(&self) -> bool {
+        match self {
+            Self::Run { .. } => false,
+            Self::Check(arguments) => arguments.is_json(),
+            Self::Read(arguments) => arguments.is_json(),
+            Self::Scan(arguments) => arguments.is_json(),
+            Self::Profile(arguments) => arguments.is_json(),
+            Self::Commission(arguments) => arguments.is_json(),
+            Self::Init(arguments) => arguments.is_json(),
+        }
+    }
 }
 
 /// How a command ended that did not do what it was asked; what is to be said has been collected.
@@ -108,7 +123,13 @@ impl Failed {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    fn tell(self) -> ExitCode {
+    /// `json`: a program asked, and reads what it is told where the answer would have been.
+    fn tell(self, json: bool) -> ExitCode {
+        if json && let Some(message) = &self.message {
+            let error = json!({ "ok": false, "error": message, "hint": self.hint });
+            Screen::new(true).print_json(&error);
+            return ExitCode::from(self.code);
+        }
         if let Some(message) = self.message {
             if self.bare {
                 screen::say(&message);
@@ -134,11 +155,16 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let is_tool = !matches!(arguments.command, Command::Run { .. });
+    let json = arguments.command.is_json();
     // Tools say themselves what happens.
     let usual = if is_tool { "off" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_coloured(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .init();
     let result = match arguments.command {
         Command::Run { config } => run(&config),
         Command::Check(arguments) => on_one_thread(check::run(arguments)),
@@ -150,7 +176,7 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(failed) => failed.tell(),
+        Err(failed) => failed.tell(json),
     }
 }
 
@@ -167,7 +193,14 @@ fn run(config: &std::path::Path) -> Result<ExitCode, Failed> {
     let config = load::config(config, false)?;
     let result =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().and_then(|runtime| {
-            let result = runtime.block_on(until_stopped(config));
+            // Among its tasks, not beside them: each reading would wake another thread.
+            let result = match runtime.block_on(runtime.spawn(until_stopped(config))) {
+                Ok(result) => result,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(error) => Err(std::io::Error::other(error)),
+                },
+            };
             // A name that is still being resolved, or a disk that hangs, does not hold up the end.
             runtime.shutdown_timeout(GRACE);
             result

@@ -1,5 +1,6 @@
 //! `profile`: what profiles there are, what one says, and what it makes of registers.
 
+mod list;
 mod sensor;
 
 use std::path::PathBuf;
@@ -9,8 +10,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use hallwatch_agent::config::is_profile_file;
 use hallwatch_agent::profile::{
-    Allowed, Confidence, Fingerprint, Inspected, Parameter, PointInfo, Profile, Series, Wanted,
-    shipped,
+    Allowed, Fingerprint, Inspected, Parameter, PointInfo, Profile, Series, Wanted, shipped,
 };
 use hallwatch_agent::sensor::SensorProfile;
 use hallwatch_agent::sensor::profile::shipped as shipped_sensors;
@@ -18,10 +18,11 @@ use hallwatch_model::Missing;
 use serde_json::{Value as Json, json};
 
 use super::registers::Registers;
-use super::screen::{Screen, Style, clean, warn};
+use super::screen::{Screen, clean, warn};
 use super::subject::{parameter, set};
 use super::table::{Cell, Table, wrap};
 use super::{Failed, load, read, show};
+use list::list;
 
 /// The register maps of devices, and what MQTT sensors send.
 #[derive(Args, Debug)]
@@ -76,6 +77,17 @@ enum Command {
     },
 }
 
+impl Arguments {
+    pub(crate) fn is_json(&self) -> bool {
+        match self.command {
+            Command::List { json, .. }
+            | Command::Show { json, .. }
+            | Command::Test { json, .. }
+            | Command::Check { json, .. } => json,
+        }
+    }
+}
+
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     match arguments.command {
         Command::List { kind, json } => list(kind.as_deref(), json),
@@ -121,29 +133,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     }
 }
 
-/// A profile in the list.
-struct Row {
-    name: String,
-    protocol: &'static str,
-    kind: &'static str,
-    manufacturer: String,
-    model: String,
-    confidence: Confidence,
-}
-
-impl Row {
-    fn of(profile: &Profile) -> Self {
-        Self {
-            name: profile.name.clone(),
-            protocol: "modbus",
-            kind: profile.kind,
-            manufacturer: profile.manufacturer.clone(),
-            model: profile.model.clone(),
-            confidence: profile.confidence,
-        }
-    }
-}
-
 /// The profile of registers `name`; a word that is none may be meant for a sensor's.
 fn known(name: &str, json: bool) -> Result<Arc<Profile>, Failed> {
     let names = || shipped().iter().chain(shipped_sensors()).map(|(name, _)| *name);
@@ -152,58 +141,6 @@ fn known(name: &str, json: bool) -> Result<Arc<Profile>, Failed> {
     }
     let known: Vec<&str> = names().collect();
     Err(load::no_such(name, &known))
-}
-
-fn list(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
-    let mut profiles = Vec::new();
-    for (name, _) in shipped() {
-        profiles.push(Row::of(&*load::profile(name, json)?));
-    }
-    for (name, _) in shipped_sensors() {
-        profiles.extend(load::sensor_profile(name, json)?.map(|profile| sensor::row(&profile)));
-    }
-    profiles.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut kinds: Vec<&str> = profiles.iter().map(|profile| profile.kind).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    if let Some(kind) = kind {
-        if !kinds.contains(&kind) {
-            let help = hallwatch_config::suggest::help(kind, "kinds", &kinds);
-            return Err(Failed::usage(format!("no profile is of the kind `{kind}`")).hint(help));
-        }
-        profiles.retain(|profile| profile.kind == kind);
-    }
-    let screen = Screen::new(json);
-    if json {
-        let all = profiles.iter().map(|profile| {
-            json!({
-                "name": profile.name,
-                "protocol": profile.protocol,
-                "kind": profile.kind,
-                "manufacturer": profile.manufacturer,
-                "model": profile.model,
-                "confidence": show::confidence(profile.confidence),
-            })
-        });
-        screen.print_json(&json!(all.collect::<Vec<_>>()));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut table = Table::new(["NAME", "KIND", "TRUST", "DEVICE"]);
-    for profile in &profiles {
-        let low = profile.confidence == Confidence::Low;
-        let style = if low { Style::Warning } else { Style::Plain };
-        table.row([
-            Cell::new(&profile.name),
-            Cell::new(profile.kind),
-            Cell::styled(show::confidence(profile.confidence), style),
-            Cell::new(match profile.protocol {
-                "mqtt" => format!("MQTT: {} {}", profile.manufacturer, profile.model),
-                _ => format!("{} {}", profile.manufacturer, profile.model),
-            }),
-        ]);
-    }
-    screen.print(&table.render(screen.paint));
-    Ok(ExitCode::SUCCESS)
 }
 
 fn test(
@@ -377,6 +314,7 @@ fn describe_json(profile: &Profile) -> Json {
     });
     json!({
         "name": profile.name,
+        "protocol": "modbus",
         "kind": profile.kind,
         "manufacturer": profile.manufacturer,
         "model": profile.model,

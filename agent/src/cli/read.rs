@@ -43,6 +43,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 /// One reading of the device.
 struct Reading {
     answers: Answers,

@@ -81,6 +81,13 @@ struct Manner {
     json: bool,
 }
 
+impl Arguments {
+    pub(crate) fn is_json(&self) -> bool {
+        let (Target::Tcp { manner, .. } | Target::Serial { manner, .. }) = &self.target;
+        manner.json
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let (buses, manner) = match arguments.target {
         Target::Tcp { target, rtu, manner } => {

@@ -196,13 +196,15 @@ pub(crate) fn confidence(confidence: Confidence) -> &'static str {
 
 /// What to say when a profile is used that nobody has checked at a device.
 pub(crate) fn unverified(profile: &Profile) -> Option<String> {
-    profile.is_unverified().then(|| {
-        format!(
-            "the profile {} is unverified (low confidence): compare every value with the device's \
-             display",
-            profile.name
-        )
-    })
+    profile.is_unverified().then(|| warning(&profile.name))
+}
+
+/// The same of the profile `name`, which nobody has checked.
+pub(crate) fn warning(name: &str) -> String {
+    format!(
+        "the profile {name} is unverified (low confidence): compare every value with the device's \
+         display"
+    )
 }
 
 /// A value for programs: `value`, or `missing` with the reason's word.

@@ -80,6 +80,16 @@ struct Around<'a, 'f> {
 }
 
 impl Device {
+    /// The name of its profile, when that was never checked at a device: to be said when it is used.
+    #[must_use]
+    pub fn unverified(&self) -> Option<&str> {
+        match &self.source {
+            Source::Modbus(modbus) if modbus.profile.is_unverified() => Some(&modbus.profile.name),
+            Source::Mqtt(sensor) => sensor.unverified.as_deref(),
+            Source::Modbus(_) | Source::Uplink(_) => None,
+        }
+    }
+
     /// `labels` with the device and its place.
     #[must_use]
     pub fn labels(&self, labels: &Labels) -> Labels {

@@ -1,6 +1,7 @@
 //! A profile's TOML to a checked profile, with every problem at its place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hallwatch_config::{FromValue, Invalid, Section, Source as Text, Spanned, Value, read};
 use hallwatch_modbus::plan::Limits;
@@ -104,8 +105,8 @@ fn profile(name: &str, root: &mut Section<'_>) -> Option<Profile> {
         notes,
         connection,
         fingerprints,
-        map,
-        placed: placed?,
+        map: Arc::new(map),
+        placed: Arc::new(placed?),
     })
 }
 

@@ -138,6 +138,8 @@ pub(super) struct Map {
 /// The same for one device.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Placed {
+    /// What it was placed by, with all parameters that have a value.
+    pub(super) by: Placement,
     /// Those of the device.
     pub(super) series: Vec<Series>,
     /// Those of SunSpec models, while the device's chain is not known.
@@ -231,7 +233,13 @@ impl Map {
             false => self.reads(polled, &spans, &limits, forbidden)?,
         };
         let parameters = self.parameters(&placement.parameters)?;
-        Ok(Placed { parameters, polled, identity, series, awaited })
+        let mut by = placement.clone();
+        for (parameter, value) in self.parameters.iter().zip(&parameters) {
+            if let Some(value) = value {
+                by.parameters.insert(parameter.name.clone(), *value);
+            }
+        }
+        Ok(Placed { by, parameters, polled, identity, series, awaited })
     }
 
     /// The series of points that are nowhere yet.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use time::UtcOffset;
 
 use super::moment::moment;
-use super::payload::truth;
+use super::payload::{truth, word as word_of};
 
 /// A make of badge reader or door controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,8 @@ impl BadgeReader {
     #[must_use]
     pub const fn results(self) -> &'static [&'static str] {
         match self {
-            Self::EspRfid | Self::Uhppoted => &[GRANTED, DENIED],
+            Self::EspRfid => &[GRANTED, DENIED],
+            Self::Uhppoted => &[GRANTED, DENIED, OTHER],
             Self::Rails => &[READ],
         }
     }
@@ -57,6 +58,9 @@ impl BadgeReader {
 
 const GRANTED: &str = "granted";
 const DENIED: &str = "denied";
+/// Something else that a controller has a record of. What its numbers mean is not documented, and an
+/// alarm may be among them: it must not go unseen.
+const OTHER: &str = "other";
 /// A card was shown; whether the door opened is known elsewhere.
 const READ: &str = "read";
 
@@ -90,15 +94,17 @@ fn esp_rfid(document: &Json) -> Option<Said> {
 }
 
 fn uhppoted(document: &Json) -> Option<Said> {
-    /// A card at a reader, and a door that a button opened; alarms and the rest are none of ours.
+    /// A card at a reader, and a door that a button opened.
     const ACCESS: std::ops::RangeInclusive<u64> = 1..=2;
     let event = document.get("message")?.get("event")?;
     let kind = event.get("event-type").and_then(Json::as_u64)?;
     let granted = event.get("access-granted").and_then(flag);
-    if !ACCESS.contains(&kind) || granted.is_none() {
-        return None;
-    }
-    let word = |name: &str| event.get(name).map(number_or_text).unwrap_or_default();
+    let result = match granted {
+        Some(true) if ACCESS.contains(&kind) => GRANTED,
+        Some(false) if ACCESS.contains(&kind) => DENIED,
+        _ => OTHER,
+    };
+    let word = |name: &str| event.get(name).map(word_of).unwrap_or_default();
     // The zone is an abbreviation, which means different things in different places; but for one.
     let time = event.get("timestamp").and_then(Json::as_str).and_then(|text| {
         let local = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT"))?;
@@ -108,14 +114,14 @@ fn uhppoted(document: &Json) -> Option<Said> {
         (controller, door) if controller.is_empty() || door.is_empty() => door,
         (controller, door) => format!("{controller}/{door}"),
     };
-    let person = word("card-number");
-    let result = if granted == Some(true) { GRANTED } else { DENIED };
+    // What is no access has no card: the number may mean anything.
+    let person = if result == OTHER { String::new() } else { word("card-number") };
     Some(Said { time, door, person, result })
 }
 
 fn rails(document: &Json) -> Option<Said> {
-    let card = document.get("rfid").map(number_or_text).filter(|card| !card.is_empty())?;
-    let word = |name: &str| document.get(name).map(number_or_text).unwrap_or_default();
+    let card = document.get("rfid").map(word_of).filter(|card| !card.is_empty())?;
+    let word = |name: &str| document.get(name).map(word_of).unwrap_or_default();
     let door = match (word("sensor"), word("reader")) {
         (sensor, reader) if sensor.is_empty() || reader.is_empty() => sensor,
         (sensor, reader) => format!("{sensor}/{reader}"),
@@ -129,14 +135,6 @@ fn flag(json: &Json) -> Option<bool> {
         Json::Bool(flag) => Some(*flag),
         Json::String(word) => truth(word),
         _ => None,
-    }
-}
-
-fn number_or_text(json: &Json) -> String {
-    match json {
-        Json::String(text) => text.clone(),
-        Json::Number(number) => number.to_string(),
-        _ => String::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use hallwatch_model::Labels;
 use hallwatch_model::vocabulary::{self, Kind, METRICS};
 use time::UtcOffset;
 
-use super::{Availability, BadgeReader, Path, Point, Sensor, TimeField};
+use super::{Availability, BadgeReader, Only, Path, Point, Sensor, TimeField};
 use crate::config::label_value;
 
 /// Labels that are not the sensor's to give.
@@ -49,7 +49,15 @@ pub(crate) struct Description {
     pub(crate) retained: Option<bool>,
     pub(crate) time: Option<TimeField>,
     pub(crate) events: Option<BadgeReader>,
+    pub(crate) only: Part,
     pub(crate) points: Vec<Described>,
+}
+
+/// What is said of [`Only`]: often a profile knows where to look, and a site what has to stand there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) path: Option<Path>,
+    pub(crate) is: Option<String>,
 }
 
 /// A point whose topic may be that of its sensor.
@@ -77,6 +85,7 @@ impl Description {
         let retained = section.optional_choice("retained", &[("ignore", false), ("use", true)]);
         let time = section.section("time").map(time);
         let events = section.optional_choice("events", &BadgeReader::WORDS);
+        let only = section.section("only").map(part).unwrap_or_default();
         let points: Vec<Option<Described>> = section
             .sections("points")
             .into_iter()
@@ -111,6 +120,7 @@ impl Description {
             retained,
             time,
             events,
+            only,
             points,
         })
     }
@@ -162,6 +172,10 @@ impl Description {
             retained: site.retained.or(self.retained),
             time: site.time.or(self.time),
             events: site.events.or(self.events),
+            only: Part {
+                path: site.only.path.or(self.only.path),
+                is: site.only.is.or(self.only.is),
+            },
             points,
         }
     }
@@ -175,7 +189,9 @@ impl Description {
         });
         let points = points.collect::<Option<_>>()?;
         Some(Sensor {
+            unverified: None,
             points,
+            only: self.only.path.zip(self.only.is).map(|(path, is)| Only { path, is }),
             availability: self.availability,
             max_age: self.max_age.unwrap_or(MAX_AGE),
             partial: self.partial.unwrap_or(false),
@@ -247,6 +263,15 @@ fn labels(section: &mut Section<'_>) -> BTreeMap<String, String> {
         }
     }
     labels
+}
+
+fn part(mut section: Section<'_>) -> Part {
+    let path = section.checked_optional("path", path).map(|path| path.value);
+    let is = section.checked_optional("is", |text| match text {
+        "" => Err("it is empty"),
+        text => Ok(text.to_owned()),
+    });
+    Part { path, is: is.map(|is| is.value) }
 }
 
 fn time(mut section: Section<'_>) -> Option<TimeField> {

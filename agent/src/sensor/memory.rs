@@ -84,6 +84,9 @@ impl SensorState {
         {
             self.available(available, now, uptime, &mut heard);
         }
+        if sensor.only.as_ref().is_some_and(|only| !only.has(&document)) {
+            return heard;
+        }
         if let Some((reader, badge)) = &sensor.badge
             && badge == topic
             && !retained

@@ -24,8 +24,12 @@ pub use profile::SensorProfile;
 /// What the messages of a sensor mean.
 #[derive(Clone, Debug)]
 pub struct Sensor {
+    /// The profile that it has, when that was never checked at a device: to be said when it is used.
+    pub unverified: Option<String>,
     /// Its values.
     pub points: Vec<Point>,
+    /// Which messages are its own, where several devices speak on one topic.
+    pub only: Option<Only>,
     /// Where it says whether it is there.
     pub availability: Option<Availability>,
     /// A value that was not renewed for so long is missing.
@@ -40,6 +44,23 @@ pub struct Sensor {
     pub time: Option<TimeField>,
     /// It is a badge reader, on this topic.
     pub badge: Option<(BadgeReader, String)>,
+}
+
+/// What is said in each message of a device, and in none of its neighbours'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    /// Where.
+    pub path: Path,
+    /// A text, or a number as it is written.
+    pub is: String,
+}
+
+impl Only {
+    /// Whether a message is the device's.
+    #[must_use]
+    pub fn has(&self, document: &serde_json::Value) -> bool {
+        self.path.find(document).is_some_and(|found| payload::word(found) == self.is)
+    }
 }
 
 /// Where a sensor (or its bridge) says whether it is there.

@@ -10,23 +10,28 @@ use super::Point;
 /// The largest payload that is looked at, in bytes.
 pub const MAX_PAYLOAD: usize = 64 << 10;
 
-/// A way into a JSON document: names of members and indices of arrays.
+/// A way into a JSON document: names of members and indices of arrays. A name that ends in `?` is of
+/// a member that not every version of a device has: what comes next stands in it, or beside it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(Vec<String>);
 
 impl Path {
-    /// Reads `a.b.0`; `None` when it is empty or a part of it is.
+    /// Reads `a.b?.0`; `None` when it is empty or a part of it is.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let parts: Vec<String> = text.split('.').map(str::to_owned).collect();
-        (parts.len() <= 16 && parts.iter().all(|part| !part.is_empty())).then_some(Self(parts))
+        (parts.len() <= 16 && parts.iter().all(|part| !matches!(part.as_str(), "" | "?")))
+            .then_some(Self(parts))
     }
 
     /// What stands there; `None` when nothing does.
     #[must_use]
     pub fn find<'a>(&self, document: &'a Json) -> Option<&'a Json> {
         self.0.iter().try_fold(document, |at, part| match at {
-            Json::Object(members) => members.get(part),
+            Json::Object(members) => match part.strip_suffix('?') {
+                Some(part) => Some(members.get(part).unwrap_or(at)),
+                None => members.get(part),
+            },
             Json::Array(elements) => elements.get(part.parse::<usize>().ok()?),
             _ => None,
         })
@@ -107,6 +112,15 @@ pub fn truth(text: &str) -> Option<bool> {
         "true" | "on" | "online" | "open" | "yes" | "detected" | "wet" => Some(true),
         "false" | "off" | "offline" | "closed" | "no" | "clear" | "dry" => Some(false),
         _ => None,
+    }
+}
+
+/// A text, or a number as it is written; empty for anything else.
+pub(super) fn word(json: &Json) -> String {
+    match json {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => number.to_string(),
+        _ => String::new(),
     }
 }
 

@@ -19,12 +19,14 @@
 //! retained = "ignore"                      # or "use"
 //! time = { path = "Time", zone = "+01:00" }
 //! events = "esp-rfid"                      # a badge reader: esp-rfid, uhppoted, rails
+//! only = { path = "id", is = "7" }         # of many on one topic; `is` is often the site's to say
 //! points = [
 //!     { path = "battery", metric = "sensor_battery_ratio", scale = 0.01, optional = true },
 //!     { topic = "{topic}/door", metric = "access_door_open", invert = true },
 //! ]
 //! ```
 //!
+//! A part of a `path` that ends in `?` may be absent: `a?.b` is `b` in `a`, or `b` where there is no `a`.
 //! An `optional` point is not missed before it was heard: not every device of a model has it.
 
 use std::time::Duration;
@@ -32,7 +34,7 @@ use std::time::Duration;
 use hallwatch_config::{Invalid, Section, Source, read};
 
 use super::description::{Author, Description, SITE_TOPIC};
-use super::{Availability, BadgeReader, Point};
+use super::{Availability, BadgeReader, Path, Point};
 use crate::profile::{Confidence, TRUST};
 
 /// What an MQTT sensor can be.
@@ -88,6 +90,12 @@ impl SensorProfile {
         found.unwrap_or(false)
     }
 
+    /// Whether the description has yet to be checked at a device; to be said when it is used.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.confidence == Confidence::Low
+    }
+
     /// Its topic, with `{topic}` for what the site names.
     #[must_use]
     pub fn topic(&self) -> &str {
@@ -110,6 +118,12 @@ impl SensorProfile {
     #[must_use]
     pub fn events(&self) -> Option<BadgeReader> {
         self.description.events
+    }
+
+    /// Where its messages say which device they are from, when several are on one topic.
+    #[must_use]
+    pub fn only(&self) -> Option<&Path> {
+        self.description.only.path.as_ref()
     }
 
     /// Its points, each with its topic.

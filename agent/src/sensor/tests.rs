@@ -189,10 +189,15 @@ fn uhppoted_events_of_cards_and_doors_become_events() {
         let denied = event(&payload(1, "false", time)).unwrap();
         assert_eq!((denied.result.as_str(), denied.time), ("denied", NOW), "{time}");
     }
+    // An alarm, a kind that does not exist, a verdict that is none: something happened, to whomever.
+    for unknown in [payload(3, "false", ""), payload(0, "true", ""), payload(1, "3", "")] {
+        let other = event(&unknown).unwrap();
+        assert_eq!((other.result.as_str(), other.person.as_str()), ("other", ""), "{unknown}");
+        assert_eq!((other.door.as_str(), other.time), ("405419896/3", NOW));
+    }
     let status = r#"{"message":{"reply":{"response":{"door-states":{"1":false}}}}}"#;
-    let alarm = payload(3, "false", "");
-    for other in [status, &alarm, &payload(1, "3", ""), "[]", "x"] {
-        assert_eq!(event(other), None, "{other}");
+    for none in [status, r#"{"message":{"event":{"event-type":"3"}}}"#, "[]", "x"] {
+        assert_eq!(event(none), None, "{none}");
     }
 }
 

@@ -11,11 +11,11 @@
 //! The codec is `rumqttc`'s; the connection is our own, because the codec is sound and the event
 //! loop around it is not.
 //!
-//! Reading order: [`options`], [`event`], [`error`], `backoff`, `codec`, `session` (what to say and
+//! Reading order: [`options`], [`event`], [`error`], `backoff`, [`codec`], `session` (what to say and
 //! when to give up, without a socket or a clock), `io` (sockets, TLS, the task).
 
 mod backoff;
-mod codec;
+pub mod codec;
 pub mod error;
 pub mod event;
 mod io;

@@ -35,7 +35,8 @@ pub struct Event {
     pub door: String,
     /// Who: a badge number or a user name, as the device gives it; empty when unknown.
     pub person: String,
-    /// What came of it: `granted`, `denied`, `forced`, `held_open`, `opened`, `closed`, `read`.
+    /// What came of it: `granted`, `denied`, `forced`, `held_open`, `opened`, `closed`, `read`,
+    /// `other`.
     pub result: String,
 }
 

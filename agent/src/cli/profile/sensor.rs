@@ -1,13 +1,12 @@
 //! The profiles of MQTT sensors as people read them.
 
-use hallwatch_agent::profile::Confidence;
 use hallwatch_agent::sensor::{BadgeReader, Point, SensorProfile};
 use serde_json::{Value as Json, json};
 
 use super::super::screen::{Screen, clean};
 use super::super::show;
 use super::super::table::{Cell, Table, wrap};
-use super::Row;
+use super::list::Row;
 
 pub(super) fn row(profile: &SensorProfile) -> Row {
     Row {
@@ -35,13 +34,11 @@ fn describe(profile: &SensorProfile, screen: Screen) -> String {
         format!("{}: {} {}", profile.name, profile.manufacturer, profile.model),
         format!("kind {}, trust {}", profile.kind, show::confidence(profile.confidence)),
     ];
-    if profile.confidence == Confidence::Low {
-        lines.push(format!(
-            "warning: the profile {} is unverified (low confidence): compare every value",
-            profile.name
-        ));
+    if profile.is_unverified() {
+        lines.push(format!("warning: {}", show::warning(&profile.name)));
     }
     lines.push(format!("topic: {} ({{topic}} is what the site says)", profile.topic()));
+    lines.extend(profile.only().map(|path| format!("only messages of one device: by {path}")));
     lines.extend(profile.availability().map(|found| format!("availability: {}", found.topic)));
     lines.extend(profile.max_age().map(|age| format!("too old after {} s", age.as_secs())));
     lines.extend(profile.events().map(|reader| format!("events: {}", word(reader))));
@@ -112,6 +109,7 @@ fn describe_json(profile: &SensorProfile) -> Json {
         "sources": profile.sources,
         "notes": profile.notes,
         "topic": profile.topic(),
+        "only": profile.only().map(ToString::to_string),
         "availability": profile.availability().map(|found| &found.topic),
         "max_age_seconds": profile.max_age().map(|age| age.as_secs()),
         "events": profile.events().map(word),

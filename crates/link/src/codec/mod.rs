@@ -1,4 +1,4 @@
-//! Packets to bytes and back, in either version of the protocol: [`v5`] and [`v311`] know what each
+//! Packets to bytes and back, in either version of the protocol: `v5` and `v311` know what each
 //! one looks like, nobody else does. Sizes are checked before anything is collected.
 
 mod v311;
@@ -15,35 +15,52 @@ const PUBLISH: u8 = 3;
 const PUBACK: u8 = 4;
 const DISCONNECT: u8 = 14;
 
-/// What the broker says, in the terms of [`crate::session`]. Reason codes are those of MQTT 5.
+/// What the broker says, in the terms of the session. Reason codes are those of MQTT 5.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Incoming {
+pub enum Incoming {
+    /// The answer to our first packet.
     ConnAck {
+        /// Whether our session was remembered.
         session_present: bool,
+        /// 0 when it takes us in.
         reason_code: u8,
+        /// What it takes from us.
         limits: Limits,
     },
-    /// `acknowledge` is the packet id to acknowledge; none for QoS 0.
+    /// A message.
     Publish {
+        /// The message.
         message: Message,
+        /// The packet id to acknowledge; none for QoS 0.
         acknowledge: Option<u16>,
     },
     /// A message larger than we take, of which only the topic was read. MQTT 3.1.1 only: a broker
     /// that speaks MQTT 5 is told what we take.
     TooLarge {
+        /// Its topic.
         topic: String,
+        /// The packet id to acknowledge; none for QoS 0.
         acknowledge: Option<u16>,
     },
+    /// What became of a message of ours.
     PubAck {
+        /// Its packet id.
         id: u16,
+        /// 0x80 or above: it was refused.
         reason_code: u8,
     },
+    /// What became of our subscriptions.
     SubAck {
+        /// The packet id.
         id: u16,
+        /// One for each filter, 0x80 or above: it was refused.
         reason_codes: Vec<u8>,
     },
+    /// It is there.
     PingResp,
+    /// Goodbye.
     Disconnect {
+        /// Why.
         reason_code: u8,
     },
     /// Nothing that a broker may say to us.
@@ -52,12 +69,17 @@ pub(crate) enum Incoming {
 
 /// What the broker takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) receive_maximum: u16,
-    pub(crate) max_packet_bytes: Option<u32>,
-    pub(crate) keep_alive_seconds: Option<u16>,
-    pub(crate) retain: bool,
-    pub(crate) qos1: bool,
+pub struct Limits {
+    /// Messages on the way unacknowledged; at least 1.
+    pub receive_maximum: u16,
+    /// Bytes of a packet; none: as many as there are.
+    pub max_packet_bytes: Option<u32>,
+    /// The keep-alive that it wants, in seconds, when that is not ours.
+    pub keep_alive_seconds: Option<u16>,
+    /// Whether it keeps messages for later subscribers.
+    pub retain: bool,
+    /// Whether it takes more than QoS 0.
+    pub qos1: bool,
 }
 
 impl Default for Limits {
@@ -75,7 +97,7 @@ impl Default for Limits {
 
 /// Reads what one connection brings.
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     version: Version,
     most: u32,
     /// What is still to come, and to be thrown away, of a message that is too large.
@@ -84,12 +106,16 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Packets of at most `most` bytes, or a little more.
-    pub(crate) fn new(version: Version, most: u32) -> Self {
+    #[must_use]
+    pub fn new(version: Version, most: u32) -> Self {
         Self { version, most, skip: 0 }
     }
 
     /// Takes the next whole packet from `buffer`; `None` when there is none yet.
-    pub(crate) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Incoming>, CodecError> {
+    ///
+    /// # Errors
+    /// When it is none, or in MQTT 5 one that is too large: nothing behind it can be read.
+    pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Incoming>, CodecError> {
         let skipped = self.skip.min(buffer.len());
         buffer.advance(skipped);
         self.skip -= skipped;
