@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[expect(dead_code, reason = "other tests use the rest")]
-#[path = "lines/peer.rs"]
+#[path = "../../crates/modbus/tests/peers/peer.rs"]
 mod peer;
 
 use std::process::{Command, Output};
 
-use peer::{Pair, Pymodbus};
+use peer::{Pair, Peer};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -31,13 +31,13 @@ const DEVICE: &str = "meter-of-the-second-busbar-in-the-third-room-on-the-left";
 struct Desk {
     directory: TempDir,
     pair: Pair,
-    _units: Pymodbus,
+    _units: Peer,
 }
 
 impl Desk {
     fn new() -> Self {
         let (directory, pair) = (tempfile::tempdir().unwrap(), Pair::new());
-        let desk = Self { _units: Pymodbus::start(&["rtu", &pair.end("a")]), pair, directory };
+        let desk = Self { _units: Peer::pymodbus(&["rtu", &pair.end("a")]), pair, directory };
         desk.write(FILE, PROFILE);
         desk.write(
             "agent.toml",
