@@ -246,6 +246,7 @@ impl Watched {
         out.pending.gap(gap, out.uptime);
     }
 
+    /// What the agent counts and measures of a device.
     fn tell_own(
         &mut self,
         name: &str,
@@ -254,11 +255,15 @@ impl Watched {
         value: f64,
         out: &mut Out<'_>,
     ) {
-        self.tell(&Labels::metric(name, label), time, Ok(value), out);
+        let (series, _) = self.series(&Labels::metric(name, label), out);
+        let reading = Reading { series, time, value: Ok(value) };
+        // Nothing of this is urgent: how long an answer takes jumps all day.
+        out.pending.reading(reading, Kind::Counter, out.uptime);
     }
 
     fn tell_up(&mut self, up: bool, time: Timestamp, out: &mut Out<'_>) {
-        self.tell_own("device_up", None, time, f64::from(u8::from(up)), out);
+        let value = f64::from(u8::from(up));
+        self.tell(&Labels::metric("device_up", None), time, Ok(value), out);
     }
 
     /// A poll is over.
