@@ -1,22 +1,25 @@
 //! One task for each line: it asks all units on it, one question at a time.
 
+mod unit;
+
 use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_modbus::{AnyClient, Data, Options, Read};
-use hallwatch_model::{Id, Missing};
+use hallwatch_modbus::{AnyClient, Options};
+use hallwatch_model::Uptime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use super::clock::Clock;
-use super::findings::{Findings, Key};
+use super::findings::Findings;
 use super::line::{cautious, client, cost, options, probe};
-use crate::config::{Device, DeviceSource, Modbus};
+use crate::config::{Device, DeviceSource};
 use crate::error::Error;
-use crate::poll::{Due, Ended, Explorer, Patience, Polled, Queue, Turn, is_answer, is_gateways};
+use crate::poll::{Due, Ended, Patience, Polled, Queue, Turn, is_answer};
+use unit::Unit;
 
 /// Questions beside the poll, in each turn of a device that has its line for itself; walking along
 /// a chain of models may take as many at a time on any line.
@@ -88,26 +91,6 @@ impl Lines {
     }
 }
 
-/// A device on the line.
-struct Unit {
-    name: Id,
-    modbus: Modbus,
-    key: Key,
-    explorer: Explorer,
-    /// How many connections there had been when the chain of its models was walked.
-    walked: u64,
-}
-
-impl Unit {
-    fn new(device: &Device, modbus: &Modbus, findings: &Findings, clock: &Clock) -> Self {
-        let key = Key::of(modbus);
-        let (profile, placement) = (Arc::clone(&modbus.profile), modbus.placement.clone());
-        let now = clock.now().uptime;
-        let explorer = Explorer::new(profile, placement, findings.of(&key), now);
-        Self { name: device.name.clone(), modbus: modbus.clone(), key, explorer, walked: 0 }
-    }
-}
-
 /// What holds a line.
 struct Task {
     client: AnyClient,
@@ -136,7 +119,15 @@ impl Task {
                     if polled.send(told).await.is_err() {
                         return;
                     }
-                    self.settle(device, ended).await;
+                    let (ended, now) = self.settle(device, ended).await;
+                    self.queue.finished(device, ended, now);
+                    self.aside(device, now);
+                    continue;
+                }
+                Turn::Retry(device, patience) => {
+                    let ended = self.retry(device, patience).await;
+                    let (ended, now) = self.settle(device, ended).await;
+                    self.queue.retried(device, ended, now);
                     continue;
                 }
                 Turn::Wait(until) => Some(until),
@@ -161,12 +152,12 @@ impl Task {
         self.queue.push(due.device, due.next, self.clock.now().uptime);
     }
 
-    /// The poll of a device is over when the line is free again: whose turn it is then depends on
-    /// who is due by then.
-    async fn settle(&mut self, device: usize, ended: Ended) {
+    /// A question is over when the line is free again: whose turn it is then depends on who is due
+    /// by then. How it ended, with what came after it, and when.
+    async fn settle(&mut self, device: usize, ended: Ended) -> (Ended, Uptime) {
         let (before, discarded) = (self.clock.now().uptime, self.client.counters().discarded);
         let Some(line) = self.units.get(&device).map(|unit| Arc::clone(&unit.modbus.line)) else {
-            return;
+            return (ended, before);
         };
         if ended != Ended::Answered || !line.endpoint.has_transaction_ids() {
             self.client.settle().await;
@@ -176,13 +167,39 @@ impl Task {
             true => ended.late(now.since(before).saturating_sub(line.quiet_time)),
             false => ended,
         };
-        self.queue.finished(device, ended, now);
+        (ended, now)
+    }
+
+    /// A read of the device that was put aside may be due to be tried again.
+    fn aside(&mut self, device: usize, now: Uptime) {
+        if let Some(unit) = self.units.get(&device)
+            && let Some(read) = unit.reads.due(now)
+        {
+            let cost = cost(&unit.modbus, self.client.wire_time(&read));
+            self.queue.aside(device, cost, now);
+        }
+    }
+
+    /// Asks for a read of a device that was put aside. Its answer is no reading, because those of
+    /// the device's other reads are not with it: it is read again from the next turn on.
+    async fn retry(&mut self, device: usize, patience: Patience) -> Ended {
+        let due = self.units.get(&device).and_then(|unit| unit.reads.due(self.clock.now().uptime));
+        let Some(read) = due else { return Ended::Answered };
+        let wire = self.client.wire_time(&read);
+        if let Some(options) = self.options(device, patience, wire) {
+            self.client.set_options(options);
+        }
+        match self.units.get_mut(&device) {
+            Some(unit) => unit.retry(&mut self.client, &self.clock, read).await,
+            None => Ended::Answered,
+        }
     }
 
     /// What a device answers, and whether something that cost the line time brought no answer.
     async fn poll(&mut self, device: usize, patience: Patience) -> Option<(Polled, bool)> {
         let questions = if self.units.len() == 1 { ALONE } else { SHARED };
-        let options = self.options(device, patience)?;
+        let wire = self.units.get(&device)?.wire_time(&self.client);
+        let options = self.options(device, patience, wire)?;
         self.client.set_options(options);
         let unit = self.units.get_mut(&device)?;
         let before = self.clock.now().uptime;
@@ -195,7 +212,7 @@ impl Task {
         }
         let profile = Arc::clone(unit.explorer.profile());
         if poll.is_read {
-            unit.explorer.polled(&poll.answers, after.uptime);
+            unit.polled(&poll, after.uptime);
         }
         if poll.failed.is_none() {
             unit.explore(&mut self.client, &self.clock, questions).await;
@@ -226,10 +243,9 @@ impl Task {
 }
 
 impl Task {
-    /// How patient to be with a device.
-    fn options(&self, device: usize, patience: Patience) -> Option<Options> {
-        let unit = self.units.get(&device)?;
-        let modbus = &unit.modbus;
+    /// How patient to be with a device whose first question takes `wire` on the wire.
+    fn options(&self, device: usize, patience: Patience, wire: Duration) -> Option<Options> {
+        let modbus = &self.units.get(&device)?.modbus;
         Some(match patience {
             Patience::Latency => options(modbus, true),
             Patience::Longest => options(modbus, false),
@@ -237,132 +253,9 @@ impl Task {
                 options(modbus, self.heard.contains(&device))
             }
             Patience::Usual => cautious(modbus),
-            Patience::AtMost(wait) => {
-                probe(modbus, wait.saturating_sub(unit.wire_time(&self.client)))
-            }
+            Patience::AtMost(wait) => probe(modbus, wait.saturating_sub(wire)),
         })
     }
-}
-
-impl Unit {
-    /// How long the first question of a poll and its answer take on the wire.
-    fn wire_time(&self, client: &AnyClient) -> Duration {
-        let first = self.explorer.before();
-        let first = first.or_else(|| self.explorer.profile().reads().first().copied());
-        first.map_or(Duration::ZERO, |read| client.wire_time(&read))
-    }
-
-    /// All reads of the device, after its chain of models, when that is not known; they end after so
-    /// many `damaged` answers.
-    async fn poll(&mut self, client: &mut AnyClient, clock: &Clock, damaged: u32) -> Poll {
-        let kept = client.is_connected() || self.modbus.line.close_after_cycle;
-        let has_models = self.explorer.has_models();
-        if has_models && (!kept || self.explorer.profile().reads().is_empty()) {
-            self.explorer.away();
-        }
-        // Twice: who is at the other end of a new connection is not known before it is made.
-        for is_last in [false, true] {
-            if let Err(poll) = self.walk(client, clock).await {
-                return poll;
-            }
-            let reads = self.explorer.profile().reads();
-            if has_models && reads.is_empty() {
-                return self.nothing(Missing::NotAvailable, None);
-            }
-            let poll = poll(client, self.modbus.unit, reads, damaged).await;
-            let renewed = client.counters().connections != self.walked;
-            if is_last || !has_models || !renewed || self.modbus.line.close_after_cycle {
-                return poll;
-            }
-            self.explorer.away();
-        }
-        self.nothing(Missing::NotAvailable, None)
-    }
-
-    /// Walks to the end of the chain; otherwise there is the outcome of a poll without reads.
-    async fn walk(&mut self, client: &mut AnyClient, clock: &Clock) -> Result<(), Poll> {
-        for _ in 0..ALONE {
-            let Some(read) = self.explorer.before() else { return Ok(()) };
-            let (missing, failed) = match client.read(self.modbus.unit, &read).await {
-                Ok(data) => (self.explorer.walked(Ok(&data), clock.now().uptime).err(), None),
-                Err(error) => match error.exception() {
-                    Some(code) if !is_gateways(code) => {
-                        let outcome = Err(Some(code));
-                        (self.explorer.walked(outcome, clock.now().uptime).err(), None)
-                    }
-                    _ => (Some(error.missing()), Some(error)),
-                },
-            };
-            self.walked = client.counters().connections;
-            if let Some(missing) = missing {
-                self.explorer.away();
-                return Err(self.nothing(missing, failed));
-            }
-        }
-        if self.explorer.before().is_none() {
-            return Ok(());
-        }
-        Err(self.nothing(Missing::NotAvailable, None))
-    }
-
-    /// A poll in which nothing was read.
-    fn nothing(&self, missing: Missing, failed: Option<hallwatch_modbus::Error>) -> Poll {
-        let reads = self.explorer.profile().reads().len().max(1);
-        Poll { answers: vec![Err(missing); reads], failed, is_read: false }
-    }
-
-    /// Asks what is to be found out, as far as there is time for it.
-    async fn explore(&mut self, client: &mut AnyClient, clock: &Clock, questions: usize) {
-        for _ in 0..questions {
-            let Some(read) = self.explorer.question() else { return };
-            let outcome = client.read(self.modbus.unit, &read).await;
-            let outcome = outcome.as_ref().map_err(hallwatch_modbus::Error::exception);
-            self.explorer.answered(outcome, clock.now().uptime);
-            if outcome == Err(None) {
-                return;
-            }
-        }
-    }
-}
-
-/// What came of a poll.
-struct Poll {
-    answers: Vec<Result<Data, Missing>>,
-    /// The last of what went wrong that cost the line time; an exception of the device costs none.
-    failed: Option<hallwatch_modbus::Error>,
-    /// The answers are those to the profile's reads.
-    is_read: bool,
-}
-
-/// All reads of a device. After one that brought no answer at all the others are not tried, nor
-/// when a gateway waited in vain, and not after so many that were `damaged`: a unit must not hold up
-/// its neighbours for long.
-async fn poll(client: &mut AnyClient, unit: u8, reads: &[Read], damaged: u32) -> Poll {
-    let mut answers = Vec::with_capacity(reads.len());
-    let mut failed: Option<hallwatch_modbus::Error> = None;
-    let mut patience = damaged;
-    for read in reads {
-        if let Some(error) = failed.as_ref().filter(|_| patience == 0) {
-            answers.push(Err(error.missing()));
-            continue;
-        }
-        match client.read(unit, read).await {
-            Ok(data) => answers.push(Ok(data)),
-            Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "read failed");
-                let missing = error.missing();
-                answers.push(Err(missing));
-                if error.exception().is_none_or(is_gateways) {
-                    patience = match missing {
-                        Missing::Malformed => patience.saturating_sub(1),
-                        _ => 0,
-                    };
-                    failed = Some(error);
-                }
-            }
-        }
-    }
-    Poll { answers, failed, is_read: true }
 }
 
 /// An error with its causes.

@@ -38,12 +38,21 @@ impl Health {
     /// After a poll that was not answered.
     #[must_use]
     pub fn failed(self) -> Self {
-        let failures = match self {
-            Self::Online => 1,
-            Self::Probation { failures } | Self::Offline { failures } => failures.saturating_add(1),
-        };
+        let failures = self.failures().saturating_add(1);
         if failures >= PATIENCE { Self::Offline { failures } } else { Self::Probation { failures } }
     }
+
+    /// How many polls in a row were not answered.
+    #[must_use]
+    pub const fn failures(self) -> u32 {
+        match self {
+            Self::Online => 0,
+            Self::Probation { failures } | Self::Offline { failures } => failures,
+        }
+    }
+
+    /// Offline, as soon as something is.
+    pub(super) const OFFLINE: Self = Self::Offline { failures: PATIENCE };
 
     /// Whether it is offline.
     #[must_use]

@@ -4,6 +4,7 @@ mod explore;
 mod health;
 mod lag;
 mod queue;
+mod reads;
 mod slot;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use explore::{Explorer, Known, Outcome};
 pub use health::Health;
 pub use lag::{Lag, Missed};
 pub use queue::{Cost, Ended, Patience, Queue, Turn};
+pub use reads::{Changes, Reads};
 pub use slot::Slots;
 
 /// What is told of a device that is offline, and what counts, is told again after this.

@@ -12,6 +12,11 @@
 //!
 //! The wait is cut to what fits, but not below the least. When not even that has fitted for as
 //! long, a silent device is asked regardless: otherwise one that is back would not be found.
+//!
+//! Reads that a device does not answer while it answers others ([`Reads`](super::Reads)) are asked
+//! like one more device that is offline.
+
+mod unit;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -20,6 +25,7 @@ use hallwatch_modbus::Data;
 use hallwatch_model::{Missing, Uptime};
 
 use super::{Health, is_answer};
+use unit::{Chance, Class, Unit, fitting};
 
 /// What a silent device has cost the others is followed by so many times as much time without such
 /// a cost; and so many times what it would cost it looks for a better gap, before it takes a worse.
@@ -30,7 +36,7 @@ const PASSES: usize = 4;
 /// Devices that share a line.
 #[derive(Debug, Default)]
 pub struct Queue {
-    units: BTreeMap<usize, Unit>,
+    units: BTreeMap<Party, Unit>,
     waiting: VecDeque<Waiting>,
     /// How often those of which nothing is known were passed by those that answer.
     passed: usize,
@@ -39,6 +45,14 @@ pub struct Queue {
     is_paid: bool,
     /// The others do not pay again before.
     rests_until: Uptime,
+}
+
+/// Who wants the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Party {
+    Device(usize),
+    /// The reads of a device that are put aside.
+    Aside(usize),
 }
 
 /// What a question costs the line that brings no answer. The waits contain the time on the wire.
@@ -59,6 +73,8 @@ pub struct Cost {
 pub enum Turn {
     /// Ask this device.
     Ask(usize, Patience),
+    /// Ask this device for a read that was put aside.
+    Retry(usize, Patience),
     /// Nothing before this moment, unless a device wants its turn.
     Wait(Uptime),
     /// Nobody waits.
@@ -114,108 +130,52 @@ impl Ended {
 }
 
 #[derive(Debug)]
-struct Unit {
-    interval: Duration,
-    /// The turn after the one that it waits for or had.
-    next: Option<Uptime>,
-    cost: Cost,
-    /// None when nothing is known.
-    health: Option<Health>,
-    /// As in [`Ended::Silence`], of the last poll.
-    late: Option<Duration>,
-    chance: Chance,
-}
-
-/// A device that is heard too late is asked once more as one that is there.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Chance {
-    #[default]
-    Open,
-    Given,
-    /// Not again before it answers.
-    Taken,
-}
-
-#[derive(Debug)]
 struct Waiting {
-    device: usize,
+    party: Party,
     since: Uptime,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Answers,
-    Unknown,
-    Silent,
-}
-
-impl Unit {
-    fn class(&self) -> Class {
-        match self.health {
-            Some(Health::Online) => Class::Answers,
-            None => Class::Unknown,
-            Some(_) if self.chance == Chance::Given => Class::Unknown,
-            Some(_) => Class::Silent,
-        }
-    }
-
-    /// The least and the longest wait to be planned for when it is silent.
-    fn waits(&self) -> (Duration, Duration) {
-        match self.late {
-            Some(_) => (self.cost.longest, self.cost.longest),
-            None => (self.cost.least, self.cost.usual),
-        }
-    }
-
-    /// What comes between the wait and the quiet time.
-    fn late(&self) -> Duration {
-        self.late.unwrap_or_default()
-    }
-
-    /// The least that it costs when it stays silent.
-    fn total(&self) -> Duration {
-        self.waits().0 + self.late() + self.cost.quiet
-    }
-
-    /// Its next turn: one that is past by less than the interval is about to come, one that is past
-    /// by more was skipped.
-    fn due(&self, now: Uptime) -> Option<Uptime> {
-        let next = self.next?;
-        let past = now.since(next);
-        if past < self.interval { Some(next) } else { Some(self.after(next, now)) }
-    }
-
-    /// The first turn after `now`; `next` is one.
-    fn after(&self, next: Uptime, now: Uptime) -> Uptime {
-        if next > now {
-            return next;
-        }
-        let interval = self.interval.max(Duration::from_millis(1));
-        let turns = now.since(next).as_nanos() / interval.as_nanos() + 1;
-        next + interval.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
-    }
 }
 
 impl Queue {
     /// A device joins the line. Nothing is known of it.
     pub fn join(&mut self, device: usize, interval: Duration, cost: Cost) {
         let (next, health, late, chance) = (None, None, None, Chance::default());
-        self.units.insert(device, Unit { interval, next, cost, health, late, chance });
+        self.units
+            .insert(Party::Device(device), Unit { interval, next, cost, health, late, chance });
     }
 
     /// A question to the device costs something else from now on: it begins with another read.
     pub fn costs(&mut self, device: usize, cost: Cost) {
-        if let Some(unit) = self.units.get_mut(&device) {
+        if let Some(unit) = self.units.get_mut(&Party::Device(device)) {
             unit.cost = cost;
         }
     }
 
     /// A device wants its turn; the one after that is at `next`.
     pub fn push(&mut self, device: usize, next: Uptime, now: Uptime) {
-        if let Some(unit) = self.units.get_mut(&device) {
+        let party = Party::Device(device);
+        if let Some(unit) = self.units.get_mut(&party) {
             unit.next = Some(next);
-            self.waiting.push_back(Waiting { device, since: now });
+            self.waiting.push_back(Waiting { party, since: now });
         }
+    }
+
+    /// A read of a device that answers others was put aside, and is to be tried again; a question
+    /// for it costs `cost`. How that ends is for [`Self::retried`].
+    pub fn aside(&mut self, device: usize, cost: Cost, now: Uptime) {
+        let party = Party::Aside(device);
+        if self.waiting.iter().any(|waiting| waiting.party == party) {
+            return;
+        }
+        let unit = self.units.entry(party).or_insert(Unit {
+            interval: Duration::ZERO,
+            next: None,
+            cost,
+            health: Some(Health::OFFLINE),
+            late: None,
+            chance: Chance::default(),
+        });
+        unit.cost = cost;
+        self.waiting.push_back(Waiting { party, since: now });
     }
 
     /// Whose turn it is on a line on which a question may be asked. How that ends is for
@@ -245,11 +205,33 @@ impl Queue {
 
     /// The device had its turn, and the next question may be asked at `now`.
     pub fn finished(&mut self, device: usize, ended: Ended, now: Uptime) {
+        self.ended(Party::Device(device), ended, now);
+        if matches!(ended, Ended::Silence { .. }) {
+            self.leave(Party::Aside(device));
+        }
+    }
+
+    /// As [`Self::finished`], of a read that was put aside.
+    pub fn retried(&mut self, device: usize, ended: Ended, now: Uptime) {
+        let party = Party::Aside(device);
+        self.ended(party, ended, now);
+        if ended == Ended::Answered {
+            self.leave(party);
+        }
+    }
+
+    fn leave(&mut self, party: Party) {
+        if self.units.remove(&party).is_some() {
+            self.waiting.retain(|waiting| waiting.party != party);
+        }
+    }
+
+    fn ended(&mut self, party: Party, ended: Ended, now: Uptime) {
         let silence = matches!(ended, Ended::Silence { .. });
         if std::mem::take(&mut self.is_paid) && silence {
             self.rests_until = now + now.since(self.began).saturating_mul(SHARE);
         }
-        let Some(unit) = self.units.get_mut(&device) else { return };
+        let Some(unit) = self.units.get_mut(&party) else { return };
         unit.next = unit.next.map(|next| unit.after(next, now));
         unit.late = None;
         if unit.chance == Chance::Given {
@@ -274,8 +256,8 @@ impl Queue {
     /// Those that wait and are silent, with their place in the queue and since when they wait.
     fn silent(&self) -> impl Iterator<Item = (usize, (&Unit, Uptime))> {
         let all = self.waiting.iter().enumerate();
-        all.filter_map(|(at, Waiting { device, since })| {
-            let unit = self.units.get(device)?;
+        all.filter_map(|(at, Waiting { party, since })| {
+            let unit = self.units.get(party)?;
             (unit.class() == Class::Silent).then_some((at, (unit, *since)))
         })
     }
@@ -285,7 +267,7 @@ impl Queue {
         let of = |class: Class| {
             let mut all = self.waiting.iter();
             all.position(|waiting| {
-                self.units.get(&waiting.device).is_some_and(|unit| unit.class() == class)
+                self.units.get(&waiting.party).is_some_and(|unit| unit.class() == class)
             })
         };
         match (of(Class::Answers), of(Class::Unknown)) {
@@ -353,22 +335,18 @@ impl Queue {
     }
 
     fn ask(&mut self, at: usize, patience: Patience, is_paid: bool, now: Uptime) -> Turn {
-        let Some(Waiting { device, .. }) = self.waiting.remove(at) else { return Turn::Idle };
+        let Some(Waiting { party, .. }) = self.waiting.remove(at) else { return Turn::Idle };
         (self.began, self.is_paid) = (now, is_paid);
-        let patience = match self.units.get(&device) {
+        let patience = match self.units.get(&party) {
             Some(unit) if unit.class() == Class::Answers => Patience::Latency,
             Some(unit) if unit.chance == Chance::Given || unit.late.is_some() => Patience::Longest,
             _ => patience,
         };
-        Turn::Ask(device, patience)
+        match party {
+            Party::Device(device) => Turn::Ask(device, patience),
+            Party::Aside(device) => Turn::Retry(device, patience),
+        }
     }
-}
-
-/// How long a silent device may be waited for when `after` has to fit as well.
-fn fitting(unit: &Unit, spare: Option<Duration>, after: Duration) -> Option<Duration> {
-    let (least, usual) = unit.waits();
-    let wait = spare.map_or(usual, |spare| spare.saturating_sub(after).min(usual));
-    (wait >= least).then_some(wait)
 }
 
 #[cfg(test)]

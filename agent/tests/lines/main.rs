@@ -3,6 +3,7 @@
 
 mod bus;
 mod explored;
+mod partly;
 #[expect(dead_code, reason = "the client's tests use the rest")]
 #[path = "../../../crates/modbus/tests/peers/peer.rs"]
 mod peer;

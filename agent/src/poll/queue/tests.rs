@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::PollState;
+use hallwatch_modbus::{Read, Table};
+
+use super::super::{PollState, Reads};
 use super::*;
 
 const UNITS: usize = 20;
@@ -45,14 +47,40 @@ impl Given {
 struct Device {
     state: PollState,
     is_there: bool,
+    /// What it is asked, how far that is answered, and which are never.
+    plan: Vec<Read>,
+    reads: Reads,
+    drops: BTreeSet<usize>,
     asked: Vec<u64>,
     read: Vec<u64>,
+    /// When all of it was answered, and when it was asked for a read that was put aside.
+    whole: Vec<u64>,
+    retried: Vec<u64>,
+}
+
+impl Device {
+    fn answers(&self, read: &Read) -> bool {
+        self.is_there && !self.drops.iter().any(|at| self.plan[*at] == *read)
+    }
+
+    /// Whether none of the reads is asked any more that it drops.
+    fn is_known(&self) -> bool {
+        self.drops.iter().all(|at| self.reads.missing(&self.plan[*at]).is_some())
+    }
+}
+
+fn plan(reads: u16) -> Vec<Read> {
+    let read = |at| Read::new(Table::HoldingRegisters, 100 * at, 10).unwrap();
+    (0..reads).map(read).collect()
 }
 
 /// A question that is under way.
 struct Question {
     device: usize,
-    answered: bool,
+    answers: Vec<Result<Data, Missing>>,
+    /// The places of the reads that were asked for; none when one was that was put aside.
+    asked: Option<Vec<usize>>,
+    ended: Ended,
     /// When its outcome is known; none when it was told.
     told: Option<Uptime>,
     /// When the line is free.
@@ -77,8 +105,17 @@ impl Bus {
         let devices = (0..UNITS).map(|device| {
             queue.join(device, ms(given.interval), given.cost());
             let name = format!("meter-{layout}-{device}");
-            let state = PollState::new(&name, ms(given.interval), at(0));
-            Device { state, is_there: true, asked: Vec::new(), read: Vec::new() }
+            Device {
+                state: PollState::new(&name, ms(given.interval), at(0)),
+                is_there: true,
+                plan: plan(1),
+                reads: Reads::new(ms(given.interval)),
+                drops: BTreeSet::new(),
+                asked: Vec::new(),
+                read: Vec::new(),
+                whole: Vec::new(),
+                retried: Vec::new(),
+            }
         });
         let devices = devices.collect();
         let (question, wake) = (None, None);
@@ -87,6 +124,15 @@ impl Bus {
 
     fn kill(&mut self, dead: &[usize]) {
         dead.iter().for_each(|device| self.devices[*device].is_there = false);
+    }
+
+    /// Those devices have three reads, and drop some of them.
+    fn drop(&mut self, devices: &[usize], drops: &[usize]) {
+        for device in devices {
+            let device = &mut self.devices[*device];
+            device.plan = plan(3);
+            device.drops = drops.iter().copied().collect();
+        }
     }
 
     fn millis(&self) -> u64 {
@@ -108,17 +154,28 @@ impl Bus {
         {
             question.told = None;
             let device = &mut self.devices[question.device];
-            if question.answered {
-                device.read.push(millis);
-                device.state.finished(&[Ok(Data::Registers([1].into()))], now);
-            } else {
-                device.state.finished(&[Err(Missing::Timeout)], now);
+            if let Some(asked) = &question.asked {
+                if question.answers.iter().any(Result::is_ok) {
+                    device.read.push(millis);
+                }
+                if question.answers.iter().all(Result::is_ok) {
+                    device.whole.push(millis);
+                }
+                device.reads.polled(&device.plan, &question.answers, asked, now);
+                device.state.finished(&question.answers, now);
             }
         }
         if let Some(question) = self.question.take_if(|question| question.free <= now) {
-            let silence = Ended::Silence { late: None };
-            let ended = if question.answered { Ended::Answered } else { silence };
-            self.queue.finished(question.device, ended, now);
+            let (device, ended) = (question.device, question.ended);
+            match question.asked {
+                Some(_) => {
+                    self.queue.finished(device, ended, now);
+                    if self.devices[device].reads.due(now).is_some() {
+                        self.queue.aside(device, self.given.cost(), now);
+                    }
+                }
+                None => self.queue.retried(device, ended, now),
+            }
         }
         for (index, device) in self.devices.iter_mut().enumerate() {
             if now >= device.state.deadline() + lag && device.state.due(now) {
@@ -136,25 +193,61 @@ impl Bus {
                 self.wake = Some(until);
             }
             Turn::Ask(device, patience) => self.ask(device, patience),
+            Turn::Retry(device, patience) => self.retry(device, patience),
         }
     }
 
-    fn ask(&mut self, device: usize, patience: Patience) {
-        let (now, millis) = (self.now, self.millis());
-        self.devices[device].asked.push(millis);
-        let answered = self.devices[device].is_there;
-        let told = now
-            + match patience {
-                _ if answered => ms(self.given.turn),
-                Patience::Longest => ms(self.given.timeout),
-                Patience::Latency | Patience::Usual => self.given.cost().usual,
-                Patience::AtMost(wait) => wait,
-            };
-        let free = if answered { told } else { told + ms(self.given.quiet) };
-        if !answered {
-            self.lost.push((device, now, free.since(now)));
+    fn wait(&self, patience: Patience) -> Duration {
+        match patience {
+            Patience::Longest => ms(self.given.timeout),
+            Patience::Latency | Patience::Usual => self.given.cost().usual,
+            Patience::AtMost(wait) => wait,
         }
-        self.question = Some(Question { device, answered, told: Some(told), free });
+    }
+
+    /// Nothing is asked after a read that is not answered.
+    fn ask(&mut self, index: usize, patience: Patience) {
+        let (now, millis, wait) = (self.now, self.millis(), self.wait(patience));
+        let device = &mut self.devices[index];
+        device.asked.push(millis);
+        let mut answers = vec![Err(Missing::Timeout); device.plan.len()];
+        let (mut asked, mut failed, mut told) = (Vec::new(), false, now);
+        for place in device.reads.order(&device.plan) {
+            asked.push(place);
+            if !device.answers(&device.plan[place]) {
+                told = told + wait;
+                failed = true;
+                break;
+            }
+            told = told + ms(self.given.turn);
+            answers[place] = Ok(Data::Registers([1].into()));
+        }
+        let ended = Ended::of(&answers, failed);
+        let free = if failed { told + ms(self.given.quiet) } else { told };
+        if failed {
+            self.lost.push((index, now, free.since(now)));
+        }
+        let (asked, told) = (Some(asked), Some(told));
+        self.question = Some(Question { device: index, answers, asked, ended, told, free });
+    }
+
+    fn retry(&mut self, index: usize, patience: Patience) {
+        let (now, millis, wait) = (self.now, self.millis(), self.wait(patience));
+        let device = &mut self.devices[index];
+        let read = device.reads.due(now).expect("nothing else is asked for");
+        assert!(device.state.health() == Health::Online, "a silent device is left alone");
+        device.retried.push(millis);
+        let (ended, free) = match device.answers(&read) {
+            true => (Ended::Answered, now + ms(self.given.turn)),
+            false => (SILENCE, now + wait + ms(self.given.quiet)),
+        };
+        let failed = (ended != Ended::Answered).then_some(Missing::Timeout);
+        device.reads.retried(read, failed, now);
+        if failed.is_some() {
+            self.lost.push((index, now, free.since(now)));
+        }
+        let (answers, asked, told) = (Vec::new(), None, None);
+        self.question = Some(Question { device: index, answers, asked, ended, told, free });
     }
 
     fn run(&mut self, millis: u64) {
@@ -171,6 +264,18 @@ impl Bus {
             self.step();
             assert!(self.millis() < start + 3_600_000, "never offline");
         }
+        self.millis() - start
+    }
+
+    /// Until all reads are put aside that those drop; how long that took.
+    fn settled(&mut self, devices: &[usize]) -> u64 {
+        let start = self.millis();
+        while !devices.iter().all(|device| self.devices[*device].is_known()) {
+            self.step();
+            assert!(self.millis() < start + 3_600_000, "never put aside");
+        }
+        // What the last of them has cost is over.
+        self.run(self.given.interval + self.given.timeout + self.given.quiet);
         self.millis() - start
     }
 
@@ -226,6 +331,85 @@ fn five_dead_units_of_twenty_make_no_other_late_by_more_than_the_quiet_time() {
             assert!(late <= 10, "{given:?}: {late} turns missed");
         }
     }
+}
+
+/// Five devices of twenty answer two of their reads and drop one or two others.
+#[test]
+fn reads_that_are_dropped_make_no_device_late_by_more_than_the_quiet_time() {
+    for (given, layout) in LINES.into_iter().flat_map(|given| (0..5).map(move |n| (given, n))) {
+        for drops in [&[0][..], &[1], &[2, 0]] {
+            // A device of three reads takes three times as long.
+            let given = Given { turn: given.turn / 2, ..given };
+            let mut bus = Bus::new(given, layout);
+            bus.drop(&DEAD, &[]);
+            bus.run(10 * given.interval);
+            let before = bus.longest_gap(2 * given.interval);
+            let longest = given.interval + 4 * given.turn + given.lag;
+            assert!(before <= longest, "{given:?}: {before} when all is answered");
+
+            bus.drop(&DEAD, drops);
+            bus.settled(&DEAD);
+            let (known, asked) = (bus.millis(), bus.lost.len());
+            bus.run(400_000.max(20 * given.interval));
+            // Also of those that drop something: all else of them is read in their turns.
+            let (longest, limit) = (bus.longest_gap(known), longest + given.quiet);
+            assert!(longest <= limit, "{given:?}, layout {layout}: {longest} after {known}");
+            for device in DEAD {
+                let device = &bus.devices[device];
+                assert!(device.is_known(), "{given:?}: asked in its turn");
+                assert_eq!(device.state.health(), Health::Online);
+                let retried = device.retried.iter().filter(|when| **when > known).count();
+                assert!(retried >= 3, "{given:?}, {layout}: tried again {retried} times");
+            }
+            assert!(bus.lost.len() > asked);
+            assert!(bus.share(known) <= 0.55, "{given:?}: {}", bus.share(known));
+        }
+    }
+}
+
+#[test]
+fn a_read_that_is_answered_again_is_found_within_the_promised_time() {
+    for (given, layout) in [USUAL, FULL, TCP].into_iter().flat_map(|one| [(one, 0), (one, 1)]) {
+        let given = Given { turn: given.turn / 2, ..given };
+        let mut bus = Bus::new(given, layout);
+        bus.drop(&DEAD, &[1]);
+        bus.settled(&DEAD);
+        bus.run(200_000);
+        let (from, back) = (bus.millis(), DEAD[2]);
+        assert_eq!(bus.devices[back].whole, [0; 0]);
+        bus.devices[back].drops.clear();
+        bus.run(2 * promised(given, 5));
+        let whole = bus.devices[back].whole.first().expect("never found") - from;
+        assert!(whole <= promised(given, 5), "{given:?}, layout {layout}: after {whole}");
+        // Once it was found it is read in each turn.
+        let since = bus.devices[back].read.iter().filter(|read| **read >= from + whole).count();
+        assert_eq!(bus.devices[back].whole.len(), since);
+    }
+}
+
+#[test]
+fn while_a_device_is_silent_its_reads_are_not_tried_again() {
+    let mut bus = Bus::new(USUAL, 0);
+    bus.drop(&DEAD, &[0]);
+    bus.settled(&DEAD);
+    bus.run(60_000);
+    bus.kill(&DEAD);
+    bus.known(&DEAD);
+    let from = bus.millis();
+    // That a device is not asked for them is looked at when it would be.
+    bus.run(300_000);
+    let retried = |bus: &Bus, from| {
+        let all = DEAD.iter().flat_map(|device| bus.devices[*device].retried.clone());
+        all.filter(|when| *when > from).count()
+    };
+    assert_eq!(retried(&bus, from), 0);
+    assert!(DEAD.iter().all(|device| bus.devices[*device].state.health().is_offline()));
+    // It is back, as it was before: what was put aside still is.
+    let from = bus.millis();
+    DEAD.iter().for_each(|device| bus.devices[*device].is_there = true);
+    bus.run(promised(USUAL, 5));
+    assert!(DEAD.iter().all(|device| bus.devices[*device].state.health() == Health::Online));
+    assert!(retried(&bus, from) > 0);
 }
 
 #[test]
