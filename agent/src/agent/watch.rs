@@ -11,7 +11,7 @@ use super::pending::Pending;
 use super::watched::{Away, Out, Watched};
 use crate::config::{Device, DeviceSource};
 use crate::dictionary::Dictionary;
-use crate::poll::{Due, Polled};
+use crate::poll::{Deadlines, Due, Polled};
 use crate::uplink::Measured;
 
 /// The sensors' broker may be away for so long before its sensors are missing.
@@ -23,6 +23,12 @@ const SENSORS: Duration = Duration::from_secs(1);
 pub(super) struct Watch {
     devices: Vec<Watched>,
     by_topic: HashMap<String, Vec<usize>>,
+    /// Those that are polled.
+    deadlines: Deadlines,
+    /// Those whose turn came and could not be taken.
+    unpolled: Vec<usize>,
+    /// Those that are not polled.
+    sensors: Vec<usize>,
     sensors_at: Uptime,
     /// Since when the sensors' broker is away.
     away: Option<Uptime>,
@@ -40,8 +46,16 @@ impl Watch {
                 }
             }
         }
-        let devices = devices.iter().map(|device| Watched::new(device, now)).collect();
-        Self { devices, by_topic, sensors_at: now, away: Some(now), believes: true }
+        let devices: Vec<_> = devices.iter().map(|device| Watched::new(device, now)).collect();
+        let (mut deadlines, mut sensors) = (Deadlines::default(), Vec::new());
+        for (index, watched) in devices.iter().enumerate() {
+            match watched.deadline() {
+                Some(at) => deadlines.add(index, at),
+                None => sensors.push(index),
+            }
+        }
+        let (unpolled, sensors_at, away) = (Vec::new(), now, Some(now));
+        Self { devices, by_topic, deadlines, unpolled, sensors, sensors_at, away, believes: true }
     }
 
     /// Whether times that sensors give are taken: as long as the own time may be wrong, and is to be
@@ -58,13 +72,13 @@ impl Watch {
     }
 
     pub(super) fn deadline(&self) -> Uptime {
-        let polls = self.devices.iter().filter_map(Watched::deadline);
-        polls.fold(self.sensors_at, Uptime::min)
+        self.deadlines.soonest().map_or(self.sensors_at, |polls| polls.min(self.sensors_at))
     }
 
     pub(super) fn unpolled(&mut self, device: usize) {
         if let Some(watched) = self.devices.get_mut(device) {
             watched.unpolled();
+            self.unpolled.push(device);
         }
     }
 
@@ -84,15 +98,27 @@ impl Watch {
         pending: &mut Pending,
     ) -> Vec<Due> {
         let mut out = Out { dictionary, pending, uptime: now.uptime };
-        let away = self.away.is_some_and(|since| now.uptime.since(since) >= PATIENCE);
-        let sensors = (now.uptime >= self.sensors_at).then_some(Away(away));
-        if sensors.is_some() {
+        if now.uptime >= self.sensors_at {
             self.sensors_at = now.uptime + SENSORS;
+            let away = self.away.is_some_and(|since| now.uptime.since(since) >= PATIENCE);
+            for device in &self.sensors {
+                if let Some(watched) = self.devices.get_mut(*device) {
+                    watched.tick(now, Some(Away(away)), &mut out);
+                }
+            }
         }
+        // Those that missed their turn are told of at once.
+        let mut all = std::mem::take(&mut self.unpolled);
+        let missed = all.len();
+        all.extend(std::iter::from_fn(|| self.deadlines.take(now.uptime)));
         let mut due = Vec::new();
-        for (device, watched) in self.devices.iter_mut().enumerate() {
-            if let Some(next) = watched.tick(now, sensors, &mut out) {
+        for (at, device) in all.into_iter().enumerate() {
+            let Some(watched) = self.devices.get_mut(device) else { continue };
+            if let Some(next) = watched.tick(now, None, &mut out) {
                 due.push(Due { device, next });
+            }
+            if let Some(deadline) = watched.deadline().filter(|_| at >= missed) {
+                self.deadlines.add(device, deadline);
             }
         }
         due

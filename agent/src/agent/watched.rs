@@ -94,7 +94,7 @@ impl Watched {
     /// When [`Self::tick`] is worth calling again; none of one that is not polled.
     pub(super) fn deadline(&self) -> Option<Uptime> {
         match &self.state {
-            State::Polled(state, _) => Some(state.deadline()),
+            State::Polled(state, _) => Some(state.wake()),
             State::Heard(_) | State::Measured => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Polled devices: when to ask, and what an answer or its absence says. Pure.
 
+mod deadlines;
 mod explore;
 mod health;
 mod lag;
@@ -15,6 +16,7 @@ use hallwatch_model::{Missing, Timestamp, Uptime};
 
 use crate::profile::Profile;
 
+pub use deadlines::Deadlines;
 pub use explore::{Explorer, Known, Outcome};
 pub use health::Health;
 pub use lag::{Lag, Missed};
@@ -102,6 +104,13 @@ impl PollState {
             missed: 0,
             errors: [0; REASONS.len()],
         }
+    }
+
+    /// When [`Self::due`] or [`Self::repeat`] is worth asking again; later than the moment at which
+    /// both were asked last.
+    #[must_use]
+    pub fn wake(&self) -> Uptime {
+        self.next.min(self.repeat_at)
     }
 
     /// When [`Self::due`] is worth asking again.
@@ -237,6 +246,31 @@ mod tests {
         assert_eq!(polls.count(), 10);
         assert_eq!((state.missed, state.errors), (5, [0, 10, 0, 0]));
         assert_eq!(state.health(), Health::Online);
+    }
+
+    #[test]
+    fn what_is_looked_at_when_it_wakes_needs_no_look_in_between() {
+        let looks = |every_moment: bool| {
+            let mut state = PollState::new("pdu-1", 45 * S, at(0));
+            let (mut due, mut repeats) = (Vec::new(), Vec::new());
+            for millis in (0..300_000).step_by(10) {
+                if !every_moment && at(millis) < state.wake() {
+                    continue;
+                }
+                if state.due(at(millis)) {
+                    due.push(millis);
+                    state.finished(&[Err(Missing::Timeout)], at(millis));
+                }
+                if state.repeat(at(millis)) {
+                    repeats.push(millis);
+                }
+                assert!(state.wake() > at(millis));
+            }
+            (due, repeats)
+        };
+        let (due, repeats) = looks(false);
+        assert!(due.len() > 3 && repeats.len() > 8, "{due:?} {repeats:?}");
+        assert_eq!((due, repeats), looks(true));
     }
 
     #[test]
