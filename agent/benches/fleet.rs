@@ -20,11 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hallwatch_agent::io::clock::Clock;
 use hallwatch_agent::profile::Profile;
 use hallwatch_config::Source;
-use hallwatch_link::{Event, Message, Options, open};
+use hallwatch_link::{Event, Message, Options, Publisher, open};
 use hallwatch_model::wire::{decode_batch, decode_status, encode_ack};
-use hallwatch_model::{Ack, Id, Status, Topic, TopicKind};
+use hallwatch_model::{Ack, AgentPath, Id, Status, Topic, TopicKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
@@ -236,14 +237,20 @@ fn collect(port: u16) -> Arc<Mutex<Heard>> {
     let subscriptions = Topic::collector_filters().to_vec();
     let options = Options { subscriptions, ..Options::new("127.0.0.1", port, "collector") };
     let (publisher, mut events) = open(options);
-    let kept = Arc::clone(&heard);
+    let (kept, clock) = (Arc::clone(&heard), Clock::start());
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             let Event::Message(message) = event else { continue };
             let Some(topic) = Topic::parse(&message.topic) else { continue };
             let mut kept = kept.lock().unwrap();
             match topic.kind {
-                TopicKind::Status => kept.status = Some(decode_status(&message.payload).unwrap()),
+                // As a collector does: nothing is sent before one has said what time it is.
+                TopicKind::Status => {
+                    let status = decode_status(&message.payload).unwrap();
+                    let ack = Ack { boot: status.boot, time: clock.time(), ..Ack::default() };
+                    kept.status = Some(status);
+                    acknowledge(&publisher, topic.agent, &ack);
+                }
                 TopicKind::Data => {
                     let batch = decode_batch(&message.payload).unwrap();
                     let readings = &batch.readings.readings;
@@ -251,17 +258,25 @@ fn collect(port: u16) -> Arc<Mutex<Heard>> {
                     kept.readings += u64::try_from(readings.len()).unwrap();
                     let missing = readings.iter().filter(|reading| reading.value.is_err()).count();
                     kept.missing += u64::try_from(missing).unwrap();
-                    let ack = Ack { boot: batch.boot, upto: batch.seq, ..Ack::default() };
-                    let kind = TopicKind::Ack(Id::new("c-1").unwrap());
-                    let topic = Topic { agent: topic.agent, kind }.to_string();
-                    let payload = encode_ack(&ack).into();
-                    publisher.try_publish(Message { topic, payload, retain: false }).unwrap();
+                    let (boot, upto, time) = (batch.boot, batch.seq, clock.time());
+                    acknowledge(
+                        &publisher,
+                        topic.agent,
+                        &Ack { boot, upto, time, ..Ack::default() },
+                    );
                 }
                 TopicKind::Describe(_) | TopicKind::Ack(_) => {}
             }
         }
     });
     heard
+}
+
+fn acknowledge(publisher: &Publisher, agent: AgentPath, ack: &Ack) {
+    let kind = TopicKind::Ack(Id::new("c-1").unwrap());
+    let topic = Topic { agent, kind }.to_string();
+    let payload = encode_ack(ack).into();
+    publisher.try_publish(Message { topic, payload, retain: false }).unwrap();
 }
 
 /// The configuration; `ports` are those of the devices.
