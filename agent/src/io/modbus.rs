@@ -46,10 +46,10 @@ impl Lines {
         polled: &mpsc::Sender<Polled>,
     ) -> Result<Self, Error> {
         let mut tasks = JoinSet::new();
-        let mut by_line: HashMap<&str, HashMap<usize, Unit>> = HashMap::new();
+        let mut by_line: HashMap<&str, HashMap<usize, Box<Unit>>> = HashMap::new();
         for (index, device) in devices.iter().enumerate() {
             if let DeviceSource::Modbus(modbus) = &device.source {
-                let unit = Unit::new(device, modbus, findings, clock);
+                let unit = Box::new(Unit::new(device, modbus, findings, clock));
                 by_line.entry(&modbus.line.name).or_default().insert(index, unit);
             }
         }
@@ -70,7 +70,7 @@ impl Lines {
                 let cost = cost(&unit.modbus, Duration::ZERO);
                 queue.join(*index, unit.modbus.interval, cost);
             }
-            let task = Task {
+            let task = Box::new(Task {
                 client,
                 units,
                 queue,
@@ -78,7 +78,7 @@ impl Lines {
                 told: HashSet::new(),
                 findings: findings.clone(),
                 clock: clock.clone(),
-            };
+            });
             tasks.spawn(task.serve(receiver, polled.clone()));
         }
         Ok(Self { jobs, _tasks: tasks })
@@ -94,8 +94,8 @@ impl Lines {
 /// What holds a line.
 struct Task {
     client: AnyClient,
-    /// By device.
-    units: HashMap<usize, Unit>,
+    /// By device; boxed, as most lines have one, and a map has room for several.
+    units: HashMap<usize, Box<Unit>>,
     queue: Queue,
     /// Devices that have ever answered.
     heard: HashSet<usize>,
@@ -106,7 +106,11 @@ struct Task {
 }
 
 impl Task {
-    async fn serve(mut self, mut jobs: mpsc::Receiver<Due>, polled: mpsc::Sender<Polled>) {
+    async fn serve(
+        mut self: Box<Self>,
+        mut jobs: mpsc::Receiver<Due>,
+        polled: mpsc::Sender<Polled>,
+    ) {
         loop {
             // Those that became due meanwhile, too: whose turn it is depends on all.
             while let Ok(due) = jobs.try_recv() {

@@ -36,7 +36,8 @@ const PASSES: usize = 4;
 /// Devices that share a line.
 #[derive(Debug, Default)]
 pub struct Queue {
-    units: BTreeMap<Party, Unit>,
+    /// Boxed, as most lines have one, and a node of the map has room for eleven.
+    units: BTreeMap<Party, Box<Unit>>,
     waiting: VecDeque<Waiting>,
     /// How often those of which nothing is known were passed by those that answer.
     passed: usize,
@@ -139,8 +140,8 @@ impl Queue {
     /// A device joins the line. Nothing is known of it.
     pub fn join(&mut self, device: usize, interval: Duration, cost: Cost) {
         let (next, health, late, chance) = (None, None, None, Chance::default());
-        self.units
-            .insert(Party::Device(device), Unit { interval, next, cost, health, late, chance });
+        let unit = Unit { interval, next, cost, health, late, chance };
+        self.units.insert(Party::Device(device), Box::new(unit));
     }
 
     /// A question to the device costs something else from now on: it begins with another read.
@@ -166,13 +167,9 @@ impl Queue {
         if self.waiting.iter().any(|waiting| waiting.party == party) {
             return;
         }
-        let unit = self.units.entry(party).or_insert(Unit {
-            interval: Duration::ZERO,
-            next: None,
-            cost,
-            health: Some(Health::OFFLINE),
-            late: None,
-            chance: Chance::default(),
+        let unit = self.units.entry(party).or_insert_with(|| {
+            let (interval, next, late, chance) = (Duration::ZERO, None, None, Chance::default());
+            Box::new(Unit { interval, next, cost, health: Some(Health::OFFLINE), late, chance })
         });
         unit.cost = cost;
         self.waiting.push_back(Waiting { party, since: now });
@@ -257,7 +254,7 @@ impl Queue {
     fn silent(&self) -> impl Iterator<Item = (usize, (&Unit, Uptime))> {
         let all = self.waiting.iter().enumerate();
         all.filter_map(|(at, Waiting { party, since })| {
-            let unit = self.units.get(party)?;
+            let unit = &**self.units.get(party)?;
             (unit.class() == Class::Silent).then_some((at, (unit, *since)))
         })
     }
@@ -298,7 +295,7 @@ impl Queue {
 
     /// The coming turns of those that are to have them.
     fn expected(&self, now: Uptime) -> impl Iterator<Item = (&Unit, Uptime)> {
-        let all = self.units.values();
+        let all = self.units.values().map(|unit| &**unit);
         let there = all.filter(|unit| matches!(unit.health, None | Some(Health::Online)));
         there.filter_map(move |unit| Some((unit, unit.due(now)?)))
     }
