@@ -160,7 +160,7 @@ fn case(seed: u64) {
 
 #[test]
 fn whatever_goes_missing_it_is_as_in_batch() {
-    seeds(0..100).into_iter().for_each(case);
+    seeds(0..1_000).into_iter().for_each(case);
 }
 
 const LOAD: &str = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: load > 1\n";
