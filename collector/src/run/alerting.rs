@@ -2,12 +2,13 @@
 //!
 //! What changed, and what is to be sent, is on disk before anybody acts on it.
 
-use std::collections::HashMap;
+mod senders;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hallwatch_config::Finding;
-use hallwatch_model::{AgentPath, Labels, Sample, Timestamp, Uptime};
+use hallwatch_model::{AgentPath, Labels, Timestamp, Uptime};
 use hallwatch_promql::Matchers;
 use tokio::sync::mpsc;
 
@@ -17,11 +18,12 @@ use crate::api::ReloadRequest;
 use crate::clock;
 use crate::config::{self, LoadError};
 use crate::notify::{Pair, Router};
-use crate::rules::{AlertState, Evaluation, PushEngine, Received, Reload, Transition};
+use crate::rules::{AlertState, Evaluation, Feed, PushEngine, Reload, Transition};
 use crate::state::{self, State};
-use crate::store::{Logged, Reader};
+use crate::store::{Entry, Reader};
 use crate::telemetry::Telemetry;
 use crate::topology::{Suppressor, Watch};
+pub(super) use senders::Senders;
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -57,8 +59,9 @@ pub(super) struct Alerting {
     pub(super) reader: Reader,
     /// Up to where the log was read.
     pub(super) position: u64,
-    /// The agents by their numbers in the log.
-    pub(super) senders: HashMap<i64, AgentPath>,
+    pub(super) senders: Senders,
+    /// The series of the store in the engine.
+    pub(super) feed: Feed,
     /// The pair that is told what fires.
     pub(super) pair: Option<Pair>,
     /// What of the log is old, as far as it was not read yet.
@@ -131,7 +134,7 @@ impl Alerting {
             pair.evaluated(Some(self.router.active()), clock::uptime());
         }
         // First where the log ends: what is read twice does no harm.
-        while let Ok(entries) = self.reader.log(self.position, MANY)
+        while let Ok(entries) = self.reader.entries(self.position, MANY)
             && let Some(last) = entries.last()
         {
             self.position = last.position;
@@ -158,7 +161,7 @@ impl Alerting {
     fn push(&mut self, now: Timestamp) -> Evaluation {
         let mut all = Evaluation::default();
         loop {
-            let entries = match self.reader.log(self.position, MANY) {
+            let entries = match self.reader.entries(self.position, MANY) {
                 Ok(entries) => entries,
                 Err(error) => {
                     tracing::warn!(%error, "the rules cannot read what was stored");
@@ -172,13 +175,7 @@ impl Alerting {
             self.position = last.position;
             // What fills the past alerts nobody.
             for entry in entries.iter().filter(|entry| !entry.filled) {
-                self.note_sender(entry);
-                for (labels, sample) in &entry.samples {
-                    all.samples.append(&mut self.watch.observe(labels, *sample, now));
-                }
-                let backfill = self.is_old(&entry.samples);
-                let received = Received { samples: &entry.samples, watermark: None, backfill };
-                all.append(self.engine.receive(received, now, &self.reader));
+                all.append(self.take(entry, now));
             }
         }
         all
@@ -197,7 +194,7 @@ impl Alerting {
                 for (agent, device) in self.suppressor.described(devices.filter_map(named)) {
                     self.watch.read(&agent, &device, Timestamp::MIN);
                 }
-                self.senders = agents;
+                self.senders.learn(agents);
             }
             Err(error) => {
                 tracing::warn!(%error, "who reads which device is not known until it sends");
@@ -205,37 +202,43 @@ impl Alerting {
         }
     }
 
-    /// Remembers who has sent something of the devices of this entry.
-    fn note_sender(&mut self, entry: &Logged) {
-        let Some(number) = entry.agent else { return };
-        if !self.senders.contains_key(&number)
-            && let Ok(agents) = self.reader.agents()
-        {
-            self.senders = agents;
-        }
-        let Some(agent) = self.senders.get(&number) else { return };
-        // The points of a device stand together.
-        let mut last = None;
-        for (labels, sample) in &entry.samples {
-            let device = labels.get("device");
-            if let Some(device) = device.filter(|_| device != last) {
-                self.suppressor.read(agent, device, sample.time);
-                self.watch.read(agent, device, sample.time);
-                last = Some(device);
+    /// Pushes an entry of the log to the rules.
+    fn take(&mut self, entry: &Entry, now: Timestamp) -> Evaluation {
+        let mut evaluation = Evaluation::default();
+        let (suppressor, watch, reader) = (&mut self.suppressor, &mut self.watch, &self.reader);
+        self.senders.note(entry, reader, |agent, device, time| {
+            suppressor.read(agent, device, time);
+            watch.read(agent, device, time);
+        });
+        if !watch.is_empty() {
+            for point in &entry.points {
+                let Some(labels) = self.senders.labels(point.series, reader) else { continue };
+                evaluation.samples.append(&mut watch.observe(labels, point.sample(), now));
             }
         }
+        let backfill = self.is_old(entry);
+        let points = entry.points.iter();
+        let points = points.map(|one| (one.series, Timestamp::from_millis(one.time), one.value));
+        let (senders, reader) = (&mut self.senders, &self.reader);
+        let labels = |series| senders.labels(series, reader).cloned();
+        let pushed = self.feed.resolve(&mut self.engine, points, labels);
+        evaluation.append(self.engine.take(pushed, backfill, now, reader));
+        evaluation
     }
 
     /// Whether the agent that sent this said that it was old.
-    fn is_old(&self, samples: &[(Labels, Sample)]) -> bool {
-        let old = |(labels, sample): &(Labels, Sample)| {
-            self.backfilled.iter().any(|(agent, first, last)| {
-                labels.get("tenant") == Some(agent.tenant.as_str())
-                    && labels.get("site") == Some(agent.site.as_str())
-                    && (*first..=*last).contains(&sample.time)
-            })
-        };
-        !self.backfilled.is_empty() && !samples.is_empty() && samples.iter().all(old)
+    fn is_old(&mut self, entry: &Entry) -> bool {
+        if self.backfilled.is_empty() || entry.points.is_empty() {
+            return false;
+        }
+        let Ok(Some(sender)) = self.senders.of(entry, &self.reader) else { return false };
+        entry.points.iter().all(|point| {
+            let time = Timestamp::from_millis(point.time);
+            let covers = |(agent, first, last): &(AgentPath, Timestamp, Timestamp)| {
+                agent == sender && (*first..=*last).contains(&time)
+            };
+            self.backfilled.iter().any(covers)
+        })
     }
 
     /// Goes on with the rules as their files are now, or with the old ones when anything is wrong.

@@ -1,13 +1,13 @@
 //! What is read in the order in which it came: the log, for exporters, and events.
 
-use hallwatch_model::sample::from_float;
-use hallwatch_model::{AgentPath, Event, Id, Sample, Timestamp};
+use std::sync::Arc;
+
+use hallwatch_model::{AgentPath, Event, Id, Labels, Timestamp};
 use rusqlite::params;
 
-use super::commit::{FILLED, OWN};
-use super::record::read_points;
+use super::record::{Point, read_points};
 use super::shared::{count, reading};
-use super::{Error, Logged, Reader};
+use super::{Entry, Error, Logged, Reader};
 
 impl Reader {
     /// Entries of the log after the position `after`, at most `limit`. Damaged ones are counted
@@ -16,7 +16,36 @@ impl Reader {
     /// # Errors
     /// When the log cannot be read.
     pub fn log(&self, after: u64, limit: usize) -> Result<Vec<Logged>, Error> {
+        let entries = self.entries(after, limit)?;
+        let index = reading(&self.shared.index);
+        let labels = |series| index.get(series).map(|series| series.labels.clone());
+        Ok(entries.iter().map(|entry| entry.resolved(labels)).collect())
+    }
+
+    /// As [`Reader::log`], with the numbers of the series: for those who look at labels once, see
+    /// [`Reader::labels`].
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn entries(&self, after: u64, limit: usize) -> Result<Vec<Arc<Entry>>, Error> {
         let hidden = self.hidden();
+        let entries = self.read_entries(after, limit)?;
+        let shown = entries.into_iter().map(|entry| {
+            let concealed = hidden.iter().filter(|one| entry.position <= one.upto);
+            let concealed: Vec<_> = concealed.collect();
+            let covered =
+                |point: &Point| concealed.iter().any(|one| one.covers(point.series, point.time));
+            if !entry.points.iter().any(covered) {
+                return entry;
+            }
+            let mut shown = Entry::clone(&entry);
+            shown.points.retain(|point| !covered(point));
+            Arc::new(shown)
+        });
+        Ok(shown.collect())
+    }
+
+    fn read_entries(&self, after: u64, limit: usize) -> Result<Vec<Arc<Entry>>, Error> {
         self.with_connection("read the log", |connection| {
             let mut select = connection.prepare_cached(
                 "SELECT id, received, data, agent FROM log WHERE id > ?1 ORDER BY id LIMIT ?2",
@@ -26,33 +55,27 @@ impl Reader {
             let mut entries = Vec::new();
             while let Some(row) = rows.next()? {
                 let (id, received): (i64, i64) = (row.get(0)?, row.get(1)?);
-                let sender: i64 = row.get(3)?;
                 let data = row.get_ref(2)?.as_bytes().unwrap_or_default();
                 let points = read_points(data).unwrap_or_else(|| {
                     count(&self.shared.found.log_rows);
                     Vec::new()
                 });
-                let index = reading(&self.shared.index);
-                let concealed: Vec<_> =
-                    hidden.iter().filter(|one| id.cast_unsigned() <= one.upto).collect();
-                let samples = points.iter().filter_map(|point| {
-                    if concealed.iter().any(|one| one.covers(point.series, point.time)) {
-                        return None;
-                    }
-                    let time = Timestamp::from_millis(point.time);
-                    let value = from_float(point.value);
-                    Some((index.get(point.series)?.labels.clone(), Sample { time, value }))
-                });
-                entries.push(Logged {
-                    position: id.cast_unsigned(),
-                    received: Timestamp::from_millis(received),
-                    filled: sender == FILLED,
-                    agent: (sender > OWN).then_some(sender),
-                    samples: samples.collect(),
-                });
+                entries.push(Arc::new(Entry::new(
+                    id.cast_unsigned(),
+                    received,
+                    row.get(3)?,
+                    points,
+                )));
             }
             Ok(entries)
         })
+    }
+
+    /// The labels of the series with this number; `None` when it is gone. As long as the store is
+    /// open, a number is never given to another series.
+    #[must_use]
+    pub fn labels(&self, series: u32) -> Option<Labels> {
+        reading(&self.shared.index).get(series).map(|series| series.labels.clone())
     }
 
     /// What happened at doors from `start` to `end`, both included, the newest first, at most

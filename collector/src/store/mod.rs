@@ -27,6 +27,7 @@ mod deletion;
 mod describe;
 mod dictionary;
 mod entries;
+mod entry;
 mod error;
 mod fill;
 mod flush;
@@ -62,10 +63,12 @@ use hallwatch_model::{Ack, AgentPath, Timestamp};
 use rusqlite::{Connection, params};
 
 pub use deletion::{Deletion, Receipt};
+pub use entry::Entry;
 pub use error::Error;
 pub use frame::{Frame, MAX_FRAME_BYTES, NoFrame, take_frame};
 pub use intake::{Damage, Ignored, Incoming, Logged, Options, Outcome, Stats};
 pub use reader::Reader;
+pub use record::Point;
 
 use dictionary::Agent;
 use flush::Flush;

@@ -1,16 +1,28 @@
 //! What stands in the blobs of the log and of the series table.
 
-use hallwatch_model::Labels;
+use hallwatch_model::sample::from_float;
+use hallwatch_model::{Labels, Sample, Timestamp};
 
 use super::bytes::{Bytes, checksum, key, put_varint, seal, unseal, unzigzag, zigzag};
 use super::decimal;
 
 /// One sample of one series, by the store's number of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Point {
-    pub(super) series: u32,
-    pub(super) time: i64,
-    pub(super) value: f64,
+pub struct Point {
+    /// The number.
+    pub series: u32,
+    /// Milliseconds since 1970.
+    pub time: i64,
+    /// The value, or why there is none, as `hallwatch_model::sample::to_float` makes it.
+    pub value: f64,
+}
+
+impl Point {
+    /// The sample.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        Sample { time: Timestamp::from_millis(self.time), value: from_float(self.value) }
+    }
 }
 
 /// Three bits of a value's varint say how many digits it has after the point; this says that the
