@@ -204,7 +204,6 @@ impl Collector {
             senders: alerting::Senders::default(),
             feed: rules::Feed::default(),
             pair: pair.clone(),
-            backfilled: Vec::new(),
             from,
             reload: rules::Reload { loaded_at: Some(now), refused: None },
             telemetry: telemetry.clone(),

@@ -43,8 +43,6 @@ pub(super) enum Command {
 pub(super) struct News {
     /// Up to when agents have sent everything.
     pub(super) watermarks: Vec<(AgentPath, Timestamp)>,
-    /// What agents say is old: from when to when.
-    pub(super) backfilled: Vec<(AgentPath, Timestamp, Timestamp)>,
 }
 
 /// What the thread owns.
@@ -64,8 +62,6 @@ pub(super) struct Alerting {
     pub(super) feed: Feed,
     /// The pair that is told what fires.
     pub(super) pair: Option<Pair>,
-    /// What of the log is old, as far as it was not read yet.
-    pub(super) backfilled: Vec<(AgentPath, Timestamp, Timestamp)>,
     /// The configuration that names the rule files.
     pub(super) from: Option<PathBuf>,
     pub(super) reload: Reload,
@@ -94,7 +90,6 @@ impl Alerting {
         while let Some(command) = commands.blocking_recv() {
             match command {
                 Command::Stored(news, now) => {
-                    self.backfilled.extend(news.backfilled);
                     for (agent, upto) in news.watermarks {
                         let AgentPath { tenant, site, agent } = &agent;
                         self.engine.watermark(tenant.as_str(), site.as_str(), agent.as_str(), upto);
@@ -134,11 +129,11 @@ impl Alerting {
             pair.evaluated(Some(self.router.active()), clock::uptime());
         }
         // First where the log ends: what is read twice does no harm.
-        while let Ok(entries) = self.reader.entries(self.position, MANY)
-            && let Some(last) = entries.last()
-        {
-            self.position = last.position;
+        match self.reader.log_end() {
+            Ok(end) => self.position = end,
+            Err(error) => tracing::warn!(%error, "the rules read the log from its beginning"),
         }
+        self.reader.keep_log(self.position);
         if let Err(error) = self.engine.seed(clock::now(), &self.reader) {
             tracing::warn!(%error, "the rules begin without the past");
         }
@@ -168,15 +163,13 @@ impl Alerting {
                     break;
                 }
             };
-            let Some(last) = entries.last() else {
-                self.backfilled.clear();
-                break;
-            };
+            let Some(last) = entries.last() else { break };
             self.position = last.position;
             // What fills the past alerts nobody.
             for entry in entries.iter().filter(|entry| !entry.filled) {
                 all.append(self.take(entry, now));
             }
+            self.reader.keep_log(self.position);
         }
         all
     }
@@ -212,33 +205,17 @@ impl Alerting {
         });
         if !watch.is_empty() {
             for point in &entry.points {
-                let Some(labels) = self.senders.labels(point.series, reader) else { continue };
-                evaluation.samples.append(&mut watch.observe(labels, point.sample(), now));
+                if let Some(labels) = self.senders.watched(point.series, watch, reader) {
+                    evaluation.samples.append(&mut watch.observe(&labels, point.sample(), now));
+                }
             }
         }
-        let backfill = self.is_old(entry);
         let points = entry.points.iter();
         let points = points.map(|one| (one.series, Timestamp::from_millis(one.time), one.value));
-        let (senders, reader) = (&mut self.senders, &self.reader);
-        let labels = |series| senders.labels(series, reader).cloned();
+        let labels = |series| reader.labels(series);
         let pushed = self.feed.resolve(&mut self.engine, points, labels);
-        evaluation.append(self.engine.take(pushed, backfill, now, reader));
+        evaluation.append(self.engine.take(pushed, entry.backfill, now, reader));
         evaluation
-    }
-
-    /// Whether the agent that sent this said that it was old.
-    fn is_old(&mut self, entry: &Entry) -> bool {
-        if self.backfilled.is_empty() || entry.points.is_empty() {
-            return false;
-        }
-        let Ok(Some(sender)) = self.senders.of(entry, &self.reader) else { return false };
-        entry.points.iter().all(|point| {
-            let time = Timestamp::from_millis(point.time);
-            let covers = |(agent, first, last): &(AgentPath, Timestamp, Timestamp)| {
-                agent == sender && (*first..=*last).contains(&time)
-            };
-            self.backfilled.iter().any(covers)
-        })
     }
 
     /// Goes on with the rules as their files are now, or with the old ones when anything is wrong.

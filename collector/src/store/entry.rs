@@ -18,18 +18,26 @@ pub struct Entry {
     /// The number of the agent that sent it; `None` for what the collector itself recorded, and for
     /// what fills. [`Reader::agents`](super::Reader::agents) says who that is.
     pub agent: Option<i64>,
+    /// The agent says that it is old: it had to wait there.
+    pub backfill: bool,
     /// Its samples, those that turned out to be known already among them. Of a series that is gone
     /// meanwhile, [`Reader::labels`](super::Reader::labels) knows nothing.
     pub points: Vec<Point>,
 }
 
 impl Entry {
-    pub(super) fn new(position: u64, received: i64, sender: i64, points: Vec<Point>) -> Self {
+    pub(super) fn new(
+        position: u64,
+        received: i64,
+        sender: i64,
+        (points, backfill): (Vec<Point>, bool),
+    ) -> Self {
         Self {
             position,
             received: Timestamp::from_millis(received),
             filled: sender == FILLED,
             agent: (sender > OWN).then_some(sender),
+            backfill,
             points,
         }
     }

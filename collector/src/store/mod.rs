@@ -14,7 +14,7 @@
 //! `times` (what points of a device share),
 //! `flush` (from head to chunks), `summaries` and `rollup` (from chunks to long history), `replay`,
 //! `bulk` and `salvage` (the start), `retention`, `deletion` and `purge` (what is to go), `index`,
-//! `entries`, [`reader`] and `history` (the way out), `frame` and `fill` (from one collector to
+//! `entries`, `recent`, [`reader`] and `history` (the way out), `frame` and `fill` (from one collector to
 //! another), [`verify`] and [`backup`].
 
 pub mod backup;
@@ -40,6 +40,7 @@ pub mod intake;
 mod pack;
 mod purge;
 pub mod reader;
+mod recent;
 mod record;
 mod replay;
 mod retention;

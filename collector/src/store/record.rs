@@ -30,8 +30,11 @@ impl Point {
 const RAW: u64 = 7;
 const MOST_DIGITS: u8 = 4;
 
+/// What a log row ends with when its agent says that it is old. Others end with their last point.
+const BACKFILL: u8 = 1;
+
 /// A log row.
-pub(super) fn write_points(points: &[Point]) -> Vec<u8> {
+pub(super) fn write_points(points: &[Point], backfill: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(8 + points.len() * 6);
     put_varint(&mut out, points.len() as u64);
     let (mut series, mut time, mut digits) = (0i64, 0i64, 0u8);
@@ -53,11 +56,19 @@ pub(super) fn write_points(points: &[Point]) -> Vec<u8> {
             out.extend_from_slice(&point.value.to_le_bytes());
         }
     }
+    if backfill {
+        out.push(BACKFILL);
+    }
     seal(out, 0)
 }
 
-/// The inverse of [`write_points`]; `None` when it is damaged.
+/// The points of what [`write_points`] wrote; `None` when it is damaged.
 pub(super) fn read_points(blob: &[u8]) -> Option<Vec<Point>> {
+    read_row(blob).map(|(points, _)| points)
+}
+
+/// The inverse of [`write_points`]; `None` when it is damaged.
+pub(super) fn read_row(blob: &[u8]) -> Option<(Vec<Point>, bool)> {
     let mut bytes = Bytes(unseal(blob, 0)?);
     let count = bytes.count()?;
     let mut points = Vec::with_capacity(count.min(bytes.0.len()));
@@ -73,7 +84,7 @@ pub(super) fn read_points(blob: &[u8]) -> Option<Vec<Point>> {
         };
         points.push(Point { series: u32::try_from(series).ok()?, time, value });
     }
-    Some(points)
+    Some((points, bytes.0.first() == Some(&BACKFILL)))
 }
 
 /// The checksum of a row of the dictionary table.
@@ -168,7 +179,11 @@ mod tests {
                 value: *value,
             })
             .collect();
-        let back = read_points(&write_points(&points)).unwrap();
+        for backfill in [false, true] {
+            let (_, marked) = read_row(&write_points(&points, backfill)).unwrap();
+            assert_eq!(marked, backfill);
+        }
+        let back = read_points(&write_points(&points, true)).unwrap();
         assert_eq!(back.len(), points.len());
         for (a, b) in back.iter().zip(&points) {
             assert_eq!((a.series, a.time), (b.series, b.time));

@@ -117,6 +117,16 @@ impl Watch {
         out
     }
 
+    /// Whether something hangs on the samples of this series.
+    #[must_use]
+    pub fn concerns(&self, labels: &Labels) -> bool {
+        let key = [labels.get("tenant"), labels.get("site")];
+        let [Some(tenant), Some(site)] = key.map(|text| text.map(str::to_owned)) else {
+            return false;
+        };
+        self.sites.get(&(tenant, site)).is_some_and(|site| site.concerns(labels))
+    }
+
     /// A sample came: looks at what hangs on its device.
     pub fn observe(&mut self, labels: &Labels, sample: Sample, now: Timestamp) -> Out {
         let mut out = Vec::new();
@@ -270,6 +280,12 @@ impl SiteWatch {
     }
 
     /// Takes in what a sample says.
+    fn concerns(&self, labels: &Labels) -> bool {
+        let known = |device| self.devices.contains_key(device);
+        labels.name() == Some("agent_up")
+            || (labels.get("device").is_some_and(known) && role(labels).is_some())
+    }
+
     fn learn(&mut self, labels: &Labels, sample: Sample, now: Timestamp) -> Learnt {
         if labels.name() == Some("agent_up") {
             let Some(agent) = labels.get("agent") else { return Learnt::Nothing };

@@ -7,8 +7,9 @@ use std::num::NonZeroU32;
 use hallwatch_model::{AgentPath, Labels, Timestamp};
 
 use crate::store::{Entry, Error, Reader};
+use crate::topology::Watch;
 
-/// What is known of the senders, and of the series by the store's numbers: 24 bytes each.
+/// What is known of the senders, and of the series by the store's numbers: 12 bytes each.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Senders {
     /// The agents by their numbers in the log.
@@ -19,10 +20,11 @@ pub(in crate::run) struct Senders {
     by_name: HashMap<[String; 3], NonZeroU32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Series {
-    labels: Labels,
     device: Option<NonZeroU32>,
+    /// Whether the topology asks for its samples, once somebody has asked.
+    watched: Option<bool>,
 }
 
 /// Which agent has sent the newest sample of it.
@@ -53,22 +55,40 @@ impl Senders {
         Ok(self.agents.get(&number))
     }
 
-    /// The labels of a series; `None` when it is gone.
-    pub(super) fn labels(&mut self, series: u32, reader: &Reader) -> Option<&Labels> {
-        self.series(series, reader).map(|series| &series.labels)
+    /// The labels of a series whose samples the topology asks for; `None` when it does not, or the
+    /// series is gone.
+    pub(super) fn watched(
+        &mut self,
+        number: u32,
+        watch: &Watch,
+        reader: &Reader,
+    ) -> Option<Labels> {
+        let series = self.series(number, reader)?;
+        match series.watched {
+            Some(false) => None,
+            Some(true) => reader.labels(number),
+            None => {
+                let labels = reader.labels(number)?;
+                let concerns = watch.concerns(&labels);
+                let known = self.series.get_mut(number as usize)?.as_mut()?;
+                known.watched = Some(concerns);
+                concerns.then_some(labels)
+            }
+        }
     }
 
-    fn series(&mut self, number: u32, reader: &Reader) -> Option<&Series> {
+    fn series(&mut self, number: u32, reader: &Reader) -> Option<Series> {
         let at = number as usize;
-        if self.series.get(at).is_none_or(Option::is_none) {
-            let labels = reader.labels(number)?;
-            let device = self.device(&labels);
-            if self.series.len() <= at {
-                self.series.resize_with(at + 1, || None);
-            }
-            *self.series.get_mut(at)? = Some(Series { labels, device });
+        if let Some(Some(known)) = self.series.get(at) {
+            return Some(*known);
         }
-        self.series.get(at)?.as_ref()
+        let labels = reader.labels(number)?;
+        let series = Series { device: self.device(&labels), watched: None };
+        if self.series.len() <= at {
+            self.series.resize(at + 1, None);
+        }
+        *self.series.get_mut(at)? = Some(series);
+        Some(series)
     }
 
     fn device(&mut self, labels: &Labels) -> Option<NonZeroU32> {
@@ -114,7 +134,7 @@ impl Senders {
                 }
                 other => *other = Some((agent, time)),
             }
-            let labels = self.labels(point.series, reader).cloned();
+            let labels = reader.labels(point.series);
             if let Some(name) = labels.as_ref().and_then(|labels| labels.get("device"))
                 && let Some(agent) = self.agents.get(&agent)
             {
