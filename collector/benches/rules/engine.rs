@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hallwatch_collector::rules::push::Timing;
-use hallwatch_collector::rules::{AlertState, Options, PushEngine, Received, load};
+use hallwatch_collector::rules::{AlertState, Handle, Options, PushEngine, Pushed, load};
 use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::MemorySource;
 
@@ -19,8 +19,8 @@ const WARM: u32 = 70;
 struct Run {
     engine: PushEngine,
     source: MemorySource,
-    samples: Vec<(Labels, Sample)>,
-    probe: Labels,
+    samples: Vec<Pushed>,
+    probe: Handle,
     latencies: Vec<Duration>,
 }
 
@@ -36,8 +36,11 @@ impl Run {
             let handle = engine.resolve(&Labels::metric(&format!("other_{number}_value"), own));
             assert!(engine.push(handle, sample));
         }
-        let samples = (0..series).map(|number| (labels(number, series), sample)).collect();
-        let (source, probe) = (MemorySource::new(), probe());
+        let time = sample.time;
+        let pushed =
+            |number| Pushed { handle: engine.meet(&labels(number, series)), time, value: 0.0 };
+        let samples = (0..series).map(pushed).collect();
+        let (source, probe) = (MemorySource::new(), engine.meet(&probe()));
         Self { engine, source, samples, probe, latencies: Vec::new() }
     }
 
@@ -45,23 +48,21 @@ impl Run {
     /// and of all.
     fn second(&mut self, second: u32) -> (Duration, Duration) {
         let time = Timestamp::from_millis(START + i64::from(second) * 1000);
-        for ((_, sample), number) in self.samples.iter_mut().zip(0..) {
-            *sample = Sample { time, value: Ok(value(number, second)) };
+        for (sample, number) in self.samples.iter_mut().zip(0..) {
+            (sample.time, sample.value) = (time, value(number, second));
         }
         let together = self.samples.len().div_ceil(usize::try_from(BATCHES).unwrap());
         let began = own_cpu();
         for batch in self.samples.chunks(together) {
-            let received = Received { samples: batch, watermark: None, backfill: false };
-            self.engine.receive(received, time, &self.source);
+            self.engine.take(batch, false, time, &self.source);
         }
         let pushed = own_cpu();
         for flip in 0..10 {
             let time = time + Duration::from_millis(10 + flip * 10);
             let began = Instant::now();
-            let value = Ok(if flip % 2 == 0 { 1.0 } else { 0.0 });
-            let samples = [(self.probe.clone(), Sample { time, value })];
-            let received = Received { samples: &samples, watermark: None, backfill: false };
-            let evaluation = self.engine.receive(received, time, &self.source);
+            let value = if flip % 2 == 0 { 1.0 } else { 0.0 };
+            let samples = [Pushed { handle: self.probe, time, value }];
+            let evaluation = self.engine.take(&samples, false, time, &self.source);
             let expected = if flip % 2 == 0 { AlertState::Firing } else { AlertState::Resolved };
             assert!(evaluation.transitions.iter().any(|change| change.to == expected));
             self.latencies.push(began.elapsed());

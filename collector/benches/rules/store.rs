@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hallwatch_collector::clock;
 use hallwatch_collector::rules::push::Timing;
-use hallwatch_collector::rules::{self, AlertState, PushEngine, Received};
+use hallwatch_collector::rules::{self, AlertState, Feed, PushEngine};
 use hallwatch_collector::store::{Incoming, Options, Reader, Store};
 use hallwatch_model::{
     AgentPath, Batch, Describe, Id, Labels, Reading, Readings, SeriesId, Timestamp,
@@ -160,6 +160,7 @@ fn evaluate(
     // The probe changes all the time on purpose.
     let options = rules::Options { flapping: None, ..rules::Options::default() };
     let mut engine = PushEngine::new(set, Vec::new(), options, Timing::default());
+    let mut feed = Feed::default();
     let (mut position, mut latencies, mut began) = (0, Vec::new(), Duration::ZERO);
     for told in told {
         let (asked, watermarks) = match told {
@@ -174,14 +175,16 @@ fn evaluate(
             engine.watermark("acme", &site(number), "gw-1", upto);
         }
         let mut changed = false;
-        while let Ok(entries) = reader.log(position, 256)
+        while let Ok(entries) = reader.entries(position, 256)
             && let Some(last) = entries.last()
         {
             position = last.position;
             for entry in &entries {
-                let received =
-                    Received { samples: &entry.samples, watermark: None, backfill: false };
-                let evaluation = engine.receive(received, now, reader);
+                let points = entry.points.iter();
+                let points =
+                    points.map(|one| (one.series, Timestamp::from_millis(one.time), one.value));
+                let pushed = feed.resolve(&mut engine, points, |series| reader.labels(series));
+                let evaluation = engine.take(pushed, false, now, reader);
                 let ends = [AlertState::Firing, AlertState::Resolved];
                 changed |= evaluation.transitions.iter().any(|change| ends.contains(&change.to));
             }

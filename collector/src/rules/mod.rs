@@ -36,7 +36,7 @@ pub use duration::{format as format_duration, parse as parse_duration};
 pub use engine::{Engine, Evaluation, Options, SavedAlert, Transition};
 pub use flapping::{Changes, Flaps};
 pub use load::load;
-pub use push::{Fallback, HistoricalAlert, PushEngine, Received, Usage};
+pub use push::{Fallback, Feed, Handle, HistoricalAlert, PushEngine, Pushed, Received, Usage};
 pub use rule::{Alerting, Chatter, Condition, Expect, Flapping, Group, NoData, Rule, RuleSet};
 pub use template::Template;
 pub use view::{Health, Inside, Reload, View};

@@ -10,6 +10,7 @@
 //!
 //! [`Query::keeps_apart`]: hallwatch_promql::Query::keeps_apart
 
+mod feed;
 mod history;
 mod pass;
 mod report;
@@ -23,6 +24,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hallwatch_model::sample::to_float;
 use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::incremental::{Graph, Obstacle};
 use hallwatch_promql::{Matchers, Query, Source};
@@ -30,11 +32,12 @@ use hallwatch_promql::{Matchers, Query, Source};
 use super::alert::{Alert, Reason};
 use super::engine::{Evaluation, Options, SavedAlert};
 use super::rule::{Group, Rule, RuleSet};
+pub use feed::Feed;
 pub use history::HistoricalAlert;
 use history::Histories;
 pub use report::{Fallback, Usage};
 pub use routes::Handle;
-use routes::Routes;
+use routes::{Route, Routes, Target};
 use schedule::Schedule;
 use shard::{Run, Shard, Site};
 
@@ -61,6 +64,17 @@ pub struct Received<'a> {
     pub watermark: Option<(&'a str, Timestamp)>,
     /// The agent says that this is old.
     pub backfill: bool,
+}
+
+/// A sample of a series that was met.
+#[derive(Clone, Copy, Debug)]
+pub struct Pushed {
+    /// The series.
+    pub handle: Handle,
+    /// Its time.
+    pub time: Timestamp,
+    /// The value, or why there is none, as `hallwatch_model::sample::to_float` makes it.
+    pub value: f64,
 }
 
 /// All rules and their alerts.
@@ -196,46 +210,56 @@ impl PushEngine {
         now: Timestamp,
         source: &dyn Source,
     ) -> Evaluation {
-        let mut concerned = BTreeSet::from([0]);
-        for (labels, _) in received.samples.iter().take(1) {
-            concerned.insert(self.site(labels));
+        let handles = received.samples.iter().map(|(labels, sample)| Pushed {
+            handle: self.routes.meet(labels),
+            time: sample.time,
+            value: to_float(sample.value),
+        });
+        let pushed: Vec<Pushed> = handles.collect();
+        if let Some((agent, upto)) = received.watermark
+            && let Some(first) = pushed.first()
+        {
+            let shard = self.site_of(first.handle);
+            self.note_watermark(shard, agent, upto);
         }
-        if let Some((agent, watermark)) = received.watermark {
-            for shard in concerned.iter().filter(|shard| **shard != 0) {
-                let known = self.shards[*shard].watermarks.entry(agent.to_owned());
-                let known = known.or_insert(watermark);
-                *known = (*known).max(watermark);
-            }
+        self.take(&pushed, received.backfill, now, source)
+    }
+
+    /// As [`PushEngine::receive`], for those who keep handles. What a void handle names is left
+    /// out, see [`PushEngine::is_valid`].
+    pub fn take(
+        &mut self,
+        pushed: &[Pushed],
+        backfill: bool,
+        now: Timestamp,
+        source: &dyn Source,
+    ) -> Evaluation {
+        let mut concerned = BTreeSet::from([0]);
+        if let Some(first) = pushed.first() {
+            concerned.insert(self.site_of(first.handle));
         }
         // Before the samples are pushed: what has come is taken at once, what has not has to be kept.
         for shard in &concerned {
             let time = self.event_time(*shard, now);
             self.shards[*shard].advance(time);
         }
-        let mut old: Vec<&(Labels, Sample)> = Vec::new();
+        let mut old: Vec<Pushed> = Vec::new();
         let (mut last, earliest) = (0, now - self.timing.wait);
-        for entry in received.samples {
-            let (labels, sample) = entry;
-            let known = self.routes.find(labels);
-            let shard = match known {
-                Some(handle) => self.site_of(handle, labels),
-                None => self.site(labels),
-            };
-            let late = sample.time < earliest;
-            if late && (received.backfill || !self.shards[shard].watermarks.is_empty()) {
-                old.push(entry);
+        for one in pushed {
+            let shard = self.site_of(one.handle);
+            let late = one.time < earliest;
+            if late && (backfill || !self.shards[shard].watermarks.is_empty()) {
+                old.push(*one);
                 continue;
             }
             if shard != last {
                 concerned.insert(shard);
                 last = shard;
             }
-            let handle = known.unwrap_or_else(|| self.resolve(labels));
-            // It was resolved just now.
-            let _pushed = self.push(handle, *sample);
+            self.push_value(one.handle, one.time, one.value);
         }
         if old.is_empty() {
-            if !received.backfill {
+            if !backfill {
                 for shard in &concerned {
                     self.histories.live(*shard, now);
                 }
@@ -249,8 +273,17 @@ impl PushEngine {
     /// An agent of a site has sent everything up to this time.
     pub fn watermark(&mut self, tenant: &str, site: &str, agent: &str, upto: Timestamp) {
         let shard = self.site(&Labels::from_pairs([("tenant", tenant), ("site", site)]));
-        let known = self.shards[shard].watermarks.entry(agent.to_owned()).or_insert(upto);
-        *known = (*known).max(upto);
+        self.note_watermark(shard, agent, upto);
+    }
+
+    fn note_watermark(&mut self, shard: usize, agent: &str, upto: Timestamp) {
+        let watermarks = &mut self.shards[shard].watermarks;
+        match watermarks.get_mut(agent) {
+            Some(known) => *known = (*known).max(upto),
+            None => {
+                watermarks.insert(agent.to_owned(), upto);
+            }
+        }
     }
 
     /// When the interval of a group has passed, everything is looked at: what rules have recorded
@@ -273,18 +306,19 @@ impl PushEngine {
     /// the handle is void: resolve it again.
     #[must_use]
     pub fn push(&mut self, handle: Handle, sample: Sample) -> bool {
-        let Some(route) = self.routes.get(handle) else { return false };
-        let value = hallwatch_model::sample::to_float(sample.value);
-        for (shard, series) in route.targets.iter().flatten() {
-            self.shards[*shard].graph.push(*series, sample.time, value);
+        self.push_value(handle, sample.time, to_float(sample.value));
+        self.is_valid(handle)
+    }
+
+    fn push_value(&mut self, handle: Handle, time: Timestamp, value: f64) {
+        for Target { shard, series } in self.targets(handle).into_iter().flatten() {
+            self.shards[shard as usize].graph.push(series, time, value);
         }
-        true
     }
 
     fn push_to(&mut self, labels: &Labels, sample: Sample) {
         let handle = self.resolve(labels);
-        // It was resolved just now.
-        let _pushed = self.push(handle, sample);
+        self.push_value(handle, sample.time, to_float(sample.value));
     }
 
     /// Looks at the rules that samples have changed, as of `now`.
@@ -311,35 +345,69 @@ impl PushEngine {
 
     /// The series with these labels.
     pub fn resolve(&mut self, labels: &Labels) -> Handle {
-        if let Some(known) = self.routes.find(labels) {
-            return known;
+        let handle = self.routes.meet(labels);
+        self.targets(handle);
+        handle
+    }
+
+    /// As [`PushEngine::resolve`]; which rules read it is found out with its first sample.
+    pub fn meet(&mut self, labels: &Labels) -> Handle {
+        self.routes.meet(labels)
+    }
+
+    /// Whether the series can still be named by this handle.
+    #[must_use]
+    pub fn is_valid(&self, handle: Handle) -> bool {
+        self.routes.is_valid(handle)
+    }
+
+    /// Where the samples of a series go; nowhere when the handle is void.
+    #[inline]
+    fn targets(&mut self, handle: Handle) -> [Option<Target>; 2] {
+        match self.routes.get(handle) {
+            Some(Route { targets: Some(targets), .. }) => targets,
+            Some(route) => self.find_targets(handle, route),
+            None => [None; 2],
         }
+    }
+
+    fn find_targets(&mut self, handle: Handle, route: Route) -> [Option<Target>; 2] {
+        let Some(labels) = self.routes.labels(handle).cloned() else { return [None; 2] };
         let name = labels.name().unwrap_or("");
         let named = self.interest.get(name).into_iter().flatten();
         let matches = |index: &&usize| {
-            self.rules[**index].reads.iter().any(|matchers| matchers.matches(labels))
+            self.rules[**index].reads.iter().any(|matchers| matchers.matches(&labels))
         };
         let interested: Vec<usize> = named.chain(&self.nameless).filter(matches).copied().collect();
-        let site = if interested.is_empty() { 0 } else { self.site(labels) };
+        let site = if interested.is_empty() { None } else { Some(self.site(&labels)) };
         for index in interested {
-            let shard = if self.rules[index].local { site } else { 0 };
+            let shard = if self.rules[index].local { site.unwrap_or(0) } else { 0 };
             self.ensure_run(index, shard);
         }
-        let of_site = (site > 0).then_some(site);
-        let targets = [Some(0), of_site].map(|shard| {
+        let targets = [Some(0), site].map(|shard| {
             let shard = shard?;
-            Some((shard, self.shards[shard].graph.series(labels)?))
+            let series = self.shards[shard].graph.series(&labels)?;
+            Some(Target { shard: short(shard), series })
         });
-        self.routes.add(labels, of_site, targets)
+        let site = site.map(short).or(route.site);
+        self.routes.set(handle, Route { site, targets: Some(targets) });
+        targets
     }
 
-    /// The shard of the site that a resolved series is of.
-    fn site_of(&mut self, handle: Handle, labels: &Labels) -> usize {
-        if let Some(known) = self.routes.get(handle).and_then(|route| route.site) {
-            return known;
+    /// The shard of the site that a series is of; that of everything when the handle is void.
+    #[inline]
+    fn site_of(&mut self, handle: Handle) -> usize {
+        match self.routes.get(handle) {
+            Some(Route { site: Some(site), .. }) => site as usize,
+            Some(route) => self.find_site(handle, route),
+            None => 0,
         }
-        let site = self.site(labels);
-        self.routes.set_site(handle, site);
+    }
+
+    fn find_site(&mut self, handle: Handle, route: Route) -> usize {
+        let Some(labels) = self.routes.labels(handle).cloned() else { return 0 };
+        let site = self.site(&labels);
+        self.routes.set(handle, Route { site: Some(short(site)), ..route });
         site
     }
 
@@ -391,7 +459,7 @@ impl PushEngine {
         if !worth_it && !unread {
             return;
         }
-        self.routes.clear();
+        self.routes = Routes::after(&self.routes);
         let mut kept = Vec::new();
         for (number, shard) in self.shards.iter_mut().enumerate() {
             kept.extend(shard.graph.kept().map(|(labels, samples)| (labels.clone(), samples)));
@@ -412,6 +480,11 @@ impl PushEngine {
             }
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "memory ends before 2^32 sites")]
+fn short(shard: usize) -> u32 {
+    shard as u32
 }
 
 impl RuleInfo {

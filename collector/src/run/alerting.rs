@@ -2,12 +2,13 @@
 //!
 //! What changed, and what is to be sent, is on disk before anybody acts on it.
 
-use std::collections::HashMap;
+mod senders;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hallwatch_config::Finding;
-use hallwatch_model::{AgentPath, Labels, Sample, Timestamp, Uptime};
+use hallwatch_model::{AgentPath, Labels, Timestamp, Uptime};
 use hallwatch_promql::Matchers;
 use tokio::sync::mpsc;
 
@@ -18,11 +19,12 @@ use crate::clock;
 use crate::config::{self, LoadError};
 use crate::disk::Reserve;
 use crate::notify::{Pair, Router};
-use crate::rules::{AlertState, Evaluation, PushEngine, Received, Reload, Transition};
+use crate::rules::{AlertState, Evaluation, Feed, PushEngine, Reload, Transition};
 use crate::state::{self, State};
-use crate::store::{Logged, Reader};
+use crate::store::{Entry, Reader};
 use crate::telemetry::Telemetry;
 use crate::topology::{Suppressor, Watch};
+pub(super) use senders::Senders;
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -42,8 +44,6 @@ pub(super) enum Command {
 pub(super) struct News {
     /// Up to when agents have sent everything.
     pub(super) watermarks: Vec<(AgentPath, Timestamp)>,
-    /// What agents say is old: from when to when.
-    pub(super) backfilled: Vec<(AgentPath, Timestamp, Timestamp)>,
 }
 
 /// What the thread owns.
@@ -60,12 +60,11 @@ pub(super) struct Alerting {
     pub(super) reader: Reader,
     /// Up to where the log was read.
     pub(super) position: u64,
-    /// The agents by their numbers in the log.
-    pub(super) senders: HashMap<i64, AgentPath>,
+    pub(super) senders: Senders,
+    /// The series of the store in the engine.
+    pub(super) feed: Feed,
     /// The pair that is told what fires.
     pub(super) pair: Option<Pair>,
-    /// What of the log is old, as far as it was not read yet.
-    pub(super) backfilled: Vec<(AgentPath, Timestamp, Timestamp)>,
     /// The configuration that names the rule files.
     pub(super) from: Option<PathBuf>,
     pub(super) reload: Reload,
@@ -94,7 +93,6 @@ impl Alerting {
         while let Some(command) = commands.blocking_recv() {
             match command {
                 Command::Stored(news, now) => {
-                    self.backfilled.extend(news.backfilled);
                     for (agent, upto) in news.watermarks {
                         let AgentPath { tenant, site, agent } = &agent;
                         self.engine.watermark(tenant.as_str(), site.as_str(), agent.as_str(), upto);
@@ -134,11 +132,11 @@ impl Alerting {
             pair.evaluated(Some(self.router.active()), clock::uptime());
         }
         // First where the log ends: what is read twice does no harm.
-        while let Ok(entries) = self.reader.log(self.position, MANY)
-            && let Some(last) = entries.last()
-        {
-            self.position = last.position;
+        match self.reader.log_end() {
+            Ok(end) => self.position = end,
+            Err(error) => tracing::warn!(%error, "the rules read the log from its beginning"),
         }
+        self.reader.keep_log(self.position);
         if let Err(error) = self.engine.seed(clock::now(), &self.reader) {
             tracing::warn!(%error, "the rules begin without the past");
         }
@@ -161,28 +159,20 @@ impl Alerting {
     fn push(&mut self, now: Timestamp) -> Evaluation {
         let mut all = Evaluation::default();
         loop {
-            let entries = match self.reader.log(self.position, MANY) {
+            let entries = match self.reader.entries(self.position, MANY) {
                 Ok(entries) => entries,
                 Err(error) => {
                     tracing::warn!(%error, "the rules cannot read what was stored");
                     break;
                 }
             };
-            let Some(last) = entries.last() else {
-                self.backfilled.clear();
-                break;
-            };
+            let Some(last) = entries.last() else { break };
             self.position = last.position;
             // What fills the past alerts nobody.
             for entry in entries.iter().filter(|entry| !entry.filled) {
-                self.note_sender(entry);
-                for (labels, sample) in &entry.samples {
-                    all.samples.append(&mut self.watch.observe(labels, *sample, now));
-                }
-                let backfill = self.is_old(&entry.samples);
-                let received = Received { samples: &entry.samples, watermark: None, backfill };
-                all.append(self.engine.receive(received, now, &self.reader));
+                all.append(self.take(entry, now));
             }
+            self.reader.keep_log(self.position);
         }
         all
     }
@@ -200,7 +190,7 @@ impl Alerting {
                 for (agent, device) in self.suppressor.described(devices.filter_map(named)) {
                     self.watch.read(&agent, &device, Timestamp::MIN);
                 }
-                self.senders = agents;
+                self.senders.learn(agents);
             }
             Err(error) => {
                 tracing::warn!(%error, "who reads which device is not known until it sends");
@@ -208,37 +198,27 @@ impl Alerting {
         }
     }
 
-    /// Remembers who has sent something of the devices of this entry.
-    fn note_sender(&mut self, entry: &Logged) {
-        let Some(number) = entry.agent else { return };
-        if !self.senders.contains_key(&number)
-            && let Ok(agents) = self.reader.agents()
-        {
-            self.senders = agents;
-        }
-        let Some(agent) = self.senders.get(&number) else { return };
-        // The points of a device stand together.
-        let mut last = None;
-        for (labels, sample) in &entry.samples {
-            let device = labels.get("device");
-            if let Some(device) = device.filter(|_| device != last) {
-                self.suppressor.read(agent, device, sample.time);
-                self.watch.read(agent, device, sample.time);
-                last = Some(device);
+    /// Pushes an entry of the log to the rules.
+    fn take(&mut self, entry: &Entry, now: Timestamp) -> Evaluation {
+        let mut evaluation = Evaluation::default();
+        let (suppressor, watch, reader) = (&mut self.suppressor, &mut self.watch, &self.reader);
+        self.senders.note(entry, reader, |agent, device, time| {
+            suppressor.read(agent, device, time);
+            watch.read(agent, device, time);
+        });
+        if !watch.is_empty() {
+            for point in &entry.points {
+                if let Some(labels) = self.senders.watched(point.series, watch, reader) {
+                    evaluation.samples.append(&mut watch.observe(&labels, point.sample(), now));
+                }
             }
         }
-    }
-
-    /// Whether the agent that sent this said that it was old.
-    fn is_old(&self, samples: &[(Labels, Sample)]) -> bool {
-        let old = |(labels, sample): &(Labels, Sample)| {
-            self.backfilled.iter().any(|(agent, first, last)| {
-                labels.get("tenant") == Some(agent.tenant.as_str())
-                    && labels.get("site") == Some(agent.site.as_str())
-                    && (*first..=*last).contains(&sample.time)
-            })
-        };
-        !self.backfilled.is_empty() && !samples.is_empty() && samples.iter().all(old)
+        let points = entry.points.iter();
+        let points = points.map(|one| (one.series, Timestamp::from_millis(one.time), one.value));
+        let labels = |series| reader.labels(series);
+        let pushed = self.feed.resolve(&mut self.engine, points, labels);
+        evaluation.append(self.engine.take(pushed, entry.backfill, now, reader));
+        evaluation
     }
 
     /// Goes on with the rules as their files are now, or with the old ones when anything is wrong.

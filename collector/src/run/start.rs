@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::alerting::Alerting;
+use super::alerting::{Alerting, Senders};
 use super::core::Core;
 use super::export::Export;
 use super::health::Board;
@@ -131,9 +131,9 @@ impl Collector {
             reserve,
             reader: reader.clone(),
             position: 0,
-            senders: std::collections::HashMap::new(),
+            senders: Senders::default(),
+            feed: rules::Feed::default(),
             pair: pair.clone(),
-            backfilled: Vec::new(),
             from,
             reload: rules::Reload { loaded_at: Some(now), refused: None },
             telemetry: telemetry.clone(),

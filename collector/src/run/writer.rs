@@ -85,8 +85,6 @@ pub(super) struct Kept {
     pub(super) batches: usize,
     /// Up to when the agents have sent everything, by the batches that were stored.
     pub(super) watermarks: Vec<(AgentPath, Timestamp)>,
-    /// What agents say is old: from when to when.
-    pub(super) backfilled: Vec<(AgentPath, Timestamp, Timestamp)>,
     /// How long it took.
     pub(super) took: Duration,
 }
@@ -303,12 +301,6 @@ fn commit(
             Outcome::Stored { samples, ignored, lost, .. } => {
                 kept.stored += 1;
                 kept.watermarks.push((agent.clone(), incoming.batch.watermark));
-                let times = incoming.batch.readings.readings.iter().map(|reading| reading.time);
-                if incoming.batch.backfill
-                    && let Some((first, last)) = times.clone().min().zip(times.max())
-                {
-                    kept.backfilled.push((agent.clone(), first, last));
-                }
                 kept.samples += u64::try_from(samples).unwrap_or(u64::MAX);
                 if ignored.too_old + ignored.in_future > 0 {
                     refused.push((incoming, ignored.too_old + ignored.in_future));

@@ -11,8 +11,9 @@ use super::bytes::{key, seal};
 use super::describe::Created;
 use super::head::Pushed;
 use super::record::{Point, write_points};
+use super::shared::lock;
 use super::track::{Place, Track};
-use super::{Error, Ignored, Incoming, Outcome, Store, head, heads};
+use super::{Entry, Error, Ignored, Incoming, Outcome, Store, head, heads};
 
 /// The number of the collector itself, where others have an agent's.
 pub(super) const OWN: i64 = 0;
@@ -40,6 +41,8 @@ pub(super) struct Row {
     pub(super) agent: i64,
     pub(super) received: i64,
     pub(super) points: Vec<Point>,
+    /// The agent says that it is old.
+    pub(super) backfill: bool,
     pub(super) data: Vec<u8>,
     pub(super) events: Vec<Event>,
     /// Which outcome hears of it.
@@ -89,8 +92,9 @@ impl Store {
         let row = Row {
             agent: OWN,
             received: self.now,
-            data: write_points(&points),
+            data: write_points(&points, false),
             points,
+            backfill: false,
             events: Vec::new(),
             outcome: usize::MAX,
         };
@@ -184,8 +188,9 @@ impl Store {
             staged.rows.push(Row {
                 agent: number,
                 received: one.received.as_millis(),
-                data: write_points(&points),
+                data: write_points(&points, batch.backfill),
                 points,
+                backfill: batch.backfill,
                 events: batch.readings.events.clone(),
                 outcome: at,
             });
@@ -224,6 +229,10 @@ impl Store {
         if let Some(created) = created {
             created.publish(self);
         }
+        lock(&self.shared.recent).trim(step.trimmed_upto);
+        if purge.is_some() {
+            lock(&self.shared.recent).clear();
+        }
         self.flushed(step);
         self.purged(purge);
         self.rolled(roll);
@@ -235,7 +244,7 @@ impl Store {
         if !staged.rows.is_empty() {
             self.flush.each = staged.rows.iter().map(|row| row.data.len() as u64).sum();
         }
-        for (row, id) in staged.rows.iter().zip(ids) {
+        for (row, id) in staged.rows.into_iter().zip(ids) {
             self.last_log = self.last_log.max(id);
             self.shared.log_bytes.fetch_add(row.data.len() as u64, Ordering::Relaxed);
             self.flush.appended += row.data.len() as u64;
@@ -246,6 +255,11 @@ impl Store {
                 *samples = applied.samples;
                 *new_series = applied.new_series;
                 ignored.known = row.points.len() - applied.samples;
+            }
+            // One without points is not in the log.
+            if id > 0 {
+                let points = (row.points, row.backfill);
+                lock(&self.shared.recent).push(Entry::new(id, row.received, row.agent, points));
             }
         }
         Ok(())

@@ -177,8 +177,9 @@ impl Store {
         let row = Row {
             agent: FILLED,
             received: self.now,
-            data: write_points(&points),
+            data: write_points(&points, false),
             points,
+            backfill: false,
             events: Vec::new(),
             outcome: usize::MAX,
         };

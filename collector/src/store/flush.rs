@@ -76,6 +76,8 @@ pub(super) struct Step {
     ended: bool,
     pub(super) log_bytes_deleted: u64,
     trimmed: i64,
+    /// The log begins after this row.
+    pub(super) trimmed_upto: u64,
     pub(super) lost_rows: u64,
     pub(super) removed: Option<Removal>,
     /// Day and series whose summaries are not those of their chunks any more.

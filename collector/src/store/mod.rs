@@ -14,7 +14,7 @@
 //! `times` (what points of a device share),
 //! `flush` (from head to chunks), `summaries` and `rollup` (from chunks to long history), `replay`,
 //! `bulk` and `salvage` (the start), `retention`, `deletion` and `purge` (what is to go), `index`,
-//! `entries`, [`reader`] and `history` (the way out), `frame` and `fill` (from one collector to
+//! `entries`, `recent`, [`reader`] and `history` (the way out), `frame` and `fill` (from one collector to
 //! another), [`verify`] and [`backup`].
 
 pub mod backup;
@@ -27,6 +27,7 @@ mod deletion;
 mod describe;
 mod dictionary;
 mod entries;
+mod entry;
 mod error;
 mod fill;
 mod flush;
@@ -39,6 +40,7 @@ pub mod intake;
 mod pack;
 mod purge;
 pub mod reader;
+mod recent;
 mod record;
 mod replay;
 mod retention;
@@ -62,10 +64,12 @@ use hallwatch_model::{Ack, AgentPath, Timestamp};
 use rusqlite::{Connection, params};
 
 pub use deletion::{Deletion, Receipt};
+pub use entry::Entry;
 pub use error::Error;
 pub use frame::{Frame, MAX_FRAME_BYTES, NoFrame, take_frame};
 pub use intake::{Damage, Ignored, Incoming, Logged, Options, Outcome, Stats};
 pub use reader::Reader;
+pub use record::Point;
 
 use dictionary::Agent;
 use flush::Flush;

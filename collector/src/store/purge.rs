@@ -11,7 +11,7 @@ use super::bytes::{key, seal};
 use super::deletion::Hidden;
 use super::flush::note_log_bytes;
 use super::head::window_of;
-use super::record::{read_ids, read_points, write_ids, write_points};
+use super::record::{read_ids, read_row, write_ids, write_points};
 use super::rollup::Rolled;
 use super::salvage;
 use super::shared::{Filled, reading, writing};
@@ -284,9 +284,9 @@ fn purge_log(connection: &Connection, next: u64, step: &mut PurgeStep) -> rusqli
     step.purge.stage = Stage::Log(last.cast_unsigned() + 1);
     for (id, data) in rows {
         let before = data.len() as u64;
-        let points = read_points(&data);
-        step.purge.gone.damaged += u64::from(points.is_none());
-        let mut points = points.unwrap_or_default();
+        let row = read_row(&data);
+        step.purge.gone.damaged += u64::from(row.is_none());
+        let (mut points, backfill) = row.unwrap_or_default();
         let had = points.len();
         points.retain(|point| !hidden.covers(point.series, point.time));
         if points.len() == had && had > 0 {
@@ -297,7 +297,7 @@ fn purge_log(connection: &Connection, next: u64, step: &mut PurgeStep) -> rusqli
         if points.is_empty() {
             connection.prepare_cached("DELETE FROM log WHERE id = ?1")?.execute([id])?;
         } else {
-            let data = write_points(&points);
+            let data = write_points(&points, backfill);
             step.log_bytes = step.log_bytes.saturating_sub(data.len() as u64);
             connection
                 .prepare_cached("UPDATE log SET data = ?2 WHERE id = ?1")?

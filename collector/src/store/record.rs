@@ -1,16 +1,28 @@
 //! What stands in the blobs of the log and of the series table.
 
-use hallwatch_model::Labels;
+use hallwatch_model::sample::from_float;
+use hallwatch_model::{Labels, Sample, Timestamp};
 
 use super::bytes::{Bytes, checksum, key, put_varint, seal, unseal, unzigzag, zigzag};
 use super::decimal;
 
 /// One sample of one series, by the store's number of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Point {
-    pub(super) series: u32,
-    pub(super) time: i64,
-    pub(super) value: f64,
+pub struct Point {
+    /// The number.
+    pub series: u32,
+    /// Milliseconds since 1970.
+    pub time: i64,
+    /// The value, or why there is none, as `hallwatch_model::sample::to_float` makes it.
+    pub value: f64,
+}
+
+impl Point {
+    /// The sample.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        Sample { time: Timestamp::from_millis(self.time), value: from_float(self.value) }
+    }
 }
 
 /// Three bits of a value's varint say how many digits it has after the point; this says that the
@@ -18,8 +30,11 @@ pub(super) struct Point {
 const RAW: u64 = 7;
 const MOST_DIGITS: u8 = 4;
 
+/// What a log row ends with when its agent says that it is old. Others end with their last point.
+const BACKFILL: u8 = 1;
+
 /// A log row.
-pub(super) fn write_points(points: &[Point]) -> Vec<u8> {
+pub(super) fn write_points(points: &[Point], backfill: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(8 + points.len() * 6);
     put_varint(&mut out, points.len() as u64);
     let (mut series, mut time, mut digits) = (0i64, 0i64, 0u8);
@@ -41,11 +56,19 @@ pub(super) fn write_points(points: &[Point]) -> Vec<u8> {
             out.extend_from_slice(&point.value.to_le_bytes());
         }
     }
+    if backfill {
+        out.push(BACKFILL);
+    }
     seal(out, 0)
 }
 
-/// The inverse of [`write_points`]; `None` when it is damaged.
+/// The points of what [`write_points`] wrote; `None` when it is damaged.
 pub(super) fn read_points(blob: &[u8]) -> Option<Vec<Point>> {
+    read_row(blob).map(|(points, _)| points)
+}
+
+/// The inverse of [`write_points`]; `None` when it is damaged.
+pub(super) fn read_row(blob: &[u8]) -> Option<(Vec<Point>, bool)> {
     let mut bytes = Bytes(unseal(blob, 0)?);
     let count = bytes.count()?;
     let mut points = Vec::with_capacity(count.min(bytes.0.len()));
@@ -61,7 +84,7 @@ pub(super) fn read_points(blob: &[u8]) -> Option<Vec<Point>> {
         };
         points.push(Point { series: u32::try_from(series).ok()?, time, value });
     }
-    Some(points)
+    Some((points, bytes.0.first() == Some(&BACKFILL)))
 }
 
 /// The checksum of a row of the dictionary table.
@@ -156,7 +179,11 @@ mod tests {
                 value: *value,
             })
             .collect();
-        let back = read_points(&write_points(&points)).unwrap();
+        for backfill in [false, true] {
+            let (_, marked) = read_row(&write_points(&points, backfill)).unwrap();
+            assert_eq!(marked, backfill);
+        }
+        let back = read_points(&write_points(&points, true)).unwrap();
         assert_eq!(back.len(), points.len());
         for (a, b) in back.iter().zip(&points) {
             assert_eq!((a.series, a.time), (b.series, b.time));

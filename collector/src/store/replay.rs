@@ -54,6 +54,8 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         floor: AtomicI64::new(i64::MIN),
         hidden: std::sync::RwLock::default(),
         orders: std::sync::Mutex::default(),
+        recent: std::sync::Mutex::default(),
+        followed: AtomicU64::new(u64::MAX),
         found,
         log_bytes: AtomicU64::new(0),
         export_lost_rows: AtomicU64::new(0),

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 use super::deletion::{AllHidden, Orders};
 use super::index::Index;
 use super::intake::Damage;
+use super::recent::Recent;
 use super::rollup::{AllRolled, Stale};
 
 /// A window that has chunks.
@@ -33,6 +34,10 @@ pub(super) struct Shared {
     pub(super) hidden: RwLock<AllHidden>,
     /// Deletions that readers ask for.
     pub(super) orders: Mutex<Orders>,
+    /// The end of the log.
+    pub(super) recent: Mutex<Recent>,
+    /// Up to where whoever goes along with the log has read it; the largest number when nobody does.
+    pub(super) followed: AtomicU64,
     pub(super) found: Found,
     pub(super) log_bytes: AtomicU64,
     pub(super) export_lost_rows: AtomicU64,

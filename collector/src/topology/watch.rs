@@ -108,6 +108,16 @@ impl Watch {
         out
     }
 
+    /// Whether something hangs on the samples of this series.
+    #[must_use]
+    pub fn concerns(&self, labels: &Labels) -> bool {
+        let key = [labels.get("tenant"), labels.get("site")];
+        let [Some(tenant), Some(site)] = key.map(|text| text.map(str::to_owned)) else {
+            return false;
+        };
+        self.sites.get(&(tenant, site)).is_some_and(|site| site.concerns(labels))
+    }
+
     /// A sample came: looks at what hangs on its device.
     pub fn observe(&mut self, labels: &Labels, sample: Sample, now: Timestamp) -> Out {
         let mut out = Vec::new();

@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hallwatch_model::sample::from_float;
 use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::Source;
 
-use super::{GroupInfo, PushEngine, Received, RuleInfo, Timing};
+use super::{GroupInfo, PushEngine, Pushed, Received, RuleInfo, Timing};
 use crate::rules::alert::AlertState;
 use crate::rules::engine::Evaluation;
 
@@ -93,15 +94,13 @@ impl Histories {
 impl PushEngine {
     /// Evaluates old samples as of their own time. Only rules of a site alone: of all others it is
     /// not known what they would have seen.
-    pub(super) fn backfill(
-        &mut self,
-        old: &[&(Labels, Sample)],
-        now: Timestamp,
-        source: &dyn Source,
-    ) {
+    pub(super) fn backfill(&mut self, old: &[Pushed], now: Timestamp, source: &dyn Source) {
         let mut by_shard: HashMap<usize, Vec<(Labels, Sample)>> = HashMap::new();
-        for (labels, sample) in old {
-            by_shard.entry(self.site(labels)).or_default().push((labels.clone(), *sample));
+        for Pushed { handle, time, value } in old {
+            let shard = self.site_of(*handle);
+            let Some(labels) = self.routes.labels(*handle) else { continue };
+            let sample = Sample { time: *time, value: from_float(*value) };
+            by_shard.entry(shard).or_default().push((labels.clone(), sample));
         }
         for (shard, mut samples) in by_shard {
             samples.sort_by_key(|(_, sample)| sample.time);

@@ -9,6 +9,7 @@ use hallwatch_promql::incremental::{Graph, RootId};
 use hallwatch_promql::{InstantSample, Source};
 
 use super::PushEngine;
+use super::routes::Target;
 use super::shard::{Latest, Roots};
 use crate::rules::alert::AlertState;
 use crate::rules::engine::conditions::{self, Expressions};
@@ -62,10 +63,10 @@ impl PushEngine {
             }
             let written = self.conclude(rule, shard, due.is_some(), source, evaluation);
             for (labels, sample) in written {
-                let handle = self.resolve(&labels);
+                let handle = self.meet(&labels);
                 let value = to_float(sample.value);
-                let targets = self.routes.get(handle).map_or([None; 2], |route| route.targets);
-                for (to, series) in targets.into_iter().flatten() {
+                for Target { shard: to, series } in self.targets(handle).into_iter().flatten() {
+                    let to = to as usize;
                     let of = &mut self.shards[to];
                     of.graph.push(series, sample.time, value);
                     of.graph.settle();

@@ -7,6 +7,7 @@ use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::incremental::Graph;
 use hallwatch_promql::{Matchers, Select, Series, Source, SourceError};
 
+use super::routes::Routes;
 use super::schedule::Schedule;
 use super::{GroupInfo, PushEngine};
 use crate::rules::rule::RuleSet;
@@ -24,6 +25,8 @@ impl PushEngine {
         source: &dyn Source,
     ) -> Result<(), SourceError> {
         let mut next = Self::new(rules, self.save(), self.options.clone(), self.timing);
+        // Whoever holds handles has to ask again.
+        next.routes = Routes::after(&self.routes);
         for (site, index) in &self.by_site {
             let before = &self.shards[*index];
             let tenant_and_site = [("tenant", site.tenant()), ("site", site.site())];

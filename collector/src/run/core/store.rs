@@ -14,7 +14,7 @@ impl Core {
                 self.board.set("store", true, "ready");
                 let acks = kept.acks.into_iter();
                 let acks = acks.map(|(agent, ack)| Action::Acknowledge(agent, ack));
-                let news = News { watermarks: kept.watermarks, backfilled: kept.backfilled };
+                let news = News { watermarks: kept.watermarks };
                 let push = (kept.stored > 0).then_some(Action::Push(news));
                 push.into_iter().chain(acks).collect()
             }

@@ -1,5 +1,7 @@
 //! The log is cut where nobody needs it any more, and free pages go back to the file system.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::{Connection, params};
 
 use super::super::{Error, Store};
@@ -44,9 +46,10 @@ impl Store {
                 .execute([replay_from.cast_signed()])?;
         }
         let exported = self.cursors.values().min().copied().unwrap_or(u64::MAX);
+        let followed = self.shared.followed.load(Ordering::Relaxed);
+        let read = exported.min(followed).saturating_add(1);
         let too_much = self.log_bytes() > self.options.export_bytes;
-        let below =
-            if too_much { replay_from } else { replay_from.min(exported.saturating_add(1)) };
+        let below = if too_much { replay_from } else { replay_from.min(read) };
         let mut select = connection.prepare_cached(
             "SELECT id, length(data) FROM log WHERE id < ?1 ORDER BY id LIMIT ?2",
         )?;
@@ -59,6 +62,7 @@ impl Store {
         step.trimmed = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         for (id, bytes) in rows {
             delete.execute([id])?;
+            step.trimmed_upto = id.cast_unsigned();
             step.log_bytes_deleted += bytes.cast_unsigned();
             step.lost_rows += u64::from(id.cast_unsigned() > exported);
         }

@@ -56,6 +56,13 @@ impl SiteWatch {
         }
     }
 
+    /// Whether anything is to be learnt of the samples of this series.
+    pub(super) fn concerns(&self, labels: &Labels) -> bool {
+        let known = |device| self.devices.contains_key(device);
+        labels.name() == Some("agent_up")
+            || (labels.get("device").is_some_and(known) && role(labels).is_some())
+    }
+
     /// Takes in what a sample says.
     pub(super) fn learn(&mut self, labels: &Labels, sample: Sample, now: Timestamp) -> Learnt {
         if labels.name() == Some("agent_up") {

@@ -223,7 +223,7 @@ impl Graph {
         let arrived = Arrived { time, value, taken, now: self.now, lookback: self.lookback };
         // There is a value before and after: for those who observe, nothing happens.
         let observers = if stays { &[][..] } else { &track.observers };
-        for (leaf, slot) in track.readers.iter().chain(observers) {
+        for (leaf, slot) in track.readers().chain(observers) {
             let node = &mut self.nodes[at(*leaf)];
             let Op::Leaf(of) = &mut node.op else { continue };
             match of.notice(*slot, &arrived, &mut node.out) {

@@ -243,7 +243,7 @@ impl Leaf {
             }
             kind => {
                 let (sample, entering) = if self.offset == 0 {
-                    (track.last, None)
+                    (track.last(), None)
                 } else {
                     let times = track.history.times();
                     let until = times.partition_point(|at| *at <= time);

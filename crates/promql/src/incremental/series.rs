@@ -83,22 +83,34 @@ pub(super) enum Taken {
     Older,
 }
 
-/// A series that some operator reads. What every sample asks for stands together, at the front.
+/// A row of an operator that reads series.
+pub(super) type Reader = (NodeId, Slot);
+
+/// In the place of a reader when there is none.
+const NOBODY: Reader = (NodeId::MAX, Slot::MAX);
+
+/// A series that some operator reads. What every sample asks for stands together, at the front, in
+/// one line of the processor's cache: with more series than that holds, each line takes longer to
+/// come than all that is calculated.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Track {
-    /// The newest sample, a missing one too.
-    pub(super) last: Option<(i64, f64)>,
+    /// The time of the newest sample; the earliest of all before there is one.
+    newest: i64,
+    /// Its value, a missing one too.
+    value: f64,
     /// How far back `samples` has to reach, in milliseconds; zero when nobody asks.
     pub(super) reach: i64,
     /// The same of `history`.
     pub(super) history_reach: i64,
-    /// The rows that read it.
-    pub(super) readers: Vec<(NodeId, Slot)>,
+    /// A row that reads it: most series have one.
+    reader: Reader,
+    /// The others.
+    more_readers: Vec<Reader>,
     /// Samples that are values, for windows.
     pub(super) samples: Buffer,
     /// The rows that only ask whether its newest sample is a value, and not too old.
-    pub(super) observers: Vec<(NodeId, Slot)>,
+    pub(super) observers: Vec<Reader>,
     /// All samples, for selectors with an offset.
     pub(super) history: Buffer,
     pub(super) labels: Labels,
@@ -108,27 +120,52 @@ impl Track {
     pub(super) fn new(labels: Labels) -> Self {
         Self {
             labels,
-            last: None,
+            newest: i64::MIN,
+            value: 0.0,
             samples: Buffer::default(),
             history: Buffer::default(),
             reach: 0,
             history_reach: 0,
-            readers: Vec::new(),
+            reader: NOBODY,
+            more_readers: Vec::new(),
             observers: Vec::new(),
+        }
+    }
+
+    /// The newest sample, a missing one too.
+    #[inline]
+    pub(super) fn last(&self) -> Option<(i64, f64)> {
+        (self.newest != i64::MIN).then_some((self.newest, self.value))
+    }
+
+    /// The rows that read it.
+    #[inline]
+    pub(super) fn readers(&self) -> impl Iterator<Item = &Reader> {
+        std::slice::from_ref(&self.reader)
+            .iter()
+            .filter(|reader| **reader != NOBODY)
+            .chain(&self.more_readers)
+    }
+
+    pub(super) fn add_reader(&mut self, reader: Reader) {
+        if self.reader == NOBODY {
+            self.reader = reader;
+        } else {
+            self.more_readers.push(reader);
         }
     }
 
     /// Whether its newest sample is a value that is not too old.
     pub(super) fn has_value(&self, now: i64, lookback: i64) -> bool {
-        self.last
+        self.last()
             .is_some_and(|(time, value)| time.saturating_add(lookback) > now && !is_missing(value))
     }
 
     pub(super) fn take(&mut self, time: i64, value: f64, now: i64) -> Taken {
-        let newest = self.last.is_none_or(|(last, _)| last < time);
-        let older = self.last.is_some_and(|(last, _)| last > time);
+        let newest = self.last().is_none_or(|(last, _)| last < time);
+        let older = self.last().is_some_and(|(last, _)| last > time);
         if !older {
-            self.last = Some((time, value));
+            (self.newest, self.value) = (time, value);
         }
         let mut appended = true;
         if self.reach > 0 {
@@ -156,6 +193,6 @@ impl Track {
         size_of::<Self>()
             + self.samples.bytes()
             + self.history.bytes()
-            + (self.readers.capacity() + self.observers.capacity()) * size_of::<(NodeId, Slot)>()
+            + (self.more_readers.capacity() + self.observers.capacity()) * size_of::<Reader>()
     }
 }

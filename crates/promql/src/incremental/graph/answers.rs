@@ -64,7 +64,7 @@ impl Graph {
     /// The newest sample of each series that matches and is read by anything.
     pub fn latest(&self, matchers: &Matchers) -> Vec<(Labels, Timestamp, f64)> {
         let found = |track: &Track| {
-            let (time, value) = track.last?;
+            let (time, value) = track.last()?;
             let matches = matchers.matches(&track.labels);
             matches.then(|| (track.labels.clone(), Timestamp::from_millis(time), value))
         };
@@ -96,7 +96,7 @@ impl Graph {
     pub fn forgotten(&self) -> usize {
         let reach = millis(self.reach());
         let before = self.now.saturating_sub(reach);
-        self.series.iter().filter(|track| track.last.is_none_or(|(at, _)| at < before)).count()
+        self.series.iter().filter(|track| track.last().is_none_or(|(at, _)| at < before)).count()
     }
 
     /// How many series are read.
@@ -116,14 +116,14 @@ impl Graph {
             }
         }
         let alive = self.series.iter().zip(0..).filter(move |(track, id)| {
-            track.last.is_some_and(|(at, _)| at >= before) || future_has(&self.future, *id)
+            track.last().is_some_and(|(at, _)| at >= before) || future_has(&self.future, *id)
         });
         alive.map(move |(track, id)| {
             let mut samples: BTreeMap<i64, f64> = BTreeMap::new();
             for buffer in [&track.samples, &track.history] {
                 samples.extend(buffer.times().iter().copied().zip(buffer.values().iter().copied()));
             }
-            samples.extend(track.last);
+            samples.extend(track.last());
             let kept =
                 samples.into_iter().map(|(time, value)| (Timestamp::from_millis(time), value));
             let later = future.get(&id).into_iter().flatten().copied();

@@ -57,7 +57,7 @@ impl Graph {
             for (row, slot) in leaf.rows.iter().zip(0..) {
                 let track = &mut self.series[at(row.series)];
                 track.observers.retain(|observer| *observer != (id, slot));
-                track.readers.push((id, slot));
+                track.add_reader((id, slot));
             }
         }
         self.enqueue(id);
@@ -170,15 +170,18 @@ impl Graph {
         let (windows, history) =
             (first(&mut track.reach, reach), first(&mut track.history_reach, history_reach));
         if (windows || history)
-            && let Some((time, value)) = track.last
+            && let Some((time, value)) = track.last()
             && !(windows && is_missing(value) && !history)
         {
             track.take(time, value, self.now);
         }
         let slot = of.add(series, track, &mut node.out);
         let observes = of.is_newest() && node.parents.is_empty();
-        let list = if observes { &mut track.observers } else { &mut track.readers };
-        list.push((leaf, slot));
+        if observes {
+            track.observers.push((leaf, slot));
+        } else {
+            track.add_reader((leaf, slot));
+        }
         node.inbox.push((0, slot));
         of.rows[at(slot)].queued = true;
         self.enqueue(leaf);
