@@ -7,6 +7,9 @@ use hallwatch_promql::{Answer, Value};
 
 use super::number::{write_plain, write_time, write_value};
 
+/// A sample of an instant answer is hardly shorter.
+const SAMPLE_BYTES: usize = 100;
+
 /// How long a query took, in seconds.
 pub(super) struct Stats {
     /// Until its turn came.
@@ -39,6 +42,7 @@ pub(super) fn body(answer: &Answer, limit: usize, stats: Option<&Stats>) -> Stri
         Value::Vector(samples) => {
             out.push_str(r#"vector","result":["#);
             cut = samples.len() > limit;
+            out.reserve(samples.len().min(limit).saturating_mul(SAMPLE_BYTES));
             // All have one time, the query's: its text is made once.
             let mut time = (None, String::new());
             for (i, sample) in samples.iter().take(limit).enumerate() {
