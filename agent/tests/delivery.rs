@@ -356,7 +356,20 @@ mqtt = { topic = "/rfid", events = "esp-rfid" }
             (held.last("access_events_total", &zero) == Some(Ok(1.0))).then_some(())
         })
         .await;
+    publish(
+        "/rfid",
+        r#"{"type":"access","isKnown":"false","access":"Denied","uid":"04a2","door":"cage-4"}"#,
+    )
+    .await;
+    let cage = [("device", "badge-1"), ("door", "cage-4"), ("result", "denied")];
+    collector
+        .until("the counter of a door that was not known", |held| {
+            (held.last("access_events_total", &cage) == Some(Ok(1.0))).then_some(())
+        })
+        .await;
     collector.read(|held| {
+        let counted = held.values("access_events_total", &cage);
+        assert_eq!(counted[..2], [Ok(0.0), Ok(1.0)], "0 comes first: increase() sees the badge");
         let personal = |labels: &hallwatch_model::Labels| labels.to_string().contains("04a1");
         assert!(!held.describes.values().any(personal), "a person became a label");
     });

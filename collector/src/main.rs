@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hallwatch_collector::config::{self, Config, Influx, LoadError, Sink};
 use hallwatch_config::Url;
+use hallwatch_model::chain;
 use tokio::net::TcpListener;
 
 /// The command line is wrong (`EX_USAGE`).
@@ -226,7 +227,7 @@ fn start(config: Config) -> Result<(), String> {
         let signals = Signals::install().map_err(|error| format!("no signals: {error}"))?;
         tracing::info!(%address, id = %config.id, "hallwatch-collector starts");
         let result = hallwatch_collector::run(config, listener, signals.wait()).await;
-        result.map_err(|error| error.chain())
+        result.map_err(|error| chain(&error))
     })
 }
 

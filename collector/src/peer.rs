@@ -87,20 +87,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// It with its causes, in one line.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            text.push_str(&format!(": {cause}"));
-            next = cause.source();
-        }
-        text
-    }
-}
-
 /// A way to one collector. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {

@@ -10,14 +10,10 @@ mod rules_random;
 use std::fmt::Write;
 use std::time::Duration;
 
-use hallwatch_collector::rules::push::Timing;
-use hallwatch_collector::rules::{
-    AlertState, Engine, Evaluation, Options, PushEngine, Received, SavedAlert,
-};
-use hallwatch_model::sample::to_float;
+use hallwatch_collector::rules::{AlertState, Evaluation, Options, PushEngine, Received};
 use hallwatch_model::{Labels, Missing, Sample, Timestamp};
 use hallwatch_promql::MemorySource;
-use rules_random::{Random, rules, samples, seeds, shown};
+use rules_random::{Both, Random, pushed, rules, seeds};
 
 fn expression(random: &mut Random, before: &[String]) -> String {
     let metric = random.one(&["m0", "m1", r#"m0{a="x"}"#, r#"m1{site=~"s1|s2"}"#]);
@@ -114,16 +110,14 @@ fn options() -> Options {
     }
 }
 
-fn engine(text: &str, saved: Vec<SavedAlert>) -> PushEngine {
-    PushEngine::new(rules(text), saved, options(), Timing::default())
+fn engine(text: &str) -> PushEngine {
+    pushed(text, Vec::new(), options())
 }
 
 fn case(seed: u64) {
     let mut random = Random::new(seed);
     let text = rule_file(&mut random);
-    let mut batch = Engine::new(rules(&text), Vec::new(), options());
-    let mut pushed = engine(&text, Vec::new());
-    let mut source = MemorySource::new();
+    let mut engines = Both::new(&text, options());
     let mut all: Vec<(Labels, u64, f64)> = Vec::new();
     for name in ["m0", "m1"] {
         for site in ["s1", "s2"] {
@@ -156,33 +150,10 @@ fn case(seed: u64) {
             };
             news.push((labels.clone(), Sample { time: at, value }));
         }
-        let received = Received { samples: &news, watermark: None, backfill: false };
-        for (labels, sample) in &news {
-            source.push(labels, sample.time, to_float(sample.value));
-        }
-        let by_samples = [pushed.receive(received, at, &source), pushed.tick(at, &source)];
-        let evaluation = batch.evaluate(at, &source);
         let place = format!("HALLWATCH_ORACLE_SEEDS={seed} step {step}\n{text}");
-        assert_eq!(samples(&by_samples), samples(std::slice::from_ref(&evaluation)), "{place}");
-        assert_eq!(shown(&pushed.view()), shown(&batch.view()), "{place}");
-        for (labels, sample) in &evaluation.samples {
-            source.push(labels, at, to_float(sample.value));
-        }
+        engines.step(&news, at, &place);
         if random.below(12) == 0 {
-            // A restart of both.
-            let saved = |alerts: Vec<SavedAlert>| {
-                let mut alerts = alerts;
-                alerts.sort_by(|a, b| (&a.rule, &a.alert.labels).cmp(&(&b.rule, &b.alert.labels)));
-                alerts
-            };
-            assert_eq!(
-                format!("{:?}", saved(pushed.save())),
-                format!("{:?}", saved(batch.save())),
-                "{place}"
-            );
-            pushed = engine(&text, pushed.save());
-            pushed.seed(at, &source).unwrap();
-            batch = Engine::new(rules(&text), batch.save(), options());
+            engines.restart(at, &place);
         }
     }
 }
@@ -224,7 +195,7 @@ fn changes(evaluation: &Evaluation) -> Vec<String> {
 
 #[test]
 fn an_alert_does_not_wait_for_the_interval() {
-    let mut engine = engine(LOAD, Vec::new());
+    let mut engine = engine(LOAD);
     assert_eq!(receive(&mut engine, &[load_of("a", 1, 2.0)], 1), ["a inactive -> firing at 1"]);
     assert_eq!(receive(&mut engine, &[load_of("a", 2, 0.0)], 2), ["a firing -> resolved at 2"]);
 }
@@ -232,7 +203,7 @@ fn an_alert_does_not_wait_for_the_interval() {
 #[test]
 fn a_site_that_is_cut_off_holds_up_no_other() {
     let held = LOAD.replace("expr: load > 1", "expr: load > 1\n    for: 3s");
-    let mut engine = engine(&held, Vec::new());
+    let mut engine = engine(&held);
     receive(&mut engine, &[load_of("a", 1, 2.0)], 1);
     receive(&mut engine, &[load_of("b", 1, 2.0)], 1);
     // b says nothing more: its time stands still, the time of a goes on.
@@ -245,7 +216,7 @@ fn a_site_that_is_cut_off_holds_up_no_other() {
 #[test]
 fn a_clock_that_is_ahead_is_not_followed() {
     let held = LOAD.replace("expr: load > 1", "expr: load > 1\n    for: 30s");
-    let mut engine = engine(&held, Vec::new());
+    let mut engine = engine(&held);
     receive(&mut engine, &[load_of("a", 1, 2.0)], 1);
     let received = Received {
         samples: &[load_of("a", 2, 2.0)],
@@ -259,7 +230,7 @@ fn a_clock_that_is_ahead_is_not_followed() {
 
 #[test]
 fn what_comes_too_late_pages_nobody_and_resolves_nothing() {
-    let mut engine = engine(LOAD, Vec::new());
+    let mut engine = engine(LOAD);
     receive(&mut engine, &[load_of("a", 100, 0.0)], 100);
     receive(&mut engine, &[load_of("b", 100, 3.0)], 100);
     tick(&mut engine, 200);
@@ -282,7 +253,7 @@ fn what_comes_too_late_pages_nobody_and_resolves_nothing() {
 
 #[test]
 fn what_an_agent_calls_old_is_old_even_where_no_watermark_is_known() {
-    let mut engine = engine(LOAD, Vec::new());
+    let mut engine = engine(LOAD);
     let source = MemorySource::new();
     let samples = [load_of("a", 1, 2.0)];
     let received = Received { samples: &samples, watermark: None, backfill: true };
@@ -290,7 +261,7 @@ fn what_an_agent_calls_old_is_old_even_where_no_watermark_is_known() {
     assert_eq!(engine.digest().count(), 1);
     let digest = engine.changed_digest().unwrap();
     assert!(engine.changed_digest().is_none(), "until it changes again");
-    let mut next = self::engine(LOAD, Vec::new());
+    let mut next = self::engine(LOAD);
     next.restore_digest(digest.clone());
     assert!(next.digest().eq(&digest));
     // Of the same samples, were they news, people are told.
@@ -301,7 +272,7 @@ fn what_an_agent_calls_old_is_old_even_where_no_watermark_is_known() {
 #[test]
 fn other_rules_go_on_where_these_were() {
     let held = LOAD.replace("expr: load > 1", "expr: load > 1\n    for: 10s");
-    let mut engine = engine(&held, Vec::new());
+    let mut engine = engine(&held);
     let mut source = MemorySource::new();
     for second in 1..=6 {
         for site in ["a", "b"] {
@@ -325,7 +296,7 @@ fn other_rules_go_on_where_these_were() {
 #[test]
 fn rules_that_cannot_be_pushed_are_named() {
     let text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: load > 1\n  - alert: B\n    expr: max_over_time(rate(load[1m])[5m:10s]) > 1\n";
-    let engine = engine(text, Vec::new());
+    let engine = engine(text);
     let fallbacks = engine.fallbacks();
     let [only] = &fallbacks[..] else { panic!("{fallbacks:?}") };
     assert_eq!(&*only.rule, "g/B");
@@ -334,7 +305,7 @@ fn rules_that_cannot_be_pushed_are_named() {
 
 #[test]
 fn what_came_and_went_is_forgotten() {
-    let mut engine = engine(LOAD, Vec::new());
+    let mut engine = engine(LOAD);
     let source = MemorySource::new();
     for round in 0..40 {
         let now = round * 100;

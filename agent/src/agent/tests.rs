@@ -111,7 +111,8 @@ impl Stage {
         let answers = reads.iter().map(answer).collect();
         let (profile, time) = (modbus.profile.clone(), now(self.millis).time);
         // Never twice as long as the last one.
-        let took = Duration::from_millis(if self.millis / 100 % 2 == 0 { 1 } else { 30 });
+        let took =
+            Duration::from_millis(if (self.millis / 100).is_multiple_of(2) { 1 } else { 30 });
         let polled = Polled { device: 0, profile, answers, time, took };
         self.event(Event::Polled(polled))
     }

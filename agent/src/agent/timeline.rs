@@ -54,6 +54,8 @@ pub(super) struct Timeline {
     expected: usize,
     /// Since when the gateway's clock and the own time have parted.
     parted: Option<Uptime>,
+    /// What the gateway's clock said when collectors last said otherwise, and the own time was right.
+    contradicted: Option<i64>,
     looked: Uptime,
     /// When a collector was first heard in this run.
     heard: Option<Uptime>,
@@ -102,6 +104,7 @@ impl Timeline {
             steps: 0,
             expected,
             parted: None,
+            contradicted: None,
             looked: uptime,
             heard: None,
             first_told: None,
@@ -155,6 +158,7 @@ impl Timeline {
         let before = std::mem::replace(&mut self.wall, base(wall, uptime));
         if self.wall.abs_diff(before) > STEP.unsigned_abs() {
             self.steps = self.steps.saturating_add(1);
+            self.parted = None;
         }
         let passed = uptime.since(std::mem::replace(&mut self.looked, uptime));
         let plausible = wall >= PLAUSIBLE;
@@ -211,7 +215,7 @@ impl Timeline {
         let votes = |of: i64| said.iter().filter(|one| agree(**one, of)).count();
         let most = most(&said);
         if agree(self.wall, self.base) {
-            self.parted = None;
+            (self.parted, self.contradicted) = (None, None);
             if let Some(most) = most
                 && votes(most) >= 2
                 && !agree(most, self.base)
@@ -226,9 +230,12 @@ impl Timeline {
         let since = *self.parted.get_or_insert(uptime);
         let Some(most) = most else {
             let waited = uptime.since(since) >= PATIENCE;
-            return (waited && plausible).then_some(self.wall);
+            let refuted = self.contradicted.is_some_and(|wrong| agree(wrong, self.wall));
+            return (waited && plausible && !refuted).then_some(self.wall);
         };
         if agree(most, self.base) {
+            // The hour counts from the last word, and what was said to be wrong stays so.
+            (self.parted, self.contradicted) = (Some(uptime), Some(self.wall));
             return None;
         }
         Some(if agree(most, self.wall) { self.wall } else { most })
@@ -292,6 +299,30 @@ mod tests {
         assert_eq!(timeline.look(at(T0 + 3_699_000), up(3_599_000), false), None);
         let moved = timeline.look(at(T0 + 3_700_000), up(3_600_000), false);
         assert_eq!(moved, Some(Moved { by: 100_000, first: false }));
+    }
+
+    #[test]
+    fn a_clock_that_collectors_contradicted_is_not_believed_when_they_fall_silent() {
+        let mut timeline = settled();
+        let hours = 3 * 3_600_000;
+        // Set at the start, and contradicted for two hours; then the link is cut.
+        for second in (0..7_200).step_by(10) {
+            timeline.told(&id("c-1"), at(T0 + second * 1_000), up(second.unsigned_abs() * 1_000));
+            let wall = at(T0 - hours + second * 1_000);
+            assert_eq!(timeline.look(wall, up(second.unsigned_abs() * 1_000), false), None);
+        }
+        for second in (7_200..20_000).step_by(10) {
+            let wall = at(T0 - hours + second * 1_000);
+            let moved = timeline.look(wall, up(second.unsigned_abs() * 1_000), false);
+            assert_eq!(moved, None, "after {second} s");
+        }
+        // It is set once more: the hour counts from then on.
+        let wall = |second: i64| at(T0 + 100_000 + second * 1_000);
+        let mut look =
+            |second: i64| timeline.look(wall(second), up(second.unsigned_abs() * 1_000), false);
+        assert_eq!(look(20_000), None, "its hour begins");
+        assert_eq!(look(23_590), None);
+        assert_eq!(look(23_600), Some(Moved { by: 100_000, first: false }));
     }
 
     #[test]

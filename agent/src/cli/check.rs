@@ -13,9 +13,10 @@ use clap::Args;
 use hallwatch_agent::config::{Config, Device, DeviceSource};
 use hallwatch_agent::io::uplink;
 use hallwatch_agent::uplink::Uplink;
+use hallwatch_model::chain;
 use serde_json::{Value as Json, json};
 
-use super::screen::{Screen, Style, chain};
+use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
 use super::{Failed, load, show};
 use verdict::{Verdict, Word};

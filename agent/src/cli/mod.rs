@@ -26,10 +26,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hallwatch_agent::config::Config;
 use hallwatch_agent::io::clock::Clock;
+use hallwatch_model::chain;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) use screen::chain;
 use screen::{Screen, complain, is_coloured};
 
 /// sysexits(3): the command line was wrong.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::Args;
 use hallwatch_agent::profile::{Inspected, Profile};
 use hallwatch_config::suggest;
-use hallwatch_model::Missing;
+use hallwatch_model::{Missing, chain};
 use serde_json::{Value as Json, json};
 
-use super::screen::{Screen, Style, chain, warn};
+use super::screen::{Screen, Style, warn};
 use super::subject::{Choice, Subject};
 use super::table::{Cell, Table};
 use super::wire::{Answers, TLS_FILES, Wire, hint};

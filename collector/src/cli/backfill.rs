@@ -12,10 +12,10 @@ use hallwatch_collector::peer::{Client, Error};
 use hallwatch_collector::store::verify::{Damaged, verify};
 use hallwatch_collector::store::{Frame, Options, Reader, Store, take_frame};
 use hallwatch_collector::{Config, clock};
-use hallwatch_model::Timestamp;
+use hallwatch_model::{Timestamp, chain};
 use serde::Deserialize;
 
-use super::{chain, client, print};
+use super::{client, print};
 
 /// What is sent to the own collector at once, in bytes. Beside a single frame, no more is held.
 const PIECE: usize = 2 << 20;
@@ -105,7 +105,7 @@ impl Target {
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn told(error: Error) -> String {
-    error.chain()
+    chain(&error)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {

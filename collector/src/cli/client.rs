@@ -10,8 +10,7 @@ use hallwatch_collector::api::{Api, Guarded};
 use hallwatch_collector::store::{Options, Store};
 use hallwatch_collector::telemetry::Telemetry;
 use hallwatch_collector::{Config, clock};
-
-use super::chain;
+use hallwatch_model::chain;
 
 /// Answers take no longer: a query may take 2 minutes.
 const PATIENCE: Duration = Duration::from_secs(150);

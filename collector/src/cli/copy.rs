@@ -7,9 +7,10 @@ use clap::Args;
 use hallwatch_collector::Config;
 use hallwatch_collector::store::backup::{self as copies, Copied};
 use hallwatch_collector::store::verify::{Verification, verify as read_all};
+use hallwatch_model::chain;
 use serde_json::json;
 
-use super::{chain, print};
+use super::print;
 
 /// Copies what the collector keeps, while it runs or not.
 pub(crate) fn backup(config: &Config, to: &Path, patience: u64) -> Result<(), String> {

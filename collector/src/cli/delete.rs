@@ -6,11 +6,11 @@ use clap::Args;
 use hallwatch_collector::gaps::Gaps;
 use hallwatch_collector::store::{self, Deletion, Options, Store};
 use hallwatch_collector::{Config, clock};
-use hallwatch_model::{Id, Timestamp};
+use hallwatch_model::{Id, Timestamp, chain};
 use hallwatch_promql::Matchers;
 
 use super::client::Client;
-use super::{chain, print};
+use super::print;
 
 /// What is to be deleted.
 #[derive(Debug, Args)]

@@ -20,18 +20,6 @@ pub(crate) use delete::{Delete, delete};
 pub(crate) use query::{Query, query};
 pub(crate) use rules::{Rules, rules};
 
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// As wide as a terminal is at least, in columns.
 const WIDTH: usize = 80;
 

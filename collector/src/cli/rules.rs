@@ -10,11 +10,12 @@ use hallwatch_collector::rules::push::Timing;
 use hallwatch_collector::rules::unittest;
 use hallwatch_collector::rules::{Options, PushEngine, RuleSet, load};
 use hallwatch_config::{Finding, Invalid};
+use hallwatch_model::chain;
 use serde_json::{Value, json};
 
 use super::backtest::{Backtest, backtest};
 use super::client::{Client, escaped};
-use super::{chain, print, print_error, wrapped};
+use super::{print, print_error, wrapped};
 
 /// A rule file is wrong (`EX_CONFIG`).
 const CONFIG: u8 = 78;

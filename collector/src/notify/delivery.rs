@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallwatch_model::Timestamp;
+use hallwatch_model::{Timestamp, chain};
 use thiserror::Error;
 
 /// Why an attempt failed. Addresses are cut to the server: what follows is often a secret.
@@ -72,18 +72,6 @@ impl Error {
             _ => None,
         }
     }
-
-    /// It with its causes, in one line.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            text += &format!(": {cause}");
-            next = cause.source();
-        }
-        text
-    }
 }
 
 /// How long after a notification was decided on it is given up, unless told otherwise.
@@ -144,7 +132,7 @@ impl Backoff {
         let wait = self.first.saturating_mul(1 << doublings).min(self.longest);
         // What the receiver wishes counts, but no receiver can put us off for ever.
         let wait = wait.max(error.retry_after().unwrap_or_default().min(self.longest));
-        let text = error.chain();
+        let text = chain(error);
         if error.is_transient() && (now + wait).since(since) <= self.give_up {
             Verdict::Retry { at: now + wait, error: text }
         } else {

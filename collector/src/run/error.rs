@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use super::core::chain;
 use crate::{gaps, notify, peer, state, store};
 
 /// Why a collector could not start, or had to end.
@@ -56,12 +55,4 @@ pub enum Error {
     /// The task of the broker's connection ended.
     #[error("the task that talks to the broker ended")]
     LinkGone,
-}
-
-impl Error {
-    /// It with its causes, on one line.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        chain(self)
-    }
 }

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hallwatch_model::Timestamp;
+use hallwatch_model::{Timestamp, chain};
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::chain;
 use super::health::Board;
 use super::writer::Job;
 use crate::clock;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hallwatch_model::{Labels, Sample};
+use hallwatch_model::{Labels, Sample, chain};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -84,7 +84,7 @@ impl Heartbeat {
             Err(error) => {
                 let lost = self.pair.missed(clock::uptime());
                 if lost {
-                    let text = format!("{}: this collector notifies alone", error.chain());
+                    let text = format!("{}: this collector notifies alone", chain(&error));
                     self.board.set(&part, false, text);
                 }
                 !lost

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallwatch_model::Timestamp;
+use hallwatch_model::{Timestamp, chain};
 use hallwatch_promql::Matchers;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::core::chain;
 use super::health::Board;
 use crate::gaps::{Gaps, State};
 use crate::page::{Alert, Gap, Picture, SiteFacts};

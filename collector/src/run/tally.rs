@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hallwatch_model::chain;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::core::chain;
 use super::writer::Job;
 use crate::clock;
 use crate::gaps::Gaps;

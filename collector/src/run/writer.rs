@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hallwatch_model::{Ack, AgentPath, Describe, Labels, Sample, Timestamp, Uptime};
+use hallwatch_model::{Ack, AgentPath, Describe, Labels, Sample, Timestamp, Uptime, chain};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::Fill;
@@ -191,7 +191,7 @@ pub(super) fn work(
 
 /// The ledger is tried again with the next change; a full disk shows at the store, too.
 fn unwritten(error: &dyn std::error::Error) {
-    tracing::error!(error = super::core::chain(error), "the gap ledger cannot be written");
+    tracing::error!(error = chain(error), "the gap ledger cannot be written");
 }
 
 /// Of a run that the store has nothing of, everything may still come.

@@ -13,16 +13,21 @@
 //!
 //! When the cause ends and the alert remains, another cause may explain it. If none does for
 //! [`Suppressor::new`]'s `escalate_after`, it is told of as if it had just begun.
+//!
+//! Reading order: here who is told of what; `explain` (what follows from what).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod explain;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_model::{AgentPath, Id, Labels, Timestamp};
 
-use super::plan::{Kind, Plan};
+use super::plan::Plan;
 use crate::notify::NotifiedAlert;
-use crate::rules::{Alert, AlertState, Reason, Transition};
+use crate::rules::{Alert, AlertState, Transition};
+use explain::{Dead, Follower, by_agent};
 
 /// What alerts of a rule have to do with the topology, by the annotation `topology`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +62,6 @@ impl Part {
 /// Alerts whose expressions read these are never suppressed, whatever the topology says: they are
 /// about people.
 const LIFE_SAFETY: [&str; 2] = ["environment_smoke", "environment_leak"];
-
-/// What the watch tells of itself when an agent or a device is offline. An alert that rests on
-/// nothing else says nothing of its own.
-const FOLLOWS_OFFLINE: [&str; 8] = [
-    "device_up",
-    "device_errors_total",
-    "device_missed_slots_total",
-    "gaps_open",
-    "completeness_ratio",
-    "agent_up",
-    "agent_watermark_seconds",
-    "agent_journal_backlog",
-];
 
 /// An alert that is kept from paging.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,29 +114,6 @@ pub struct Suppressor {
 struct Entry {
     suppressed: Suppressed,
     follower: Follower,
-}
-
-/// What of an alert decides which causes explain it.
-#[derive(Clone, Debug)]
-struct Follower {
-    labels: Labels,
-    part: Option<Part>,
-    /// It says nothing but that readings are missing.
-    of_absence: bool,
-}
-
-impl Follower {
-    fn new(alert: &Alert, reason: &Reason) -> Self {
-        let about_watch =
-            |input: &Labels| input.name().is_some_and(|name| FOLLOWS_OFFLINE.contains(&name));
-        let rests_on_watch = !alert.inputs.is_empty() && alert.inputs.iter().all(about_watch);
-        let of_absence = matches!(reason, Reason::NoDataFires(_)) || rests_on_watch;
-        Self { labels: alert.labels.clone(), part: Part::of(alert), of_absence }
-    }
-
-    fn label(&self, name: &str) -> Option<&str> {
-        self.labels.get(name)
-    }
 }
 
 impl Suppressor {
@@ -405,68 +374,4 @@ impl Suppressor {
 fn site_of(labels: &Labels) -> Site {
     let label = |name| labels.get(name).unwrap_or_default().to_owned();
     (label("tenant"), label("site"))
-}
-
-/// Whether an alert follows from an agent that is offline: one of the agent itself, or of a device that
-/// it reads. When nobody knows who does, it follows from nothing.
-fn by_agent(follower: &Follower, cause: &Labels, read_by: Option<&Id>) -> bool {
-    if !follower.of_absence || follower.part == Some(Part::AgentOffline) {
-        return false;
-    }
-    match (follower.label("agent"), cause.get("agent")) {
-        (Some(own), Some(agent)) => own == agent,
-        (None, Some(agent)) => {
-            follower.label("device").is_some()
-                && read_by.is_some_and(|read_by| read_by.as_str() == agent)
-        }
-        _ => false,
-    }
-}
-
-/// What of a power path gives nothing, by the alerts that say so.
-struct Dead<'p> {
-    plan: &'p Plan,
-    nodes: BTreeSet<usize>,
-}
-
-impl<'p> Dead<'p> {
-    fn new(causes: &BTreeMap<Labels, Cause>, plan: &'p Plan) -> Self {
-        let off = causes.iter().filter(|(_, cause)| cause.part == Part::NoOutput && !cause.held);
-        let lost = off.filter_map(|(labels, _)| plan.power.find(labels.get("device")?));
-        Self { plan, nodes: plan.power.dead(&lost.collect()) }
-    }
-
-    /// Whether the node that `cause` tells of is before the follower's, and all that feeds that one
-    /// is dead.
-    fn explains(&self, follower: &Follower, cause: &Labels) -> bool {
-        let power = &self.plan.power;
-        let node = |name: Option<&str>| name.and_then(|name| power.find(name));
-        let Some(from) = node(cause.get("device")) else { return false };
-        let own = match follower.part {
-            Some(Part::NoInput) => node(follower.label("device")),
-            // Without its feed a PDU does not answer.
-            Some(Part::DeviceOffline) => {
-                node(follower.label("device")).filter(|node| power.nodes()[*node].kind == Kind::Pdu)
-            }
-            _ => None,
-        };
-        let Some(own) = own.filter(|own| *own != from) else { return false };
-        let inputs = &power.nodes()[own].fed_by;
-        let fed = inputs.iter().any(|by| !self.nodes.contains(by));
-        !fed && !inputs.is_empty() && self.is_before(from, own)
-    }
-
-    fn is_before(&self, from: usize, node: usize) -> bool {
-        let mut open = vec![node];
-        let mut met = BTreeSet::new();
-        while let Some(at) = open.pop() {
-            if at == from {
-                return true;
-            }
-            if met.insert(at) {
-                open.extend(&self.plan.power.nodes()[at].fed_by);
-            }
-        }
-        false
-    }
 }

@@ -5,8 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use hallwatch_collector::rules::{Evaluation, RuleSet, View, load};
-use hallwatch_model::Labels;
+use hallwatch_collector::rules::push::Timing;
+use hallwatch_collector::rules::{
+    Engine, Evaluation, Options, PushEngine, Received, RuleSet, SavedAlert, View, load,
+};
+use hallwatch_model::sample::to_float;
+use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_promql::MemorySource;
 
 /// A xorshift generator: small, seeded, the same everywhere.
 pub(crate) struct Random(u64);
@@ -50,14 +55,77 @@ pub(crate) fn rules(text: &str) -> RuleSet {
     load(&[("rules.yaml", text)]).unwrap_or_else(|invalid| panic!("{invalid}\n{text}"))
 }
 
+/// The engine that samples push.
+pub(crate) fn pushed(text: &str, saved: Vec<SavedAlert>, options: Options) -> PushEngine {
+    PushEngine::new(rules(text), saved, options, Timing::default())
+}
+
+/// Both engines with the same rules and the same samples: they must agree at every step.
+pub(crate) struct Both {
+    text: String,
+    options: Options,
+    batch: Engine,
+    pushed: PushEngine,
+    source: MemorySource,
+}
+
+impl Both {
+    pub(crate) fn new(text: &str, options: Options) -> Self {
+        Self {
+            text: text.to_owned(),
+            options: options.clone(),
+            pushed: pushed(text, Vec::new(), options.clone()),
+            batch: Engine::new(rules(text), Vec::new(), options),
+            source: MemorySource::new(),
+        }
+    }
+
+    /// All `news` came `at` this time; what is written of it, and what is to be seen then.
+    pub(crate) fn step(
+        &mut self,
+        news: &[(Labels, Sample)],
+        at: Timestamp,
+        place: &str,
+    ) -> (Evaluation, View) {
+        for (labels, sample) in news {
+            self.source.push(labels, sample.time, to_float(sample.value));
+        }
+        let received = Received { samples: news, watermark: None, backfill: false };
+        let by_samples =
+            [self.pushed.receive(received, at, &self.source), self.pushed.tick(at, &self.source)];
+        let evaluation = self.batch.evaluate(at, &self.source);
+        let view = self.batch.view();
+        assert_eq!(samples(&by_samples), samples(std::slice::from_ref(&evaluation)), "{place}");
+        assert_eq!(shown(&self.pushed.view()), shown(&view), "{place}");
+        for (labels, sample) in &evaluation.samples {
+            self.source.push(labels, at, to_float(sample.value));
+        }
+        (evaluation, view)
+    }
+
+    /// Both go on from what they save.
+    pub(crate) fn restart(&mut self, at: Timestamp, place: &str) {
+        let (pushed_saved, batch_saved) = (self.pushed.save(), self.batch.save());
+        assert_eq!(sorted(pushed_saved.clone()), sorted(batch_saved.clone()), "{place}");
+        self.pushed = pushed(&self.text, pushed_saved, self.options.clone());
+        self.pushed.seed(at, &self.source).unwrap();
+        self.batch = Engine::new(rules(&self.text), batch_saved, self.options.clone());
+    }
+}
+
+fn sorted(mut alerts: Vec<SavedAlert>) -> String {
+    alerts.sort_by(|a, b| (&a.rule, &a.alert.labels).cmp(&(&b.rule, &b.alert.labels)));
+    format!("{alerts:?}")
+}
+
 /// What is written, by series.
-pub(crate) fn samples(evaluations: &[Evaluation]) -> BTreeMap<Labels, String> {
+fn samples(evaluations: &[Evaluation]) -> BTreeMap<Labels, String> {
     let all = evaluations.iter().flat_map(|evaluation| &evaluation.samples);
     all.map(|(labels, sample)| (labels.clone(), format!("{sample:?}"))).collect()
 }
 
 /// What is shown of alerts.
-pub(crate) fn shown(view: &View) -> Vec<String> {
+fn shown(view: &View) -> Vec<String> {
     let rules = view.groups.iter().flat_map(|group| &group.rules);
     rules.map(|rule| format!("{} {:?} {:?}", rule.name, rule.health, rule.alerting)).collect()
 }

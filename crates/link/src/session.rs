@@ -1,5 +1,12 @@
 //! One connection after the broker took us in: what is on its way, when to ping, when to give up.
 //! Times are durations since the connection was made.
+//!
+//! Reading order: here what is sent and received, `subscription`, `silence`.
+
+mod silence;
+mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +17,10 @@ use crate::codec::{self, Incoming, Limits};
 use crate::error::CodecError;
 use crate::event::{Event, Message, reason};
 use crate::options::{Qos, Version};
+use subscription::{RefusedFilters, Subscribing};
 
 /// At most so many messages are on their way unacknowledged, even if the broker takes more.
 const WINDOW: u16 = 256;
-
-/// The pause before a refused subscription is tried again; it doubles up to [`LAST_RETRY`].
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest pause before a refused subscription is tried again.
-const LAST_RETRY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -40,24 +43,6 @@ pub(crate) struct Session {
 struct InFlight {
     topic: String,
     sent: Duration,
-}
-
-#[derive(Debug)]
-struct Subscribing {
-    id: u16,
-    filters: Vec<String>,
-    sent: Duration,
-    /// The pause that went before; none the first time.
-    pause: Option<Duration>,
-}
-
-/// Filters that the broker does not accept, for now. A cluster that is electing a leader refuses,
-/// and without another try this connection would stay deaf while everything else looks well.
-#[derive(Debug)]
-struct RefusedFilters {
-    filters: Vec<String>,
-    pause: Duration,
-    again: Duration,
 }
 
 /// Why the connection has to be left.
@@ -128,63 +113,6 @@ impl Session {
     /// Whether nothing is on its way.
     pub(crate) fn idle(&self) -> bool {
         self.in_flight.is_empty()
-    }
-
-    /// Subscribes to `filters`; once for a connection.
-    pub(crate) fn subscribe(
-        &mut self,
-        filters: Vec<String>,
-        qos: Qos,
-        now: Duration,
-        out: &mut BytesMut,
-    ) -> Result<(), Fault> {
-        self.qos = qos;
-        self.ask(filters, None, now, out)
-    }
-
-    fn ask(
-        &mut self,
-        filters: Vec<String>,
-        pause: Option<Duration>,
-        now: Duration,
-        out: &mut BytesMut,
-    ) -> Result<(), Fault> {
-        if filters.is_empty() {
-            return Ok(());
-        }
-        let id = self.free_id();
-        codec::subscribe(self.version, id, &filters, self.qos, out)?;
-        self.subscribing = Some(Subscribing { id, filters, sent: now, pause });
-        Ok(())
-    }
-
-    /// The broker's word on each filter. What it refuses is tried again after a pause.
-    fn subscribed(
-        &mut self,
-        id: u16,
-        reason_codes: Vec<u8>,
-        now: Duration,
-    ) -> Result<Vec<Happening>, Fault> {
-        let Some(asked) = self
-            .subscribing
-            .take()
-            .filter(|asked| asked.id == id && asked.filters.len() == reason_codes.len())
-        else {
-            return Err(Fault::Protocol("its SUBACK answers no SUBSCRIBE"));
-        };
-        let pause = asked.pause.map_or(FIRST_RETRY, |pause| (pause * 2).min(LAST_RETRY));
-        let (mut events, mut filters) = (Vec::new(), Vec::new());
-        for (topic, reason_code) in asked.filters.into_iter().zip(reason_codes) {
-            if reason_code >= 0x80 {
-                filters.push(topic.clone());
-                events.push(Event::Refused { topic, reason_code }.into());
-            } else if asked.pause.is_some() {
-                events.push(Event::Subscribed { filter: topic }.into());
-            }
-        }
-        self.refused =
-            (!filters.is_empty()).then(|| RefusedFilters { filters, pause, again: now + pause });
-        Ok(events)
     }
 
     /// Sends `message`, or says why the broker would not take it.
@@ -259,230 +187,5 @@ impl Session {
                 return Err(Fault::Protocol("it sent a packet that no broker may send here"));
             }
         })
-    }
-
-    /// The peer lives.
-    fn heard(&mut self, now: Duration) {
-        self.heard = now;
-        self.pinged = None;
-    }
-
-    /// Nobody listened to the peer until now: all silence starts anew.
-    pub(crate) fn deaf(&mut self, now: Duration) {
-        self.heard(now);
-        for message in self.in_flight.values_mut() {
-            message.sent = now;
-        }
-        if let Some(asked) = &mut self.subscribing {
-            asked.sent = now;
-        }
-        if let Some((_, last)) = &mut self.silence {
-            *last = now;
-        }
-    }
-
-    fn dead_after(&self) -> Duration {
-        self.keep_alive * 3 / 2
-    }
-
-    /// When [`Self::tick`] has something to do.
-    pub(crate) fn deadline(&self) -> Duration {
-        let silence = match self.pinged {
-            None => self.heard + self.keep_alive / 2,
-            Some(_) => self.heard + self.dead_after(),
-        };
-        let again = self.refused.as_ref().map(|refused| refused.again);
-        let unanswered = self.oldest().map(|sent| sent + self.ack_timeout);
-        let undelivered = self.silence.map(|(within, last)| last + within);
-        [again, unanswered, undelivered].into_iter().flatten().fold(silence, Duration::min)
-    }
-
-    /// When the oldest packet was sent that still waits for its answer.
-    fn oldest(&self) -> Option<Duration> {
-        let asked = self.subscribing.as_ref().map(|asked| asked.sent);
-        self.in_flight.values().map(|message| message.sent).chain(asked).min()
-    }
-
-    /// Pings a silent peer, gives up a dead one, and asks again for what was refused. Whoever sends nothing hears nothing either, so
-    /// the ping after half a keep-alive of silence also keeps the broker content.
-    pub(crate) fn tick(&mut self, now: Duration, out: &mut BytesMut) -> Result<(), Fault> {
-        let silence = now.saturating_sub(self.heard);
-        if silence >= self.dead_after() {
-            return Err(Fault::Silent { what: "sign of life", after: self.dead_after() });
-        }
-        if self.oldest().is_some_and(|sent| now.saturating_sub(sent) >= self.ack_timeout) {
-            return Err(Fault::Silent { what: "acknowledgement", after: self.ack_timeout });
-        }
-        if let Some((within, last)) = self.silence
-            && now.saturating_sub(last) >= within
-        {
-            return Err(Fault::Silent { what: "message", after: within });
-        }
-        if let Some(refused) = self.refused.take_if(|refused| refused.again <= now) {
-            self.ask(refused.filters, Some(refused.pause), now, out)?;
-        }
-        if self.pinged.is_none() && silence >= self.keep_alive / 2 {
-            codec::ping(out);
-            self.pinged = Some(now);
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: Duration = Duration::from_secs(1);
-
-    fn message(bytes: usize) -> Message {
-        Message { topic: "t".into(), payload: vec![0; bytes].into(), retain: false }
-    }
-
-    fn session(limits: Limits) -> Session {
-        Session::new(Version::V5, limits, 10 * S, 30 * S, Duration::ZERO)
-    }
-
-    #[test]
-    fn the_window_of_the_broker_is_respected() {
-        let mut session = session(Limits { receive_maximum: 2, ..Limits::default() });
-        let mut out = BytesMut::new();
-        for _ in 0..2 {
-            assert!(session.ready());
-            assert!(session.publish(message(1), S, &mut out).unwrap().is_none());
-        }
-        assert!(!session.ready());
-        session.receive(Incoming::PubAck { id: 1, reason_code: 0 }, S).unwrap();
-        assert!(session.ready());
-    }
-
-    #[test]
-    fn what_the_broker_would_not_take_is_refused_here() {
-        let limits = Limits { max_packet_bytes: Some(100), retain: false, ..Limits::default() };
-        let mut session = session(limits);
-        let mut out = BytesMut::new();
-        let retained = Message { retain: true, ..message(1) };
-        let wild = Message { topic: "a/+".into(), ..message(1) };
-        for (message, code) in [(message(100), 0x95), (retained, 0x9a), (wild, 0x90)] {
-            let refused = session.publish(message, S, &mut out).unwrap();
-            assert!(
-                matches!(refused, Some(Event::Refused { reason_code, .. }) if reason_code == code)
-            );
-        }
-        assert!(out.is_empty() && session.idle());
-    }
-
-    #[test]
-    fn a_silent_peer_is_pinged_and_then_left_after_one_and_a_half_keep_alives() {
-        let mut session = session(Limits::default());
-        let mut out = BytesMut::new();
-        assert_eq!(session.deadline(), 5 * S);
-        session.tick(5 * S, &mut out).unwrap();
-        assert_eq!(&out[..], [0xc0, 0]);
-        assert_eq!(session.deadline(), 15 * S);
-        session.tick(14 * S, &mut out).unwrap();
-        assert_eq!(out.len(), 2, "one ping is enough");
-        session.receive(Incoming::PingResp, 14 * S).unwrap();
-        assert_eq!(session.deadline(), 19 * S);
-        session.tick(19 * S, &mut out).unwrap();
-        assert!(matches!(session.tick(29 * S, &mut out), Err(Fault::Silent { .. })));
-    }
-
-    #[test]
-    fn a_broker_that_pings_but_never_acknowledges_is_left() {
-        let mut session = session(Limits::default());
-        let mut out = BytesMut::new();
-        session.publish(message(1), S, &mut out).unwrap();
-        for second in 2..31 {
-            session.receive(Incoming::PingResp, second * S).unwrap();
-            session.tick(second * S, &mut out).unwrap();
-        }
-        assert!(matches!(
-            session.tick(31 * S, &mut out),
-            Err(Fault::Silent { what: "acknowledgement", .. })
-        ));
-    }
-
-    #[test]
-    fn a_refused_subscription_is_tried_again_with_growing_pauses_until_it_is_accepted() {
-        let mut session = session(Limits::default());
-        let mut out = BytesMut::new();
-        let filters = ["a/+", "b"].map(String::from);
-        session.subscribe(filters.into(), Qos::AtLeastOnce, Duration::ZERO, &mut out).unwrap();
-        out.clear();
-        let mut now = S;
-        let mut id = session.last_id;
-        for (round, pause) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
-            let codes = if round == 0 { vec![0x87, 1] } else { vec![0x80] };
-            let told = session.receive(Incoming::SubAck { id, reason_codes: codes }, now).unwrap();
-            assert!(
-                matches!(&told[..], [Happening { event: Event::Refused { topic, .. }, .. }] if topic == "a/+")
-            );
-            // The peer lives all the time.
-            let mut until = now + pause * S;
-            while now + S < until {
-                now += S;
-                session.receive(Incoming::PingResp, now).unwrap();
-                out.clear();
-                session.tick(now, &mut out).unwrap();
-                assert!(out.is_empty(), "too early: {now:?}, {until:?}");
-            }
-            std::mem::swap(&mut now, &mut until);
-            assert!(session.deadline() <= now);
-            session.tick(now, &mut out).unwrap();
-            let want = [&[0x82, 9, 0, session.last_id as u8, 0, 0, 3][..], b"a/+\x01"].concat();
-            assert_eq!(&out[..], want);
-            id = session.last_id;
-        }
-        let told = session.receive(Incoming::SubAck { id, reason_codes: vec![1] }, now).unwrap();
-        assert!(
-            matches!(&told[..], [Happening { event: Event::Subscribed { filter }, .. }] if filter == "a/+")
-        );
-        assert!(session.refused.is_none());
-    }
-
-    #[test]
-    fn a_subscription_that_is_never_answered_ends_the_connection() {
-        let mut session = session(Limits::default());
-        let mut out = BytesMut::new();
-        session.subscribe(vec!["a".into()], Qos::AtMostOnce, S, &mut out).unwrap();
-        assert_eq!(out.last(), Some(&0), "the QoS");
-        session.receive(Incoming::PingResp, 30 * S).unwrap();
-        session.tick(30 * S, &mut out).unwrap();
-        assert_eq!(session.deadline(), 31 * S);
-        assert!(matches!(session.tick(31 * S, &mut out), Err(Fault::Silent { .. })));
-    }
-
-    #[test]
-    fn a_broker_that_answers_but_delivers_nothing_is_left_where_messages_are_expected() {
-        let mut session = session(Limits::default());
-        let mut out = BytesMut::new();
-        session.expect_messages(30 * S, Duration::ZERO);
-        let message = message(1);
-        session.receive(Incoming::Publish { message, acknowledge: None }, 20 * S).unwrap();
-        for second in 21..50 {
-            session.receive(Incoming::PingResp, second * S).unwrap();
-            session.tick(second * S, &mut out).unwrap();
-        }
-        assert_eq!(session.deadline(), 50 * S);
-        assert!(matches!(
-            session.tick(50 * S, &mut out),
-            Err(Fault::Silent { what: "message", .. })
-        ));
-    }
-
-    #[test]
-    fn packet_ids_in_use_are_not_given_twice() {
-        let mut session = session(Limits::default());
-        let mut out = BytesMut::new();
-        session.publish(message(1), S, &mut out).unwrap();
-        for _ in 0..70_000 {
-            let before = session.last_id;
-            session.publish(message(1), S, &mut out).unwrap();
-            let id = session.last_id;
-            assert!(id != 1 && id != 0, "after {before}");
-            session.receive(Incoming::PubAck { id, reason_code: 0 }, S).unwrap();
-            out.clear();
-        }
     }
 }

@@ -1,6 +1,5 @@
 //! `hallwatch-sim`: a simulated data hall, alone or with everything that watches it.
 
-use std::error::Error as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -53,13 +52,7 @@ async fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("hallwatch-sim: {error}");
-            let mut cause = error.source();
-            while let Some(inner) = cause {
-                eprint!(": {inner}");
-                cause = inner.source();
-            }
-            eprintln!();
+            eprintln!("hallwatch-sim: {}", hallwatch_model::chain(&error));
             ExitCode::from(match error {
                 Error::Usage { .. } => 64,
                 Error::Invalid(_) => 78,

@@ -2,35 +2,28 @@
 
 use std::time::Duration;
 
-/// A small seeded generator (SplitMix64): the same numbers for the same seed.
+use hallwatch_plant::noise;
+
+/// The plant's seeded generator, in the terms of a plan of faults: the same numbers for the same
+/// seed.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Dice(noise::Dice);
 
 impl Dice {
     /// A generator for this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(noise::Dice::new(seed))
     }
 
     /// A number below `end`; 0 when there is none.
     pub fn below(&mut self, end: u64) -> u64 {
-        if end == 0 { 0 } else { self.bits() % end }
+        if end == 0 { 0 } else { self.0.bits() % end }
     }
 
     /// An index below `end`; 0 when there is none.
     pub fn index(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end).unwrap_or(u64::MAX);
-        usize::try_from(self.below(end)).unwrap_or(0)
+        self.0.index(end)
     }
 
     /// A time from `least` to `most`, in milliseconds.

@@ -1,5 +1,7 @@
 //! A sensor: what its messages and their absence become.
 
+use std::collections::btree_map::Entry;
+
 use hallwatch_link::Message;
 use hallwatch_model::{Labels, Missing, Timestamp, Value};
 
@@ -8,8 +10,9 @@ use super::{Out, State, Watched, float};
 use crate::config::DeviceSource;
 use crate::sensor::{Heard, Sensor};
 
-/// Doors counted of one badge reader; further ones are counted under the reader's own name.
-const DOORS: usize = 64;
+/// Doors and results counted of one badge reader, 64 doors with three results; further doors are
+/// counted under the reader's own name.
+const COUNTS: usize = 192;
 
 impl Watched {
     /// A message came on a topic of the device. `believes`: a time that the sensor gives is taken.
@@ -36,9 +39,10 @@ impl Watched {
                 event.time = now.time;
             }
             let mut key = (event.door.clone(), event.result.clone());
-            if self.events.len() >= DOORS && !self.events.contains_key(&key) {
+            if self.events.len() >= COUNTS && !self.events.contains_key(&key) {
                 key.0 = self.device.name.to_string();
             }
+            self.know_door(&key.0, now.time, out);
             let count = self.events.entry(key.clone()).or_insert(0);
             *count = count.saturating_add(1);
             let count = *count;
@@ -66,6 +70,22 @@ impl Watched {
                 self.tell_events(&door, &result, count, now.time, out);
             }
             self.tell_errors("malformed", self.errors, now.time, out);
+        }
+    }
+
+    /// A door that was not heard of begins with 0 of each result: who counts what came on top of the
+    /// first value, as `increase` does, would not see the first badge otherwise.
+    fn know_door(&mut self, door: &str, time: Timestamp, out: &mut Out<'_>) {
+        let DeviceSource::Mqtt(Sensor { badge: Some((reader, _)), .. }) = &self.device.source
+        else {
+            return;
+        };
+        for result in reader.results() {
+            let key = (door.to_owned(), (*result).to_owned());
+            if let Entry::Vacant(new) = self.events.entry(key) {
+                new.insert(0);
+                self.tell_events(door, result, 0, time.moved(-1), out);
+            }
         }
     }
 

@@ -8,12 +8,11 @@ use hallwatch_agent::io::broker::options;
 use hallwatch_agent::io::clock::Clock;
 use hallwatch_agent::sensor::{Sensor, SensorState};
 use hallwatch_link::{Backoff, Error, Event, Message, Options, open, reason};
-use hallwatch_model::Topic;
+use hallwatch_model::{Topic, chain};
 use tokio::time::timeout;
 
 use super::count;
 use super::verdict::{Verdict, Word};
-use crate::cli::screen::chain;
 
 /// How long a connection may take, with name resolution, TLS and the broker's word.
 const PATIENCE: Duration = Duration::from_secs(10);

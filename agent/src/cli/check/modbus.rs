@@ -7,13 +7,12 @@ use std::time::Duration;
 use hallwatch_agent::config::{Device, DeviceSource, Modbus};
 use hallwatch_agent::io::clock::Clock;
 use hallwatch_agent::profile::{Fingerprint, Inspected, Profile};
-use hallwatch_model::Missing;
+use hallwatch_model::{Missing, chain};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::count;
 use super::verdict::{Verdict, Word};
-use crate::cli::screen::chain;
 use crate::cli::show;
 use crate::cli::wire::{Answers, TLS_FILES, Wire, hint};
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use hallwatch_agent::profile::{Placement, Profile};
 use hallwatch_modbus::sunspec::Model;
 use hallwatch_modbus::{AnyClient, Data, Error, Failure, Read, Table};
-use hallwatch_model::Missing;
+use hallwatch_model::{Missing, chain};
 use indicatif::ProgressBar;
 
 use super::bus::{Bus, Units};
 use super::recognise::{Traits, proposals, reads};
-use crate::cli::screen::chain;
 use crate::cli::wire::{Answers, options, walk};
 
 /// Exceptions by which a gateway says that nobody is there.

@@ -96,15 +96,21 @@ pub(super) fn select(
 impl File {
     /// Records a gap; one that continues the last one of the same cause makes that longer.
     pub(super) fn gap(&self, gap: &Gap) -> Result<(), rusqlite::Error> {
-        let last: Option<(i64, String, i64)> = self
+        let last: Option<(i64, String, i64, i64)> = self
             .connection
-            .query_row("SELECT id, cause, last_time FROM gap ORDER BY id DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
+            .query_row(
+                "SELECT id, cause, first_time, last_time FROM gap ORDER BY id DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
             .optional()?;
         let first = gap.first.as_millis();
         let continued = match last {
-            Some((id, cause, end)) if cause == gap.cause && first.saturating_sub(end) <= NEAR => {
+            // Its beginning is its name at collectors. What is of before, such as of entries from
+            // before the own time was set back, is a gap of its own.
+            Some((id, cause, begin, end))
+                if cause == gap.cause && first >= begin && first.saturating_sub(end) <= NEAR =>
+            {
                 let most = i64::try_from(MAX_GAP_RANGES).unwrap_or(i64::MAX);
                 let ranges: i64 = self.connection.query_row(
                     "SELECT count(*) FROM gap_range WHERE gap = ?",

@@ -173,6 +173,20 @@ fn what_exceeds_a_bound_goes_oldest_first_and_leaves_a_gap() {
 }
 
 #[test]
+fn a_loss_of_before_is_not_hidden_in_a_later_gap_of_the_same_cause() {
+    let directory = tempfile::tempdir().unwrap();
+    let loss = |first, last| {
+        let cause = "queue_full".to_owned();
+        Command::Gap(Gap { first: at(first), last: at(last), cause, entries: 1, ..Gap::default() })
+    };
+    // The own time was an hour ahead, and was set back between the two.
+    let commands = vec![append(0, 4_000_000, 10), loss(3_600_000, 3_660_000), loss(90_000, 95_000)];
+    let (_, told) = session(&directory, BOUNDS, commands);
+    let times: Vec<_> = told_gaps(&told).iter().map(|gap| (gap.first, gap.last)).collect();
+    assert_eq!(times, [(at(3_600_000), at(3_660_000)), (at(90_000), at(95_000))]);
+}
+
+#[test]
 fn what_everyone_has_stays_for_the_time_it_is_kept_and_is_no_gap() {
     let directory = TempDir::new().unwrap();
     let bounds = JournalBounds { keep: Duration::from_secs(60), ..BOUNDS };

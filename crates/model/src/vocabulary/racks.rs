@@ -1,0 +1,51 @@
+//! Power in the racks: shelves and distribution.
+
+use super::{Kind, Metric, Unit, metric};
+
+#[rustfmt::skip]
+pub(super) const METRICS: &[Metric] = &[
+    // Rack power shelves: their supplies, battery units and monitors.
+    metric("rack_power_alarm", Unit::State, Kind::State,
+        "1 while a `part` of a shelf, supply, battery unit or monitor reports this `alarm`."),
+    metric("rack_power_input_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Input voltage of a supply (`supply` where there are several)."),
+    metric("rack_power_input_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Input current of a supply (`supply` where there are several)."),
+    metric("rack_power_output_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Output voltage of a supply."),
+    metric("rack_power_output_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Output current of a supply."),
+    metric("rack_power_temperature_celsius", Unit::Celsius, Kind::Gauge,
+        "Temperature of a `probe`, such as the air at the `inlet`."),
+    // Rack power distribution.
+    metric("pdu_inlet_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Voltage of an inlet (`inlet`)."),
+    metric("pdu_inlet_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current of an inlet (`inlet`)."),
+    metric("pdu_inlet_active_power_watts", Unit::Watts, Kind::Gauge,
+        "Active power of an inlet (`inlet`)."),
+    metric("pdu_inlet_apparent_power_voltamperes", Unit::Voltamperes, Kind::Gauge,
+        "Apparent power of an inlet (`inlet`)."),
+    metric("pdu_inlet_reactive_power_vars", Unit::Vars, Kind::Gauge,
+        "Reactive power of an inlet (`inlet`)."),
+    metric("pdu_inlet_power_factor_ratio", Unit::Ratio, Kind::Gauge,
+        "Power factor of an inlet (`inlet`), -1 to 1."),
+    metric("pdu_inlet_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Frequency of an inlet (`inlet`)."),
+    metric("pdu_inlet_unbalance_ratio", Unit::Ratio, Kind::Gauge,
+        "Current unbalance of the phases of an inlet (`inlet`), 0 to 1."),
+    metric("pdu_breaker_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current through a breaker (`breaker`)."),
+    metric("pdu_outlet_voltage_volts", Unit::Volts, Kind::Gauge,
+        "Voltage of an outlet (`outlet`)."),
+    metric("pdu_outlet_current_amperes", Unit::Amperes, Kind::Gauge,
+        "Current of an outlet (`outlet`)."),
+    metric("pdu_outlet_active_power_watts", Unit::Watts, Kind::Gauge,
+        "Active power of an outlet (`outlet`)."),
+    metric("pdu_outlet_apparent_power_voltamperes", Unit::Voltamperes, Kind::Gauge,
+        "Apparent power of an outlet (`outlet`)."),
+    metric("pdu_outlet_power_factor_ratio", Unit::Ratio, Kind::Gauge,
+        "Power factor of an outlet (`outlet`), -1 to 1."),
+    metric("pdu_outlet_frequency_hertz", Unit::Hertz, Kind::Gauge,
+        "Frequency of an outlet (`outlet`)."),
+];
