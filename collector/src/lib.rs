@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`config`] (what is asked of it), [`ingest`] and [`store`] (what it takes and
 //! keeps), [`gaps`] (what is missing), [`rules`], [`notify`] and [`state`] (what is wrong, who is told, what of that survives),
-//! [`peer`] (the other collector of a pair), [`sink`] (who gets a copy), [`api`] and [`page`] (what it shows), [`telemetry`] (what it tells
+//! [`disk`] (room for all of that), [`peer`] (the other collector of a pair), [`sink`] (who gets a copy), [`api`] and [`page`] (what it shows), [`telemetry`] (what it tells
 //! about itself), [`run()`] (how it all moves).
 
 pub mod config;
@@ -26,6 +26,7 @@ pub mod page;
 pub mod telemetry;
 
 pub mod clock;
+pub mod disk;
 mod run;
 
 pub use config::Config;

@@ -87,6 +87,15 @@ pub enum Error {
     Encode(#[source] serde_json::Error),
 }
 
+impl Error {
+    /// Whether room on the disk would help.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Write { source, .. } = self else { return false };
+        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
 impl State {
     /// Opens the state in the directory `dir`, which must exist. A damaged file is put aside
     /// ([`damaged`](Self::damaged)), for its loss must not stop the watch.

@@ -34,6 +34,8 @@ pub struct Telemetry {
     pub disk_free_bytes: IntGauge,
     /// Bytes of the disk of the data; 0 until it was measured.
     pub disk_size_bytes: IntGauge,
+    /// Bytes of it that are kept for when it is full; 0 when they are in use.
+    pub disk_reserve_bytes: IntGauge,
     /// How long a commit took, in seconds.
     pub commit_seconds: Histogram,
     /// Batches committed at once.
@@ -162,6 +164,10 @@ impl Telemetry {
                 "Bytes that the disk of the data still has for the collector.",
             )?,
             disk_size_bytes: make.gauge("disk_size_bytes", "Bytes of the disk of the data.")?,
+            disk_reserve_bytes: make.gauge(
+                "disk_reserve_bytes",
+                "Bytes of the disk that are kept for when it is full; 0 when they are in use.",
+            )?,
             commit_seconds: make.histogram("commit_seconds", "Time of one commit.", &SECONDS)?,
             commit_batches: make.histogram(
                 "commit_batches",

@@ -24,7 +24,7 @@ use rules_random::{Both, Random, seeds};
 
 const STEPS: usize = 24;
 const STEP_SECONDS: i64 = 10;
-const SEEDS: std::ops::Range<u64> = 0..150;
+const SEEDS: std::ops::Range<u64> = 0..1_000;
 /// So many cases are given to one process.
 const CHUNK: usize = 50;
 

@@ -3,6 +3,7 @@
 
 pub mod brokers;
 pub mod complete;
+pub mod disk;
 pub mod faults;
 pub mod journal;
 pub mod namespace;

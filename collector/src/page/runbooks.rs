@@ -46,6 +46,7 @@ pub const PAGES: &[(&str, &str)] = pages! {
     "collector-disk-filling"
     "collector-disk-full"
     "collector-disk-low"
+    "collector-disk-reserve-used"
     "collector-down"
     "collector-messages-refused"
     "collector-notifier-failing"

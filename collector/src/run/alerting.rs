@@ -16,6 +16,7 @@ use super::forms;
 use crate::api::ReloadRequest;
 use crate::clock;
 use crate::config::{self, LoadError};
+use crate::disk::Reserve;
 use crate::notify::{Pair, Router};
 use crate::rules::{AlertState, Evaluation, PushEngine, Received, Reload, Transition};
 use crate::state::{self, State};
@@ -54,6 +55,8 @@ pub(super) struct Alerting {
     /// What is not told of, because it follows from something that is.
     pub(super) suppressor: Suppressor,
     pub(super) state: Arc<Mutex<State>>,
+    /// Given up when the state finds no room on the disk.
+    pub(super) reserve: Arc<Reserve>,
     pub(super) reader: Reader,
     /// Up to where the log was read.
     pub(super) position: u64,
@@ -309,9 +312,11 @@ impl Alerting {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let (router, suppressor) = (&mut self.router, &mut self.suppressor);
-            state.commit_with(&evaluation, router, Some(suppressor), &notifications)?;
+            self.reserve.spend(state::Error::is_disk_full, || {
+                state.commit_with(&evaluation, router, Some(suppressor), &notifications)
+            })?;
             if let Some(digest) = self.engine.changed_digest() {
-                state.put_digest(&digest)?;
+                self.reserve.spend(state::Error::is_disk_full, || state.put_digest(&digest))?;
             }
         }
         for transition in &evaluation.transitions {

@@ -68,6 +68,8 @@ impl Own {
             let free = u64::try_from(telemetry.disk_free_bytes.get()).unwrap_or(0);
             push("collector_disk_free_bytes", None, to_float(free));
             push("collector_disk_size_bytes", None, to_float(size));
+            let reserve = u64::try_from(telemetry.disk_reserve_bytes.get()).unwrap_or(0);
+            push("collector_disk_reserve_bytes", None, to_float(reserve));
         }
         figures
     }
@@ -107,11 +109,12 @@ mod tests {
                 r#"collector_logins_refused_total{collector="c-1", interface="pair"} 1"#,
                 r#"collector_disk_free_bytes{collector="c-1"} 400"#,
                 r#"collector_disk_size_bytes{collector="c-1"} 1000"#,
+                r#"collector_disk_reserve_bytes{collector="c-1"} 0"#,
             ]
         );
         let all = own.samples(&telemetry, at(16_000));
-        assert_eq!(all.len(), 8, "everything, so that it stays current");
-        assert_eq!(own.samples(&telemetry, at(500)).len(), 8, "the clock was set back");
+        assert_eq!(all.len(), 9, "everything, so that it stays current");
+        assert_eq!(own.samples(&telemetry, at(500)).len(), 9, "the clock was set back");
         for (labels, _) in all {
             let name = labels.name().unwrap();
             assert!(vocabulary::find(name).is_some(), "{name} is not in the vocabulary");

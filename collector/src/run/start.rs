@@ -19,6 +19,7 @@ use super::{Collector, Error, setup, tally};
 use crate::api::{Api, Guarded};
 use crate::clock;
 use crate::config::{self, Config};
+use crate::disk::Reserve;
 use crate::notify::io::{Sender, Turns};
 use crate::notify::{self, Receiver, Router};
 use crate::rules::{self, PushEngine};
@@ -54,15 +55,17 @@ impl Collector {
         let reader = store.reader();
         let (jobs, job_receiver) = mpsc::channel(writer::MAX_JOBS);
         let (done_sender, done) = mpsc::channel(writer::MAX_JOBS);
+        let reserve = Arc::new(Reserve::new(&config.data));
         let owned = gaps.clone();
+        let kept = Arc::clone(&reserve);
         let writer = tokio::task::spawn_blocking(move || {
-            writer::work(store, &owned, job_receiver, &done_sender);
+            writer::work(store, &owned, &kept, job_receiver, &done_sender);
         });
         let tally = tokio::spawn(tally::run(
             gaps.clone(),
             reader.clone(),
             jobs.clone(),
-            config.data.clone(),
+            (config.data.clone(), Arc::clone(&reserve)),
             telemetry.clone(),
         ));
 
@@ -125,6 +128,7 @@ impl Collector {
             watch: Watch::new(plans),
             suppressor,
             state,
+            reserve,
             reader: reader.clone(),
             position: 0,
             senders: std::collections::HashMap::new(),

@@ -1,7 +1,8 @@
-//! Counts what the store took, records what there is to say about gaps, and measures the disk, every
-//! ten seconds.
+//! Counts what the store took, records what there is to say about gaps, measures the disk and looks
+//! after its reserve, every ten seconds.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_model::chain;
@@ -10,17 +11,10 @@ use tokio::time::MissedTickBehavior;
 
 use super::writer::Job;
 use crate::clock;
+use crate::disk::{self, Reserve};
 use crate::gaps::Gaps;
 use crate::store::Reader;
 use crate::telemetry::Telemetry;
-
-/// Room for us on the disk of this folder, and the size of that disk, in bytes; `None` when the system
-/// does not say.
-fn disk(folder: &Path) -> Option<(i64, i64)> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(found.f_frsize)).ok();
-    Some((bytes(found.f_bavail)?, bytes(found.f_blocks)?))
-}
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -29,7 +23,7 @@ pub(super) async fn run(
     gaps: Gaps,
     reader: Reader,
     jobs: mpsc::Sender<Job>,
-    data: PathBuf,
+    (data, reserve): (PathBuf, Arc<Reserve>),
     telemetry: Telemetry,
 ) {
     let mut interval = tokio::time::interval(INTERVAL);
@@ -37,11 +31,14 @@ pub(super) async fn run(
     loop {
         interval.tick().await;
         let (gaps, reader) = (gaps.clone(), reader.clone());
-        let (data, telemetry) = (data.clone(), telemetry.clone());
+        let (data, reserve) = (data.clone(), Arc::clone(&reserve));
+        let telemetry = telemetry.clone();
         let counted = tokio::task::spawn_blocking(move || {
-            if let Some((free, size)) = disk(&data) {
-                telemetry.disk_free_bytes.set(free);
-                telemetry.disk_size_bytes.set(size);
+            if let Ok(room) = disk::room(&data) {
+                let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+                telemetry.disk_reserve_bytes.set(bytes(reserve.keep(room)));
+                telemetry.disk_free_bytes.set(bytes(room.free));
+                telemetry.disk_size_bytes.set(bytes(room.size));
             }
             let now = clock::now();
             if let Err(error) = gaps.count(&reader, now) {

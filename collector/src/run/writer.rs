@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::Fill;
 use crate::clock;
+use crate::disk::Reserve;
 use crate::gaps::{Arrived, Gaps};
 use crate::store::{Error, Incoming, Outcome, Store};
 
@@ -94,6 +95,7 @@ pub(super) struct Kept {
 pub(super) fn work(
     mut store: Store,
     gaps: &Gaps,
+    reserve: &Reserve,
     mut jobs: mpsc::Receiver<Job>,
     done: &mpsc::Sender<Done>,
 ) {
@@ -117,7 +119,8 @@ pub(super) fn work(
                     }
                 }
                 first_contact(&store, &mut contacts, &mut batches, clock::uptime());
-                commit(&mut store, gaps, &batches, &mut boots).map(Some)
+                let commit = || commit(&mut store, gaps, &batches, &mut boots);
+                reserve.spend(Error::is_disk_full, commit).map(Some)
             }
             Job::Describe(agent, describe) => store.describe(&agent, &describe).map(|()| {
                 if let Err(error) = gaps.describe(&agent, &describe) {
@@ -178,7 +181,13 @@ pub(super) fn work(
                 let _ = done.blocking_send(Done::Failed(error));
                 return;
             }
-            Err(error) => Done::Refused(error),
+            Err(error) => {
+                if error.is_disk_full() {
+                    // What was refused comes again.
+                    reserve.give_up();
+                }
+                Done::Refused(error)
+            }
         };
         if done.blocking_send(message).is_err() {
             break;

@@ -23,7 +23,7 @@ use hallwatch_model::{Labels, Missing, Timestamp};
 use hallwatch_promql::incremental::{Graph, Obstacle, RootId};
 use hallwatch_promql::{Limits, MemorySource, Query, Value, instant};
 
-const SEEDS: std::ops::Range<u64> = 0..150;
+const SEEDS: std::ops::Range<u64> = 0..1_000;
 const LOOKBACK: Duration = Duration::from_secs(40);
 
 /// A xorshift generator: small, seeded, the same everywhere.

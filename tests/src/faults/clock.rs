@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::disk;
+use crate::disk;
 
 /// Clocks that differ by no more than so many seconds agree: nobody corrects that.
 const AGREE: i64 = 5;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use hallwatch_sim::site::{self, Device};
 
-use super::disk;
 use super::rig::COLLECTORS;
 use super::witness;
+use crate::disk;
 
 /// How often the plant's devices are read, in milliseconds.
 pub(super) const INTERVAL: i64 = 1_000;

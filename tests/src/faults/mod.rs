@@ -11,7 +11,6 @@ pub mod barrier;
 mod clock;
 mod configure;
 pub mod dice;
-mod disk;
 mod managed;
 pub mod oracle;
 pub mod plan;

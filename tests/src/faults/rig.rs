@@ -16,11 +16,11 @@ use hallwatch_sim::site::Device;
 
 use super::barrier::Barrier;
 use super::configure::{INTERVAL, configure, write};
-use super::disk::run;
 use super::managed::{Managed, present};
 use super::plan::Who;
 use super::relay::Relay;
 use super::{clock, witness};
+use crate::disk::run;
 use crate::pager::now;
 use crate::peers::program;
 use crate::process::{Process, binary};

@@ -22,6 +22,8 @@ pub(super) const METRICS: &[Metric] = &[
         "Bytes that the disk of a collector's data still has for it."),
     metric("collector_disk_size_bytes", Unit::Bytes, Kind::Gauge,
         "Bytes of the disk of a collector's data altogether."),
+    metric("collector_disk_reserve_bytes", Unit::Bytes, Kind::Gauge,
+        "Bytes that a collector keeps on that disk for when it is full; 0 when they are in use."),
     metric("collector_logins_refused_total", Unit::Count, Kind::Counter,
         "Requests that a collector refused at an `interface` that is not for everybody: `pair` without its \
          secret, `admin` from another machine or through a browser."),

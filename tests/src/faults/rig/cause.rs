@@ -4,10 +4,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::super::barrier::Barrier;
-use super::super::disk;
 use super::super::plan::{Fault, Who};
 use super::super::relay::Shape;
 use super::{CORE, CORE_ADDRESS, EXCUSE, Rig, SITE_ADDRESS, inside};
+use crate::disk;
 use crate::pager::now;
 use crate::peers::program;
 
