@@ -1,8 +1,9 @@
 //! The collector's store beside Debian's VictoriaMetrics and Prometheus: the same samples, the
 //! same queries, one after the other, each as a process of its own.
 //!
-//! `cargo bench -p hallwatch-collector --bench side_by_side [-- SERIES HOURS SECONDS]`: so many
-//! series, over so many hours, a sample every so many seconds. Prints the table of the README.
+//! `cargo bench -p hallwatch-collector --bench side_by_side [-- SERIES HOURS SECONDS ROUNDS]`: so
+//! many series, over so many hours, a sample every so many seconds; each query so many times (5).
+//! Prints the table of the README.
 
 #![expect(clippy::print_stdout, reason = "a measuring command")]
 #![expect(clippy::unwrap_used, reason = "a measuring command")]
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use subject::Subject;
 
-/// How often each query is asked; the best counts.
-const ROUNDS: usize = 5;
+/// How often each query is asked, unless told; the best counts.
+const ROUNDS: i64 = 5;
 
 struct Asked {
     title: &'static str,
@@ -84,6 +85,7 @@ fn main() {
     let number = |at: usize, default| numbers.get(at).copied().unwrap_or(default);
     let series = u32::try_from(number(0, 10_000)).unwrap();
     let (hours, seconds) = (number(1, 24).max(1), number(2, 30).max(1));
+    let rounds = number(3, ROUNDS).max(1);
     let end = now() / 60_000 * 60_000 - 60_000;
     let steps = hours * 3_600 / seconds;
     let start = end - (steps - 1) * seconds * 1_000;
@@ -95,7 +97,7 @@ fn main() {
         let folder = tempfile::tempdir().unwrap();
         let mut subject = make(folder.path(), series);
         eprintln_progress(subject.name);
-        all.push(measure(&mut subject, series, steps, start, seconds * 1_000));
+        all.push(measure(&mut subject, series, steps, (start, seconds * 1_000), rounds));
     }
     let samples = i64::from(series) * steps;
     println!("\n{series} series, {hours} h, a sample every {seconds} s: {samples} samples\n");
@@ -108,7 +110,13 @@ fn main() {
     }
 }
 
-fn measure(subject: &mut Subject, series: u32, steps: i64, start: i64, step: i64) -> Measured {
+fn measure(
+    subject: &mut Subject,
+    series: u32,
+    steps: i64,
+    (start, step): (i64, i64),
+    rounds: i64,
+) -> Measured {
     let mut facility = facility::Facility::new(series);
     let (cpu, mut wall) = (subject.cpu_seconds(), 0.0);
     for i in 0..steps {
@@ -123,7 +131,7 @@ fn measure(subject: &mut Subject, series: u32, steps: i64, start: i64, step: i64
     let samples = f64::from(series) * steps as f64;
     let (resident, peak) = (subject.memory("VmRSS:"), subject.memory("VmHWM:"));
     let end = start + steps * step;
-    let queries = QUERIES.iter().map(|asked| ask(subject, asked, end)).collect();
+    let queries = QUERIES.iter().map(|asked| ask(subject, asked, end, rounds)).collect();
     let bytes = subject.disk_bytes() as f64 / samples;
     Measured {
         name: subject.name,
@@ -136,11 +144,11 @@ fn measure(subject: &mut Subject, series: u32, steps: i64, start: i64, step: i64
     }
 }
 
-fn ask(subject: &Subject, asked: &Asked, end: i64) -> (Duration, usize) {
+fn ask(subject: &Subject, asked: &Asked, end: i64, rounds: i64) -> (Duration, usize) {
     let second = |millis: i64| (millis / 1_000).to_string();
     let mut best = Duration::MAX;
     let mut count = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let from = clock();
         let body = match asked.range {
             None => http::form(

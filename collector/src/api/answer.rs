@@ -7,6 +7,9 @@ use hallwatch_promql::{Answer, Value};
 
 use super::number::{write_plain, write_time, write_value};
 
+/// A sample of an instant answer is hardly shorter.
+const SAMPLE_BYTES: usize = 100;
+
 /// How long a query took, in seconds.
 pub(super) struct Stats {
     /// Until its turn came.
@@ -39,13 +42,22 @@ pub(super) fn body(answer: &Answer, limit: usize, stats: Option<&Stats>) -> Stri
         Value::Vector(samples) => {
             out.push_str(r#"vector","result":["#);
             cut = samples.len() > limit;
+            out.reserve(samples.len().min(limit).saturating_mul(SAMPLE_BYTES));
+            // All have one time, the query's: its text is made once.
+            let mut time = (None, String::new());
             for (i, sample) in samples.iter().take(limit).enumerate() {
                 comma(&mut out, i);
                 out.push_str(r#"{"metric":"#);
                 labels(&mut out, &sample.labels);
-                out.push_str(r#","value":"#);
-                point(&mut out, sample.time.as_millis(), sample.value);
-                out.push('}');
+                if time.0 != Some(sample.time) {
+                    time = (Some(sample.time), String::new());
+                    write_time(&mut time.1, sample.time.as_millis());
+                }
+                out.push_str(r#","value":["#);
+                out.push_str(&time.1);
+                out.push_str(",\"");
+                write_value(&mut out, sample.value);
+                out.push_str("\"]}");
             }
             out.push(']');
         }
@@ -129,7 +141,14 @@ fn notes<'a>(out: &mut String, key: &str, notes: impl IntoIterator<Item = &'a St
 }
 
 fn string(out: &mut String, text: &str) {
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    // Hardly any text of a label has these; an answer has a hundred thousand of them.
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 fn comma(out: &mut String, i: usize) {

@@ -19,10 +19,20 @@ pub(super) fn write_plain(out: &mut String, value: f64) {
         out.push_str("NaN");
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    } else if let Some(integer) = integer(value) {
+        let _ = write!(out, "{integer}");
     } else {
         // Rust's shortest form is Go's `'f', -1`, the sign of a negative zero included.
         let _ = write!(out, "{value}");
     }
+}
+
+/// The same number as an integer, which is quicker to write, unless it is too large to be exact. A
+/// negative zero is none.
+#[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+fn integer(value: f64) -> Option<i64> {
+    let is_whole = value.abs() < 9_007_199_254_740_992.0 && value.trunc() == value;
+    (is_whole && (value != 0.0 || value.is_sign_positive())).then_some(value as i64)
 }
 
 /// Always with an exponent, as an alert's value is written: `1e+00`.
@@ -72,6 +82,10 @@ mod tests {
             (9.99e-7, "9.99e-07"),
             (1e-100, "1e-100"),
             (123_456_789_012.0, "123456789012"),
+            (-27.0, "-27"),
+            (9_007_199_254_740_991.0, "9007199254740991"),
+            (9_007_199_254_740_992.0, "9007199254740992"),
+            (-9_007_199_254_740_994.0, "-9007199254740994"),
             (1e20, "100000000000000000000"),
             (1e21, "1e+21"),
             (-1.5e300, "-1.5e+300"),

@@ -13,6 +13,8 @@ use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
 
 /// The most samples in one encoded block: one a millisecond for two hours.
 pub(super) const MOST: usize = 7_200_000;
+/// Room is made at once for so many samples of what is decoded: what claims more has to prove it.
+const MOST_RESERVED: usize = 1_024;
 /// `pco`'s levels beyond this cost more time than they save bytes.
 const PCO_LEVEL: usize = 4;
 /// Fewer numbers than this do not pay for `pco`'s header.
@@ -128,6 +130,8 @@ fn read(
         return None;
     }
     let first = bytes.signed()?;
+    times.reserve(count.min(MOST_RESERVED));
+    values.reserve(count.min(MOST_RESERVED));
     take_times(&mut bytes, first, count, times, elsewhere)?;
     take_values(&mut bytes, count, values)
 }

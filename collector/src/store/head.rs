@@ -118,6 +118,22 @@ impl Head {
         }
     }
 
+    /// The last sample from `start` to `end`, both included. The newest ever pushed is given also
+    /// when it is in a chunk by now.
+    pub(super) fn last_between(&self, start: i64, end: i64) -> Option<(i64, f64)> {
+        // What most queries ask for needs no look into the windows.
+        match self.last {
+            None => return None,
+            Some((time, _)) if time < start => return None,
+            Some(last) if last.0 <= end => return Some(last),
+            Some(_) => (),
+        }
+        let to = self.windows.partition_point(|window| window_start(window.number) <= end);
+        let windows = self.windows.iter().take(to).rev();
+        let mut touched = windows.take_while(|window| window_end(window.number) >= start);
+        touched.find_map(|window| window.last_between(start, end))
+    }
+
     /// Whether there is a sample from `start` to `end`, by the windows that they lie in.
     pub(super) fn touches(&self, start: i64, end: i64) -> bool {
         let from = self.windows.partition_point(|window| window_end(window.number) < start);
@@ -226,6 +242,21 @@ impl Window {
         true
     }
 
+    /// Of the blocks, one is decoded at most.
+    fn last_between(&self, start: i64, end: i64) -> Option<(i64, f64)> {
+        let to = self.open.partition_point(|sample| sample.0 <= end);
+        if let Some(last) = self.open.get(..to).and_then(<[_]>::last) {
+            return (last.0 >= start).then_some(*last);
+        }
+        let to = self.blocks.partition_point(|block| block.first <= end);
+        let block = self.blocks.get(..to)?.last().filter(|block| block.last >= start)?;
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        // What was encoded here decodes; were it not so, these samples alone are missing.
+        let _ = codec::decode(&block.data, &mut times, &mut values);
+        cut(0, start, end, &mut times, &mut values);
+        times.last().copied().zip(values.last().copied())
+    }
+
     fn read(&self, start: i64, end: i64, times: &mut Vec<i64>, values: &mut Vec<f64>) {
         let from = self.blocks.partition_point(|block| block.last < start);
         for block in self.blocks.iter().skip(from) {
@@ -317,8 +348,11 @@ mod tests {
             let (start, end) = (cut.0 * 20_000, cut.1 * 20_000);
             let all: Vec<_> = map.iter().map(|(t, v)| (*t, *v)).collect();
             prop_assert_eq!(contents(&head, i64::MIN, i64::MAX), all.clone());
-            let within = all.into_iter().filter(|(t, _)| (start..=end).contains(t));
-            prop_assert_eq!(contents(&head, start, end), within.collect::<Vec<_>>());
+            let within: Vec<_> =
+                all.into_iter().filter(|(t, _)| (start..=end).contains(t)).collect();
+            let last = head.last_between(start, end).map(|(t, v)| (t, v.to_bits()));
+            prop_assert_eq!(last, within.last().copied());
+            prop_assert_eq!(contents(&head, start, end), within);
         }
     }
 

@@ -131,7 +131,15 @@ impl Store {
     pub(super) fn purged(&mut self, step: Option<PurgeStep>) {
         let Some(step) = step else { return };
         self.shared.log_bytes.fetch_sub(step.log_bytes, std::sync::atomic::Ordering::Relaxed);
-        writing(&self.shared.windows).extend(step.windows);
+        {
+            let mut windows = writing(&self.shared.windows);
+            for (window, filled) in step.windows {
+                // What was written to it, or that it went, in the same transaction is known by now.
+                if let Some(now) = windows.get_mut(&window) {
+                    *now = Filled { upto: now.upto, latest: now.latest, ..filled };
+                }
+            }
+        }
         writing(&self.shared.rolled).extend(step.rolled);
         for (day, series) in step.stale {
             writing(&self.shared.stale).entry(day).or_default().insert(series);

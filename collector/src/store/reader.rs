@@ -1,6 +1,7 @@
 //! The way out: series and samples for queries, the API and exporters.
 
 mod columns;
+mod lasts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -48,11 +49,12 @@ impl Source for Reader {
     }
 
     fn select_for(&self, request: &Select<'_>, purpose: &Purpose) -> Result<Found, SourceError> {
-        let Some(resolution) = self.resolution(request, purpose) else {
-            return self.select(request).map(Found::Samples);
+        let found = match self.resolution(request, purpose) {
+            Some(resolution) => self.summed_up(request, resolution).map(Found::Summaries),
+            None if purpose.only_last => self.last_of_each(request).map(Found::Lasts),
+            None => return self.select(request).map(Found::Samples),
         };
-        let summed = self.summed_up(request, resolution);
-        summed.map(Found::Summaries).map_err(|error| SourceError(error.into()))
+        found.map_err(|error| SourceError(error.into()))
     }
 }
 

@@ -235,7 +235,8 @@ impl Store {
             [],
             |row| {
                 let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
-                let filled = Filled { upto: number(1)?, bytes: number(2)?, samples: number(3)? };
+                let (upto, bytes, samples) = (number(1)?, number(2)?, number(3)?);
+                let filled = Filled { upto, bytes, samples, latest: None };
                 windows.insert(row.get(0)?, filled);
                 Ok(Some(()))
             },
@@ -247,6 +248,10 @@ impl Store {
         while let Ok(Some(window)) = next.query_row([after], |row| row.get::<_, Option<i64>>(0)) {
             windows.entry(window).or_default();
             after = window;
+        }
+        let newest = self.meta("newest_window").and_then(|window| windows.get_mut(&window));
+        if let Some(newest) = newest {
+            newest.latest = self.meta("newest_window_latest");
         }
         Ok(())
     }

@@ -18,6 +18,9 @@ pub(super) struct Filled {
     pub(super) upto: u64,
     pub(super) bytes: u64,
     pub(super) samples: u64,
+    /// No sample in the chunks is later; of chunks from before the start it is known of the newest
+    /// window alone.
+    pub(super) latest: Option<i64>,
 }
 
 #[derive(Debug)]

@@ -16,7 +16,8 @@ pub trait Source {
     fn select(&self, request: &Select<'_>) -> Result<Vec<Series>, SourceError>;
 
     /// As [`Source::select`], knowing what for. A source that keeps long history summed up may give
-    /// summaries: where it has the samples no more, or where they say the same and are fewer.
+    /// summaries: where it has the samples no more, or where they say the same and are fewer. Where
+    /// [`Purpose::only_last`] says so, it may give the last sample of each series alone.
     ///
     /// # Errors
     /// When the samples cannot be read.
@@ -36,6 +37,9 @@ pub struct Purpose {
     pub first: i64,
     /// From one such time to the next, milliseconds; 0 when there is only one.
     pub step: i64,
+    /// Of each series, the last sample in the asked time is all that is needed, be its value a
+    /// missing one.
+    pub only_last: bool,
 }
 
 /// Who wants samples.
@@ -63,8 +67,27 @@ impl Purpose {
 pub enum Found {
     /// The samples.
     Samples(Vec<Series>),
+    /// Of each series the last sample; only where no more is needed.
+    Lasts(Vec<Last>),
     /// Summaries, all of one resolution.
     Summaries(Summaries),
+}
+
+/// A series and its last sample in the asked time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Last {
+    /// What it is called.
+    pub labels: Labels,
+    /// Milliseconds since the epoch.
+    pub time: i64,
+    /// What, which may be a missing value.
+    pub value: f64,
+}
+
+impl From<Last> for Series {
+    fn from(Last { labels, time, value }: Last) -> Self {
+        Self { labels, times: vec![time], values: vec![value] }
+    }
 }
 
 /// Series whose samples are summed up.
@@ -166,5 +189,16 @@ impl Source for MemorySource {
             }
         });
         Ok(cut.filter(|series| !series.times.is_empty()).collect())
+    }
+
+    fn select_for(&self, request: &Select<'_>, purpose: &Purpose) -> Result<Found, SourceError> {
+        let series = self.select(request)?;
+        if !purpose.only_last {
+            return Ok(Found::Samples(series));
+        }
+        let lasts = series.into_iter().filter_map(|Series { labels, times, values }| {
+            Some(Last { labels, time: *times.last()?, value: *values.last()? })
+        });
+        Ok(Found::Lasts(lasts.collect()))
     }
 }

@@ -6,7 +6,7 @@ use super::super::bytes::{key, seal, unseal};
 use super::super::head::{merge, window_end, window_start};
 use super::super::record::{read_ids, write_ids};
 use super::super::rollup::note_stale;
-use super::super::shared::{count, reading};
+use super::super::shared::{Filled, count, reading};
 use super::super::summaries::{day_of, day_of_window};
 use super::super::times::{Common, read_times, release_times};
 use super::super::{Store, codec};
@@ -30,7 +30,8 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let window = pass.window;
         let known = reading(&self.shared.windows).get(&window).copied();
-        let mut filled = known.unwrap_or_default();
+        let new = Filled { latest: Some(i64::MIN), ..Filled::default() };
+        let mut filled = known.unwrap_or(new);
         if pass.next == 0 {
             self.note_series(connection, pass, known.is_some())?;
         }
@@ -93,6 +94,8 @@ impl Store {
             let data = seal(data, key(window, i64::from(*id)));
             filled.bytes += data.len() as u64;
             filled.samples += times.len() as u64;
+            let newest = times.last().copied().unwrap_or(i64::MIN);
+            filled.latest = filled.latest.map(|latest| latest.max(newest));
             connection
                 .prepare_cached(
                     "INSERT INTO chunk (window, series, part, data) VALUES (?1, ?2, ?3, ?4)",
@@ -114,8 +117,28 @@ impl Store {
                 filled.bytes.cast_signed(),
                 filled.samples.cast_signed()
             ])?;
+        self.note_latest(connection, window, filled.latest)?;
         step.window = window;
         step.filled = Some(filled);
+        Ok(())
+    }
+
+    /// Notes the newest sample in the chunks of the newest window: a start in the midst of it need
+    /// not take them for as long as the window.
+    fn note_latest(
+        &self,
+        connection: &Connection,
+        window: i64,
+        latest: Option<i64>,
+    ) -> rusqlite::Result<()> {
+        let newest = reading(&self.shared.windows).last_key_value().map(|(newest, _)| *newest);
+        if newest.is_some_and(|newest| newest > window) {
+            return Ok(());
+        }
+        let mut insert = connection
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+        insert.execute(params!["newest_window", window])?;
+        insert.execute(params!["newest_window_latest", latest.unwrap_or(window_end(window))])?;
         Ok(())
     }
 

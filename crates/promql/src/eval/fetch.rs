@@ -13,52 +13,85 @@ use crate::source::{Found, Purpose, Select, Series};
 /// What was read for the selectors that stand in a query more than once.
 #[derive(Default)]
 pub(super) struct Cache {
-    /// How often each selector is still to be asked for.
-    uses: HashMap<String, usize>,
+    uses: HashMap<String, Uses>,
     read: HashMap<String, Read>,
+}
+
+/// Where a selector stands.
+#[derive(Default)]
+struct Uses {
+    /// How often it is still to be asked for.
+    left: usize,
+    /// Somewhere for windows, which need each sample.
+    in_windows: bool,
 }
 
 struct Read {
     after: i64,
     end: i64,
-    series: Vec<Series>,
+    /// Samples, or the last ones.
+    found: Found,
 }
 
 impl Cache {
     pub(super) fn new(plan: &Node) -> Self {
-        let mut uses: HashMap<String, usize> = HashMap::new();
+        let mut uses: HashMap<String, Uses> = HashMap::new();
         plan.visit(&mut |node| {
             if let Kind::Select(select) | Kind::Window { select, .. } = &node.kind {
-                *uses.entry(select.matchers.to_string()).or_default() += 1;
+                let uses = uses.entry(select.matchers.to_string()).or_default();
+                uses.left += 1;
+                uses.in_windows |= matches!(node.kind, Kind::Window { .. });
             }
         });
-        uses.retain(|_, count| *count > 1);
+        uses.retain(|_, uses| uses.left > 1);
         Self { uses, read: HashMap::new() }
     }
 
-    /// Whether to keep what is read for this selector now.
-    fn is_shared(&mut self, key: &str) -> bool {
-        self.uses.get_mut(key).is_some_and(|count| {
-            *count = count.saturating_sub(1);
-            *count > 0
+    /// Whether to keep what is read for this selector now, and whether windows need it, too.
+    fn is_shared(&mut self, key: &str) -> (bool, bool) {
+        self.uses.get_mut(key).map_or((false, false), |uses| {
+            uses.left = uses.left.saturating_sub(1);
+            (uses.left > 0, uses.in_windows)
         })
     }
 
-    fn get(&self, key: &str, after: i64, end: i64) -> Option<Vec<Series>> {
-        let read = self.read.get(key).filter(|read| read.after <= after && read.end >= end)?;
-        let cut = read.series.iter().map(|series| {
-            let from = series.times.partition_point(|time| *time <= after);
-            let to = series.times.partition_point(|time| *time <= end).max(from);
-            let (times, values) = (&series.times[from..to], &series.values[from..to]);
-            let labels = series.labels.clone();
-            Series { labels, times: times.to_vec(), values: values.to_vec() }
-        });
-        Some(cut.filter(|series| !series.times.is_empty()).collect())
+    fn get(&self, key: &str, after: i64, end: i64, only_last: bool) -> Option<Found> {
+        let read = self.read.get(key)?;
+        match &read.found {
+            Found::Samples(series) if read.after <= after && read.end >= end => {
+                Some(Found::Samples(cut(series, after, end)))
+            }
+            // These are the last before no other time.
+            Found::Lasts(lasts) if only_last && (read.after, read.end) == (after, end) => {
+                Some(Found::Lasts(lasts.clone()))
+            }
+            _ => None,
+        }
     }
+}
+
+fn cut(series: &[Series], after: i64, end: i64) -> Vec<Series> {
+    let cut = series.iter().map(|series| {
+        let from = series.times.partition_point(|time| *time <= after);
+        let to = series.times.partition_point(|time| *time <= end).max(from);
+        let (times, values) = (&series.times[from..to], &series.values[from..to]);
+        let labels = series.labels.clone();
+        Series { labels, times: times.to_vec(), values: values.to_vec() }
+    });
+    cut.filter(|series| !series.times.is_empty()).collect()
 }
 
 pub(super) fn length(series: &[Series]) -> usize {
     series.iter().map(|series| series.times.len()).sum()
+}
+
+/// How many cells it takes.
+fn size(found: &Found) -> usize {
+    match found {
+        Found::Samples(series) => length(series),
+        Found::Lasts(lasts) => lasts.len(),
+        Found::Summaries(found) => summaries::length(&found.series),
+    }
 }
 
 impl Eval<'_> {
@@ -74,20 +107,21 @@ impl Eval<'_> {
             return self.read(matchers, (after, end), purpose);
         }
         let key = matchers.to_string();
-        let shared = self.cache.is_shared(&key);
-        if let Some(series) = self.cache.get(&key, after, end) {
-            self.hold(length(&series))?;
+        let (shared, in_windows) = self.cache.is_shared(&key);
+        let purpose = Purpose { only_last: purpose.only_last && !in_windows, ..*purpose };
+        if let Some(found) = self.cache.get(&key, after, end, purpose.only_last) {
+            self.hold(size(&found))?;
             if !shared && let Some(read) = self.cache.read.remove(&key) {
-                self.release(length(&read.series));
+                self.release(size(&read.found));
             }
-            return Ok(Found::Samples(series));
+            return Ok(found);
         }
-        let found = self.read(matchers, (after, end), purpose)?;
-        if let (true, Found::Samples(series)) = (shared, &found) {
-            self.hold(length(series))?;
-            let read = Read { after, end, series: series.clone() };
+        let found = self.read(matchers, (after, end), &purpose)?;
+        if shared && !matches!(found, Found::Summaries(_)) {
+            self.hold(size(&found))?;
+            let read = Read { after, end, found: found.clone() };
             if let Some(replaced) = self.cache.read.insert(key, read) {
-                self.release(length(&replaced.series));
+                self.release(size(&replaced.found));
             }
         }
         Ok(found)
@@ -105,13 +139,10 @@ impl Eval<'_> {
             .source
             .select_for(&request, purpose)
             .map_err(|source| Error::Source { matchers: matchers.to_string(), source })?;
-        let read = match &found {
-            Found::Samples(series) => length(series),
-            Found::Summaries(summaries) => {
-                self.remark(summaries, purpose);
-                summaries::length(&summaries.series)
-            }
-        };
+        if let Found::Summaries(summaries) = &found {
+            self.remark(summaries, purpose);
+        }
+        let read = size(&found);
         self.samples_read += read;
         self.hold(read)?;
         Ok(found)

@@ -39,12 +39,15 @@ pub(super) struct Groups<'a> {
     key: Key<'a>,
     hasher: RandomState,
     by_hash: HashMap<u64, Vec<usize>>,
+    /// What was found last: series of one group often come one after the other.
+    last: usize,
     pub(super) labels: Vec<Labels>,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn new(key: Key<'a>) -> Self {
-        Self { key, hasher: RandomState::new(), by_hash: HashMap::new(), labels: Vec::new() }
+        let (hasher, by_hash) = (RandomState::new(), HashMap::new());
+        Self { key, hasher, by_hash, last: 0, labels: Vec::new() }
     }
 
     fn hash(&self, labels: &Labels) -> u64 {
@@ -58,8 +61,11 @@ impl<'a> Groups<'a> {
 
     fn position(&self, hash: u64, labels: &Labels) -> Option<usize> {
         let candidates = self.by_hash.get(&hash)?;
-        let same = |group: &&usize| self.key.kept(labels).eq(self.labels[**group].iter());
-        candidates.iter().find(same).copied()
+        candidates.iter().copied().find(|group| self.is_in(*group, labels))
+    }
+
+    fn is_in(&self, group: usize, labels: &Labels) -> bool {
+        self.labels.get(group).is_some_and(|of_group| self.key.kept(labels).eq(of_group.iter()))
     }
 
     /// The number of the group of a series, if it is known.
@@ -69,11 +75,16 @@ impl<'a> Groups<'a> {
 
     /// The number of the group of a series, new if need be.
     pub(super) fn number(&mut self, labels: &Labels) -> usize {
+        if self.is_in(self.last, labels) {
+            return self.last;
+        }
         let hash = self.hash(labels);
         if let Some(known) = self.position(hash, labels) {
+            self.last = known;
             return known;
         }
         let number = self.labels.len();
+        self.last = number;
         self.labels.push(self.key.kept(labels).cloned().collect());
         self.by_hash.entry(hash).or_default().push(number);
         number

@@ -7,7 +7,7 @@ use super::fetch::length;
 use super::{ABSENT, Column, Eval, Grid, summaries};
 use crate::error::{Error, millis};
 use crate::plan::{At, Select, Shift};
-use crate::source::{Found, Purpose, Series, Want};
+use crate::source::{Found, Last, Purpose, Series, Want};
 
 /// How many series are worked on before it is asked again whether to stop.
 const SERIES_BETWEEN_CHECKS: usize = 256;
@@ -28,7 +28,8 @@ impl Eval<'_> {
     pub(super) fn purpose(&self, want: Want, shift: Shift, range: i64, grid: Grid) -> Purpose {
         let fixed = shift.at.is_some() || grid.steps == 1;
         let first = self.shifted(shift, grid.start);
-        Purpose { want, range, first, step: if fixed { 0 } else { grid.step } }
+        let only_last = fixed && want == Want::Last;
+        Purpose { want, range, first, step: if fixed { 0 } else { grid.step }, only_last }
     }
 
     /// The values at each step; with `stamps`, the times of the samples in seconds instead.
@@ -45,6 +46,7 @@ impl Eval<'_> {
         let purpose = self.purpose(Want::Last, select.shift, 0, grid);
         let times = (first.saturating_sub(lookback), last);
         let (series, lookback, read) = match self.fetch(&select.matchers, times, &purpose)? {
+            Found::Lasts(lasts) => return self.of_lasts(lasts, grid, stamps),
             Found::Samples(series) => {
                 let read = length(&series);
                 (series, lookback, read)
@@ -73,14 +75,8 @@ impl Eval<'_> {
                 let sample =
                     next.checked_sub(1).and_then(|at| Some((*times.get(at)?, *samples.get(at)?)));
                 values.push(match sample {
-                    Some((at, value))
-                        if at > time.saturating_sub(lookback) && !is_missing(value) =>
-                    {
-                        if stamps {
-                            Timestamp::from_millis(at).as_seconds()
-                        } else {
-                            value
-                        }
+                    Some((at, value)) if at > time.saturating_sub(lookback) => {
+                        shown(at, value, stamps)
                     }
                     _ => ABSENT,
                 });
@@ -96,5 +92,41 @@ impl Eval<'_> {
         }
         self.release(read);
         Ok(columns)
+    }
+
+    /// As [`Eval::select`], where all steps ask about one time, from the last samples before it.
+    fn of_lasts(
+        &mut self,
+        lasts: Vec<Last>,
+        grid: Grid,
+        stamps: bool,
+    ) -> Result<Vec<Column>, Error> {
+        let read = lasts.len();
+        self.hold(read.saturating_mul(grid.steps))?;
+        let mut columns = Vec::with_capacity(read);
+        for Last { labels, time, value } in lasts {
+            if columns.len() % SERIES_BETWEEN_CHECKS == 0 {
+                self.check()?;
+            }
+            let value = shown(time, value, stamps);
+            if super::is_absent(value) {
+                self.release(grid.steps);
+                continue;
+            }
+            columns.push(Column { labels, drop_name: stamps, values: vec![value; grid.steps] });
+        }
+        self.release(read);
+        Ok(columns)
+    }
+}
+
+/// What of a sample is shown: its value or its time, nothing when it is missing.
+fn shown(time: i64, value: f64, stamps: bool) -> f64 {
+    if is_missing(value) {
+        ABSENT
+    } else if stamps {
+        Timestamp::from_millis(time).as_seconds()
+    } else {
+        value
     }
 }

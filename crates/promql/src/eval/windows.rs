@@ -100,6 +100,7 @@ impl Eval<'_> {
                 let purpose = self.purpose(want, select.shift, *range, grid);
                 let fetched = match self.fetch(&select.matchers, (after, last_end), &purpose)? {
                     Found::Samples(series) => series,
+                    Found::Lasts(lasts) => lasts.into_iter().map(Series::from).collect(),
                     Found::Summaries(found) => {
                         let summed = Summed { found, range: *range, shift: select.shift };
                         return Ok(Ranges::Summed(summed));

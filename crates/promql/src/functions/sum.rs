@@ -109,41 +109,72 @@ impl Mean {
     }
 }
 
-/// The quantile `q` of `values`, interpolated; sorts them, NaN being the smallest.
+/// The quantile `q` of `values`, interpolated, NaN being the smallest; changes their order.
 #[must_use]
 pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
-    sort(values);
-    quantile_of_sorted(q, values)
+    let Some(Rank { lower, weight }) = Rank::of(q, values.len()) else {
+        return beyond(q, values);
+    };
+    // Of the order nothing else counts, so nothing else is sorted.
+    let (_, low, above) = values.select_nth_unstable_by(lower, order);
+    let low = *low;
+    let high = above.iter().copied().min_by(order).unwrap_or(low);
+    between(low, high, weight)
 }
 
 /// Sorts, NaN being the smallest.
 pub(super) fn sort(values: &mut [f64]) {
-    values.sort_unstable_by(|a, b| {
-        let order = a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
-        b.is_nan().cmp(&a.is_nan()).then(order)
-    });
+    values.sort_unstable_by(order);
+}
+
+/// NaN before all others.
+fn order(a: &f64, b: &f64) -> std::cmp::Ordering {
+    b.is_nan().cmp(&a.is_nan()).then(a.total_cmp(b))
 }
 
 /// The quantile `q` of sorted values, interpolated.
 #[must_use]
 pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
-        return f64::NAN;
+    let Some(Rank { lower, weight }) = Rank::of(q, values.len()) else {
+        return beyond(q, values);
+    };
+    let low = values[lower];
+    between(low, values.get(lower + 1).copied().unwrap_or(low), weight)
+}
+
+/// Where a quantile lies: at the value `lower` of those in order, or so far on the way to the next.
+struct Rank {
+    lower: usize,
+    weight: f64,
+}
+
+impl Rank {
+    /// `None` when it lies nowhere among so many.
+    fn of(q: f64, count: usize) -> Option<Self> {
+        let last = count.checked_sub(1).filter(|_| (0.0..=1.0).contains(&q))?;
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 values")]
+        let rank = q * last as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to last")]
+        let lower = (rank.floor().max(0.0) as usize).min(last);
+        Some(Self { lower, weight: rank - rank.floor() })
     }
-    if q < 0.0 {
-        return f64::NEG_INFINITY;
+}
+
+/// The quantile of nothing, or beyond all.
+fn beyond(q: f64, values: &[f64]) -> f64 {
+    if values.is_empty() {
+        f64::NAN
+    } else if q < 0.0 {
+        f64::NEG_INFINITY
+    } else if q > 1.0 {
+        f64::INFINITY
+    } else {
+        f64::NAN
     }
-    if q > 1.0 {
-        return f64::INFINITY;
-    }
-    let last = values.len() - 1;
-    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 values")]
-    let rank = q * last as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to last")]
-    let lower = (rank.floor().max(0.0) as usize).min(last);
-    let upper = (lower + 1).min(last);
-    let weight = rank - rank.floor();
-    values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
+fn between(low: f64, high: f64, weight: f64) -> f64 {
+    low * (1.0 - weight) + high * weight
 }
 
 #[cfg(test)]
@@ -162,6 +193,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_quantile_needs_no_order_of_the_values(
+            mut values in prop::collection::vec(
+                prop_oneof![6 => -9i8..9, 1 => Just(99)].prop_map(|value| match value {
+                    99 => f64::NAN,
+                    value => f64::from(value) * 0.5,
+                }), 1..80
+            ),
+            q in prop_oneof![4 => 0.0..=1.0f64, 1 => Just(0.0), 1 => Just(1.0)],
+        ) {
+            let found = quantile(q, &mut values);
+            sort(&mut values);
+            prop_assert!(values.is_sorted_by(|a, b| a <= b || a.is_nan()));
+            prop_assert_eq!(found.to_bits(), quantile_of_sorted(q, &values).to_bits());
+        }
+
         #[test]
         fn of_all_are_what_they_are_one_by_one(
             values in prop::collection::vec(
@@ -200,5 +247,7 @@ mod tests {
         assert_eq!(mean.value(), f64::INFINITY);
         assert_eq!(quantile(0.75, &mut [4.0, 1.0, 0.0]), 2.5);
         assert!(quantile(0.2, &mut [0.0, f64::NAN, 1.0]).is_nan());
+        assert!(quantile(2.0, &mut []).is_nan());
+        assert_eq!(quantile(2.0, &mut [1.0]), f64::INFINITY);
     }
 }
