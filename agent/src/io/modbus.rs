@@ -3,12 +3,11 @@
 mod unit;
 
 use std::collections::{HashMap, HashSet};
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_modbus::{AnyClient, Options};
-use hallwatch_model::Uptime;
+use hallwatch_model::{Uptime, chain};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
@@ -260,16 +259,4 @@ impl Task {
             Patience::AtMost(wait) => probe(modbus, wait.saturating_sub(wire)),
         })
     }
-}
-
-/// An error with its causes.
-fn chain(error: &hallwatch_modbus::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hallwatch_config::Finding;
-use hallwatch_model::{AgentPath, Labels, Timestamp, Uptime};
+use hallwatch_model::{AgentPath, Labels, Timestamp, Uptime, chain};
 use hallwatch_promql::Matchers;
 use tokio::sync::mpsc;
 
@@ -226,7 +226,7 @@ impl Alerting {
         let loaded = match &self.from {
             Some(path) => config::load(path).map_err(|error| match error {
                 LoadError::Invalid(invalid) => invalid.to_string(),
-                unread @ LoadError::Read { .. } => super::core::chain(&unread),
+                unread @ LoadError::Read { .. } => chain(&unread),
             }),
             None => Err("these rules are not of files".to_owned()),
         };

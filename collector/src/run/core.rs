@@ -14,7 +14,6 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(super) use hallwatch_model::chain;
 use hallwatch_model::{Id, Timestamp};
 
 use super::agents::Agents;

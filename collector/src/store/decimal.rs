@@ -1,7 +1,7 @@
 //! Values as decimals: sensors speak in tenths and hundredths, and integers pack well.
 
 use super::bytes::{Bytes, put_varint, unzigzag, zigzag};
-use super::codec::{PCO_LEAST, bounds, pco_compress, pco_decompress};
+use super::codec::{PCO_LEAST, bounds, pco_decompress, pco_integers};
 use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
 
 /// Scaled integers: `DIVIDED + n` are integers over 10^n, `MULTIPLIED + n` integers times 10^-n,
@@ -102,7 +102,7 @@ impl Scaled {
         }
         if hard
             && self.integers.len() >= PCO_LEAST
-            && let Some(packed) = pco_compress(&self.integers, out.len() - start)
+            && let Some(packed) = pco_integers(&self.integers, out.len() - start)
         {
             out.truncate(start);
             out.push(INTEGERS_PCO);

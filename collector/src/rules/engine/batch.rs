@@ -1,11 +1,10 @@
 //! The expressions of a rule, evaluated from the source.
 
-use hallwatch_model::{Labels, Timestamp};
+use hallwatch_model::{Labels, Timestamp, chain};
 use hallwatch_promql::{InstantSample, Limits, Query, Source, Value, instant};
 
 use super::Options;
 use super::conditions::{Expressions, Result};
-use super::run::chain;
 use crate::rules::rule::Rule;
 
 /// What the rule's own, `clear` and `expect` say, evaluated from the source.

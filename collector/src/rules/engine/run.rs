@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallwatch_model::labels::METRIC_NAME;
-use hallwatch_model::{Labels, Missing, Sample, Timestamp};
+use hallwatch_model::{Labels, Missing, Sample, Timestamp, chain};
 use hallwatch_promql::{InstantSample, Source};
 
 use super::batch::Batch;
@@ -452,15 +452,4 @@ fn series_of(alert: &Alert, now: Timestamp) -> impl Iterator<Item = (Labels, Sam
     let began = alert.active_at.as_seconds().floor();
     let sample = move |value| Sample { time: now, value: Ok(value) };
     [(state, sample(1.0)), (since, sample(began))].into_iter()
-}
-
-/// An error with its causes.
-pub(in crate::rules) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text += &format!(": {cause}");
-        next = cause.source();
-    }
-    text
 }

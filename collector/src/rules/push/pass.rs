@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use hallwatch_model::sample::to_float;
-use hallwatch_model::{Labels, Sample, Timestamp};
+use hallwatch_model::{Labels, Sample, Timestamp, chain};
 use hallwatch_promql::incremental::{Graph, RootId};
 use hallwatch_promql::{InstantSample, Source};
 
@@ -13,7 +13,6 @@ use super::routes::Target;
 use super::shard::{Latest, Roots};
 use crate::rules::alert::AlertState;
 use crate::rules::engine::conditions::{self, Expressions};
-use crate::rules::engine::run::chain;
 use crate::rules::engine::{Evaluation, MAX_RESOLVED, RESOLVED_SHOWN};
 use crate::rules::overlay::Overlay;
 

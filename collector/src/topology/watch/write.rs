@@ -8,7 +8,7 @@ use hallwatch_model::{Labels, Sample, Timestamp};
 use super::{Out, SiteWatch};
 use crate::topology::facts::Health;
 
-/// The series that a [`Watch`] writes.
+/// The series that a [`Watch`](super::Watch) writes.
 pub const DERIVED: [&str; 14] = [
     "power_node_health",
     "rack_power_paths_configured",
