@@ -113,7 +113,7 @@ impl Stage {
         // Never twice as long as the last one.
         let took =
             Duration::from_millis(if (self.millis / 100).is_multiple_of(2) { 1 } else { 30 });
-        let polled = Polled { device: 0, profile, answers, time, took };
+        let polled = Polled { device: 0, profile, answers, aside: Vec::new(), time, took };
         self.event(Event::Polled(polled))
     }
 
@@ -341,6 +341,7 @@ fn a_silent_device_is_a_gap_that_lasts_until_it_answers() {
             device: 0,
             profile: stage.profile(),
             answers: vec![Err(hallwatch_model::Missing::Timeout)],
+            aside: Vec::new(),
             time: now(stage.millis).time,
             took: Duration::ZERO,
         };
@@ -420,6 +421,7 @@ fn what_is_read_before_the_time_is_known_waits_for_it() {
         device: 0,
         profile: stage.profile(),
         answers: vec![Err(hallwatch_model::Missing::Timeout)],
+        aside: Vec::new(),
         time: unset(1_000).time,
         took: Duration::ZERO,
     };
@@ -469,6 +471,7 @@ fn nothing_is_sent_before_somebody_has_confirmed_the_time() {
         device: 0,
         profile: stage.profile(),
         answers: vec![Err(hallwatch_model::Missing::Timeout)],
+        aside: Vec::new(),
         time: at(own, 1_000).time,
         took: Duration::ZERO,
     };
@@ -643,7 +646,14 @@ fn a_device_that_only_says_who_it_is_is_up_while_it_answers() {
         let time = now(stage.millis).time;
         let (profile, took) = (stage.profile(), Duration::from_millis(1));
         let answers = vec![Err(missing)];
-        stage.event(Event::Polled(Polled { device: 0, profile, answers, time, took }));
+        stage.event(Event::Polled(Polled {
+            device: 0,
+            profile,
+            answers,
+            aside: Vec::new(),
+            time,
+            took,
+        }));
         stage.pass(1_000)
     };
     for _ in 0..5 {
@@ -709,6 +719,7 @@ fn a_device_that_falls_silent_is_journalled_at_once_and_calm_values_once_a_secon
         device: 0,
         profile: stage.profile(),
         answers: vec![Err(hallwatch_model::Missing::Timeout)],
+        aside: Vec::new(),
         time: now(stage.millis).time,
         took: Duration::ZERO,
     };

@@ -273,7 +273,7 @@ impl Watched {
         let profile = Arc::clone(&polled.profile);
         *placed = Arc::clone(&profile);
         let before = state.errors;
-        let tell = state.finished(&polled.answers, out.uptime);
+        let tell = state.finished(&polled.answers, &polled.aside, out.uptime);
         let (errors, up) = (state.errors, !state.health().is_offline());
         let (interval, online) = (modbus.interval, state.health() == Health::Online);
         if online {

@@ -240,8 +240,8 @@ impl Task {
             Some(_) => {}
         }
         let took = after.uptime.since(before);
-        let answers = poll.answers;
-        Some((Polled { device, profile, answers, time: after.time, took }, failed))
+        let (answers, aside) = (poll.answers, poll.aside);
+        Some((Polled { device, profile, answers, aside, time: after.time, took }, failed))
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Polled {
     pub profile: Arc<Profile>,
     /// What came.
     pub answers: Vec<Result<Data, Missing>>,
+    /// The places of those that were not asked for, because they are put aside ([`Reads`]).
+    pub aside: Vec<usize>,
     /// When the last answer had come.
     pub time: Timestamp,
     /// How long it took.
@@ -160,14 +162,20 @@ impl PollState {
         self.missed = self.missed.saturating_add(1);
     }
 
-    /// A poll is over.
-    pub fn finished(&mut self, answers: &[Result<Data, Missing>], now: Uptime) -> Tell {
+    /// A poll is over in which all reads were asked for but those at the places `aside`.
+    pub fn finished(
+        &mut self,
+        answers: &[Result<Data, Missing>],
+        aside: &[usize],
+        now: Uptime,
+    ) -> Tell {
         self.busy = false;
         // Nothing was asked, so nothing is known of it.
         if answers.is_empty() {
             return Tell::Nothing;
         }
-        for missing in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        let asked = answers.iter().enumerate().filter(|(at, _)| !aside.contains(at));
+        for missing in asked.filter_map(|(_, answer)| answer.as_ref().err()) {
             let same = |reason: &Missing| reason.word() == missing.word();
             let counter = REASONS.iter().position(same).and_then(|at| self.errors.get_mut(at));
             if let Some(counter) = counter {
@@ -235,16 +243,21 @@ mod tests {
             assert!(!state.due(at(millis)));
         }
         assert_eq!(state.missed, 5);
-        state.finished(&[Ok(Data::Registers([1].into()))], at(5_000));
+        state.finished(&[Ok(Data::Registers([1].into()))], &[], at(5_000));
         let polls = (5_000..15_000).step_by(10).filter(|millis| {
             let due = state.due(at(*millis));
             if due {
-                state.finished(&[Err(Missing::Exception(2))], at(*millis));
+                state.finished(&[Err(Missing::Exception(2))], &[], at(*millis));
             }
             due
         });
         assert_eq!(polls.count(), 10);
         assert_eq!((state.missed, state.errors), (5, [0, 10, 0, 0]));
+        let partly = [Ok(Data::Registers([1].into())), Err(Missing::Timeout)];
+        state.finished(&partly, &[1], at(60_000));
+        assert_eq!(state.errors, [0, 10, 0, 0], "what is not asked for does not fail");
+        state.finished(&partly, &[], at(60_000));
+        assert_eq!(state.errors.iter().sum::<u64>(), 11);
         assert_eq!(state.health(), Health::Online);
     }
 
@@ -259,7 +272,7 @@ mod tests {
                 }
                 if state.due(at(millis)) {
                     due.push(millis);
-                    state.finished(&[Err(Missing::Timeout)], at(millis));
+                    state.finished(&[Err(Missing::Timeout)], &[], at(millis));
                 }
                 if state.repeat(at(millis)) {
                     repeats.push(millis);
@@ -279,14 +292,14 @@ mod tests {
         let mut tells = Vec::new();
         for millis in (0..60_000).step_by(10) {
             if state.due(at(millis)) {
-                tells.push(state.finished(&[Err(Missing::Timeout)], at(millis)));
+                tells.push(state.finished(&[Err(Missing::Timeout)], &[], at(millis)));
             }
         }
         assert_eq!(tells[..4], [Tell::Answers, Tell::Answers, Tell::Offline, Tell::Nothing]);
         assert!(tells.len() < 10, "{}", tells.len());
         assert_eq!(state.missed, 0, "leaving it alone is not missing a turn");
         let answer = [Ok(Data::Registers([1].into()))];
-        assert_eq!(state.finished(&answer, at(61_000)), Tell::Answers);
+        assert_eq!(state.finished(&answer, &[], at(61_000)), Tell::Answers);
         assert_eq!(state.health(), Health::Online);
     }
 }

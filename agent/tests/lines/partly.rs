@@ -135,6 +135,9 @@ async fn a_read_that_is_never_answered_costs_neither_the_unit_nor_its_neighbours
         let missing = values(held, PARTLY, "b");
         assert!(missing.len() >= 10, "a point that is not read is told of: {missing:?}");
         assert!(missing.iter().all(|value| *value == Err(Missing::Timeout)), "{missing:?}");
+        let reason = [("device", "meter-3"), ("reason", "timeout")];
+        let failed = held.last("device_errors_total", &reason).unwrap().unwrap();
+        assert!(failed <= 6.0, "what is not asked for does not fail: {failed}");
         let labels = [("device", "meter-3")];
         let up = held.values("device_up", &labels);
         assert!(!up.is_empty() && up.iter().all(|value| *value == Ok(1.0)), "{up:?}");

@@ -109,7 +109,8 @@ impl Unit {
     /// A poll in which nothing was read.
     fn nothing(&self, missing: Missing, failed: Option<hallwatch_modbus::Error>) -> Poll {
         let reads = self.explorer.profile().reads().len().max(1);
-        Poll { answers: vec![Err(missing); reads], asked: Vec::new(), failed, is_read: false }
+        let answers = vec![Err(missing); reads];
+        Poll { answers, asked: Vec::new(), aside: Vec::new(), failed, is_read: false }
     }
 
     /// A poll in which all was read.
@@ -193,6 +194,8 @@ pub(super) struct Poll {
     pub(super) answers: Vec<Result<Data, Missing>>,
     /// The places of the reads that were asked for, in that order.
     asked: Vec<usize>,
+    /// The places of those that are put aside.
+    pub(super) aside: Vec<usize>,
     /// The last of what went wrong that cost the line time; an exception of the device costs none.
     pub(super) failed: Option<hallwatch_modbus::Error>,
     /// The answers are those to the profile's reads.
@@ -209,12 +212,14 @@ async fn poll(
     known: &Reads,
     damaged: u32,
 ) -> Poll {
-    let aside = |read: &Read| Err(known.missing(read).unwrap_or(Missing::Timeout));
-    let mut answers: Vec<_> = reads.iter().map(aside).collect();
+    let missing = |read: &Read| Err(known.missing(read).unwrap_or(Missing::Timeout));
+    let mut answers: Vec<_> = reads.iter().map(missing).collect();
+    let order = known.order(reads);
+    let aside = (0..reads.len()).filter(|at| !order.contains(at)).collect();
     let mut asked = Vec::with_capacity(reads.len());
     let mut failed: Option<hallwatch_modbus::Error> = None;
     let mut patience = damaged;
-    for at in known.order(reads) {
+    for at in order {
         let (Some(read), Some(answer)) = (reads.get(at), answers.get_mut(at)) else { continue };
         if let Some(error) = failed.as_ref().filter(|_| patience == 0) {
             *answer = Err(error.missing());
@@ -237,5 +242,5 @@ async fn poll(
             }
         };
     }
-    Poll { answers, asked, failed, is_read: true }
+    Poll { answers, asked, aside, failed, is_read: true }
 }

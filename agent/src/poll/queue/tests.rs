@@ -162,7 +162,7 @@ impl Bus {
                     device.whole.push(millis);
                 }
                 device.reads.polled(&device.plan, &question.answers, asked, now);
-                device.state.finished(&question.answers, now);
+                device.state.finished(&question.answers, &[], now);
             }
         }
         if let Some(question) = self.question.take_if(|question| question.free <= now) {
