@@ -5,7 +5,7 @@ mod rollup;
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bytes::{key, seal};
 use super::deletion::Hidden;
@@ -330,10 +330,12 @@ fn purge_events(connection: &Connection, step: &mut PurgeStep) -> rusqlite::Resu
 
 /// Takes the series that have no chunk in the window any more from its list.
 fn note_gone(connection: &Connection, window: i64, series: &[u32]) -> rusqlite::Result<()> {
-    let list: Vec<u8> = connection
+    let list: Option<Vec<u8>> = connection
         .prepare_cached("SELECT series FROM window WHERE window = ?1")?
-        .query_row([window], |row| row.get(0))?;
-    let Some(mut ids) = read_ids(window, &list) else { return Ok(()) };
+        .query_row([window], |row| row.get(0))
+        .optional()?;
+    // The window may have gone for its age or for its size just before, in this transaction.
+    let Some(mut ids) = list.and_then(|list| read_ids(window, &list)) else { return Ok(()) };
     let mut select = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk WHERE window = ?1 AND series = ?2)")?;
     let mut failed = None;
