@@ -108,7 +108,7 @@ impl Collector {
             config.rules.interval,
         )?;
         let router = Router::new(options, &receivers, state.told().map_err(Error::State)?);
-        let state = Arc::new(Mutex::new(state));
+        let state = Arc::new(Mutex::new(state.with_reserve(reserve)));
         let (report_sender, reports) = mpsc::channel(MAX_REPORTS);
         let backoff = notify::delivery::Backoff::default();
         let turns = pair.clone().map(|pair| Turns { pair, telemetry: telemetry.clone() });
@@ -128,7 +128,6 @@ impl Collector {
             watch: Watch::new(plans),
             suppressor,
             state,
-            reserve,
             reader: reader.clone(),
             position: 0,
             senders: Senders::default(),

@@ -32,12 +32,17 @@ impl Core {
     }
 
     fn show(&mut self, shown: Shown) -> Action {
-        let Shown { rules, alerts, failing, suppressed } = shown;
+        let Shown { rules, alerts, failing, suppressed, in_memory } = shown;
         self.telemetry.alerts_suppressed.set(i64::try_from(suppressed).unwrap_or(i64::MAX));
         self.telemetry.rules_failing.set(i64::try_from(failing.0).unwrap_or(i64::MAX));
         self.measure_rules(&rules.inside);
         let count: usize = rules.groups.iter().map(|group| group.rules.len()).sum();
         self.board.set("rules", true, format!("{count} rules, evaluated"));
+        let (kept, text) = match in_memory {
+            false => (true, "on the disk"),
+            true => (false, "the disk is full: alerts and messages are in memory only"),
+        };
+        self.board.set("state", kept, text);
         // A part of its own: a broken rule is bad, but the others are evaluated.
         match failing {
             (0, _) => self.board.set("failing rules", true, "none"),
