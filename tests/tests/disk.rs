@@ -56,7 +56,7 @@ groups:
 - name: g
   rules:
   - alert: Clockwork
-    expr: (vector(time()) % 20) < 10
+    expr: (vector(time()) % 10) < 5
     flapping: off
   - alert: UtilityLost
     expr: ats_source_available{source="1"} == 0

@@ -393,7 +393,11 @@ fn part(of: &Value, indent: usize) {
     let summary = match (&values[..], of["error"].as_str()) {
         (_, Some(error)) => format!("fails: {error}"),
         ([], None) if is_range => String::new(),
-        ([], None) => "nothing".to_owned(),
+        ([], None) => match of["others"].as_u64() {
+            Some(1) => "nothing for these labels, one value for others".to_owned(),
+            Some(others @ 2..) => format!("nothing for these labels, {others} values for others"),
+            _ => "nothing".to_owned(),
+        },
         ([one], None) => shown(one).1,
         (many, None) => format!("{} values", many.len()),
     };
@@ -414,8 +418,12 @@ fn part(of: &Value, indent: usize) {
 fn export(files: &[PathBuf]) -> Result<(), Failed> {
     let set = loaded(&read(files)?)?;
     let export = prometheus(&set, None);
-    print("# For Prometheus. What it does otherwise than Hallwatch:");
-    for lost in &export.lost {
+    let lost = export.summary();
+    print(match lost.is_empty() {
+        true => "# For Prometheus, which does the same with it as Hallwatch.",
+        false => "# For Prometheus. What it does otherwise than Hallwatch:",
+    });
+    for lost in &lost {
         print(&format!("# {}", lost.replace('\n', " ")));
         print_error(&format!("lost: {lost}"));
     }

@@ -149,7 +149,8 @@ function placeOf(alert) {
   return [alert.site, alert.room, alert.rack, alert.device].filter(Boolean).join(" › ");
 }
 
-function fillAlert(node, alert, now, related) {
+/** `row`: it stands in the row of its rule, which has its name already. */
+function fillAlert(node, alert, now, related, row = false) {
   const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
   const quiet = alert.suppressed_by ? " suppressed" : "";
   setClass(node, `alert ${severityOf(alert)} ${alert.state}${quiet}${fresh}`);
@@ -166,8 +167,11 @@ function fillAlert(node, alert, now, related) {
   node.suppressedMark.hidden = !follows;
   setText(node.since.firstChild, `since ${moment(alert.since, now)}`);
   setText(node.since.lastChild, ago(now - alert.since));
-  setText(node.heading, alert.summary || alert.name);
-  setText(node.where, [alert.name, placeOf(alert), alert.tenant].filter(Boolean).join("  ·  "));
+  const place = placeOf(alert);
+  const heading = alert.summary || (row && place) || alert.name;
+  setText(node.heading, heading);
+  const name = row ? "" : alert.name;
+  setText(node.where, [name, heading === place ? "" : place, alert.tenant].filter(Boolean).join("  ·  "));
   setText(node.action, alert.action);
   node.action.hidden = !alert.action;
   const [, cause, consequence] = node.more.children;
@@ -258,16 +262,17 @@ function fillMany(node, row, now, related) {
   setText(node.since.firstChild, `since ${moment(row.since, now)}`);
   setText(node.since.lastChild, ago(now - row.since));
   const common = (field) => (row.alerts.every((alert) => alert[field] === first[field]) ? first[field] : "");
-  setText(node.heading, `${total} × ${common("summary") || first.name}`);
+  const summary = common("summary");
+  setText(node.heading, `${total} × ${summary || first.name}`);
   const places = [...new Set(row.alerts.map((alert) => alert.device || alert.rack || alert.room || alert.site))].filter(Boolean);
   const named = places.slice(0, PLACES).join(", ");
   const others = places.length > PLACES ? ` and ${places.length - PLACES} more` : "";
   const sites = [...new Set(row.alerts.map((alert) => alert.site))].filter(Boolean).join(", ");
-  setText(node.where, [first.name, sites, `${named}${others}`].filter(Boolean).join("  ·  "));
+  setText(node.where, [summary ? first.name : "", sites, `${named}${others}`].filter(Boolean).join("  ·  "));
   setText(node.action, common("action"));
   node.action.hidden = !common("action");
   sync(node.list, row.alerts, (alert) => alert.key, makeAlert,
-    (child, alert) => fillAlert(child, alert, now, related));
+    (child, alert) => fillAlert(child, alert, now, related, true));
   setText(node.rest, `${row.more} more are not shown here; all are at /api/v1/alerts.`);
   node.rest.hidden = row.more === 0;
 }

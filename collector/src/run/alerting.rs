@@ -319,8 +319,8 @@ fn log(transition: &Transition) {
     let Transition { alert, from, to, reason, .. } = transition;
     let (from, to) = (from.word(), to.word());
     if matches!(transition.to, AlertState::Firing | AlertState::Resolved) {
-        tracing::info!(alert = %alert.labels, from, to, ?reason, "an alert changed");
+        tracing::info!(alert = %alert.labels, from, to, reason = reason.to_string(), "an alert changed");
     } else {
-        tracing::debug!(alert = %alert.labels, from, to, ?reason, "an alert changed");
+        tracing::debug!(alert = %alert.labels, from, to, reason = reason.to_string(), "an alert changed");
     }
 }

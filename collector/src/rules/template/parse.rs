@@ -377,8 +377,8 @@ fn function(name: &str, span: &Range<usize>) -> Result<Known, TemplateError> {
         let message = format!("`{name}` is not supported in templates here");
         let mut unsupported = error(span.clone(), message);
         unsupported.help = Some(
-            "a text is made of the alert's own labels and value, for it must not depend on what can \
-             be asked at that moment: join what it needs to the expression, with `group_left`"
+            "an alert speaks of its own labels and value: join what it needs to the expression, with \
+             `group_left`"
                 .to_owned(),
         );
         return Err(unsupported);

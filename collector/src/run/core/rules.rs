@@ -67,8 +67,12 @@ impl Core {
         match &inside.reload.refused {
             None => self.board.set("rule files", true, "as loaded"),
             Some((at, error)) => {
-                let first = error.lines().next().unwrap_or_default();
-                let text = format!("refused at {at}, the old rules stay: {first}");
+                // What, and where; the log has all of it.
+                let mut lines = error.lines().map(str::trim);
+                let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
+                let place = lines.next().and_then(|line| line.strip_prefix("--> "));
+                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+                let text = format!("refused at {at}, the old rules stay: {what}{place}");
                 self.board.set("rule files", false, text);
             }
         }
