@@ -1,7 +1,7 @@
 //! When the rules are evaluated, and what is to be seen of them then.
 
 use super::{Action, Core, Evaluated, Shown};
-use crate::rules::Inside;
+use crate::rules::{HistoricalAlert, Inside};
 use crate::run::writer::Job;
 
 impl Core {
@@ -64,6 +64,19 @@ impl Core {
         telemetry.rule_bytes.set(gauge(usage.memory.bytes()));
         telemetry.alerts_held.set(gauge(inside.held().count()));
         telemetry.alerts_historical.set(gauge(inside.digest.len()));
+        // Nobody was paged for these: whoever looks at the page learns of them there.
+        let named = |past: &HistoricalAlert| {
+            let name = past.labels.get("alertname").unwrap_or(&past.rule).to_owned();
+            format!("{name} of {}", past.fired_at)
+        };
+        let past = match (inside.digest.len(), inside.digest.last()) {
+            (_, None) => "none was learnt of too late to page".to_owned(),
+            (1, Some(last)) => format!("one was learnt of too late to page: {}", named(last)),
+            (count, Some(last)) => {
+                format!("{count} were learnt of too late to page, the last {}", named(last))
+            }
+        };
+        self.board.set("past alerts", true, past);
         match &inside.reload.refused {
             None => self.board.set("rule files", true, "as loaded"),
             Some((at, error)) => {
