@@ -134,12 +134,15 @@ function relations(alerts) {
   return { byKey, followers };
 }
 
+function nameOf(key, related) {
+  const cause = related.byKey.get(key);
+  return cause ? [cause.name, cause.device].filter(Boolean).join(" ") : key;
+}
+
 /** Alerts that are not paged because they follow from this one, and what this one follows from. */
 function following(alert, related) {
   if (alert.suppressed_by) {
-    const cause = related.byKey.get(alert.suppressed_by);
-    const name = cause ? [cause.name, cause.device].filter(Boolean).join(" ") : alert.suppressed_by;
-    return `not paged: follows from ${name}`;
+    return `not paged: follows from ${nameOf(alert.suppressed_by, related)}`;
   }
   const count = related.followers.get(alert.key) ?? 0;
   return count > 0 ? `${count} suppressed by this` : "";
@@ -149,8 +152,8 @@ function placeOf(alert) {
   return [alert.site, alert.room, alert.rack, alert.device].filter(Boolean).join(" › ");
 }
 
-/** `row`: it stands in the row of its rule, which has its name already. */
-function fillAlert(node, alert, now, related, row = false) {
+/** `row`: what the row of its rule, in which it stands, has said already. */
+function fillAlert(node, alert, now, related, row = null) {
   const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
   const quiet = alert.suppressed_by ? " suppressed" : "";
   setClass(node, `alert ${severityOf(alert)} ${alert.state}${quiet}${fresh}`);
@@ -173,7 +176,7 @@ function fillAlert(node, alert, now, related, row = false) {
   const name = row ? "" : alert.name;
   setText(node.where, [name, heading === place ? "" : place, alert.tenant].filter(Boolean).join("  ·  "));
   setText(node.action, alert.action);
-  node.action.hidden = !alert.action;
+  node.action.hidden = !alert.action || alert.action === row?.action;
   const [, cause, consequence] = node.more.children;
   setText(cause, alert.cause);
   setText(consequence, alert.consequence);
@@ -238,14 +241,16 @@ function makeMany() {
 }
 
 /** How many of the alerts are what, in words. */
-function marksOf(row) {
+function marksOf(row, related) {
+  const causes = new Set(row.alerts.map((alert) => alert.suppressed_by).filter(Boolean));
+  const follow = causes.size === 1 ? nameOf([...causes][0], related) : `${causes.size} others`;
   const count = (is) => row.alerts.filter(is).length;
   const marks = [
     ["firing", count((alert) => alert.state === "firing"), ""],
     ["pending", count((alert) => alert.state !== "firing"), ""],
     ["held: input lost", count((alert) => alert.held), "held"],
     ["flapping", count((alert) => alert.flapping), "flapping"],
-    ["not paged: follow from another", count((alert) => alert.suppressed_by), "held names"],
+    [`not paged: follow from ${follow}`, count((alert) => alert.suppressed_by), "held names"],
   ];
   return marks.filter(([, number]) => number > 0);
 }
@@ -257,7 +262,7 @@ function fillMany(node, row, now, related) {
   const quiet = row.alerts.every((alert) => alert.suppressed_by) ? " suppressed" : "";
   setClass(node, `alert ${severityOf(first)} ${first.state}${quiet}${fresh}`);
   setText(node.severity, first.severity || "no severity");
-  sync(node.marks, marksOf(row), ([what]) => what, ([, , kind]) => element("span", `mark ${kind}`),
+  sync(node.marks, marksOf(row, related), ([what]) => what, ([, , kind]) => element("span", `mark ${kind}`),
     (child, [what, number]) => setText(child, `${number} ${what}`));
   setText(node.since.firstChild, `since ${moment(row.since, now)}`);
   setText(node.since.lastChild, ago(now - row.since));
@@ -266,13 +271,15 @@ function fillMany(node, row, now, related) {
   setText(node.heading, `${total} × ${summary || first.name}`);
   const places = [...new Set(row.alerts.map((alert) => alert.device || alert.rack || alert.room || alert.site))].filter(Boolean);
   const named = places.slice(0, PLACES).join(", ");
-  const others = places.length > PLACES ? ` and ${places.length - PLACES} more` : "";
+  const rest = places.length - PLACES + row.more;
+  const others = places.length > PLACES ? ` and ${rest} more` : "";
   const sites = [...new Set(row.alerts.map((alert) => alert.site))].filter(Boolean).join(", ");
   setText(node.where, [summary ? first.name : "", sites, `${named}${others}`].filter(Boolean).join("  ·  "));
-  setText(node.action, common("action"));
-  node.action.hidden = !common("action");
+  const action = common("action");
+  setText(node.action, action);
+  node.action.hidden = !action;
   sync(node.list, row.alerts, (alert) => alert.key, makeAlert,
-    (child, alert) => fillAlert(child, alert, now, related, true));
+    (child, alert) => fillAlert(child, alert, now, related, { action }));
   setText(node.rest, `${row.more} more are not shown here; all are at /api/v1/alerts.`);
   node.rest.hidden = row.more === 0;
 }
