@@ -3,18 +3,22 @@
 //!
 //! Everything that an evaluation changes is written in one transaction that is on the disk before
 //! anybody is told ([`State::commit`]): after a crash an alert is neither forgotten nor told twice
-//! by us; a message whose delivery was cut off is sent again.
+//! by us; a message whose delivery was cut off is sent again. Only when the disk has no room, and no
+//! reserve, it goes on in memory (`spare`).
 
 mod file;
 mod outbox;
 mod rows;
+mod spare;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hallwatch_model::Labels;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use thiserror::Error;
 
+use crate::disk::Reserve;
 use crate::notify::pair::Facts;
 use crate::notify::pair::facts::FactsRow;
 use crate::notify::{Notification, NotifiedAlert, Router, SavedGroup, webhook};
@@ -30,9 +34,14 @@ const FILE: &str = "state.sqlite";
 /// The file.
 #[derive(Debug)]
 pub struct State {
+    /// To the file; to a copy in memory while the disk is full.
     connection: Connection,
     path: PathBuf,
     damaged: Option<PathBuf>,
+    /// Given up when there is no room on the disk.
+    reserve: Option<Arc<Reserve>>,
+    /// The connection to the file while `connection` is another.
+    disk: Option<Connection>,
 }
 
 /// Why the file could not be used.
@@ -87,15 +96,6 @@ pub enum Error {
     Encode(#[source] serde_json::Error),
 }
 
-impl Error {
-    /// Whether room on the disk would help.
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        let Self::Write { source, .. } = self else { return false };
-        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-    }
-}
-
 impl State {
     /// Opens the state in the directory `dir`, which must exist. A damaged file is put aside
     /// ([`damaged`](Self::damaged)), for its loss must not stop the watch.
@@ -104,13 +104,27 @@ impl State {
     /// When the file cannot be opened, or is of a newer version.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
+        let opened = |connection, damaged| Self {
+            connection,
+            path: path.clone(),
+            damaged,
+            reserve: None,
+            disk: None,
+        };
         let damaged = match connect(&path) {
-            Ok(connection) => return Ok(Self { connection, path, damaged: None }),
+            Ok(connection) => return Ok(opened(connection, None)),
             Err(Error::Open { source, .. }) if is_damage(&source) => put_aside(&path)?,
             Err(error) => return Err(error),
         };
-        let connection = connect(&path)?;
-        Ok(Self { connection, path, damaged: Some(damaged) })
+        Ok(opened(connect(&path)?, Some(damaged)))
+    }
+
+    /// With a reserve, which is given up when the disk is full. Without one, or when that is used up,
+    /// the state goes on in memory.
+    #[must_use]
+    pub fn with_reserve(mut self, reserve: Arc<Reserve>) -> Self {
+        self.reserve = Some(reserve);
+        self
     }
 
     /// Where the damaged file was put, if there was one.
@@ -162,7 +176,7 @@ impl State {
             }
             transaction.commit()
         };
-        write(&mut self.connection).map_err(|source| self.unwritten(source))
+        self.write(write)
     }
 
     /// What receivers were told. Rows that cannot be understood are left out and logged.
@@ -268,7 +282,6 @@ impl State {
         });
         let messages: Vec<_> = messages.collect::<Result<_, Error>>()?;
 
-        let path = &self.path;
         let write = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             for (rule, labels, data) in &alerts {
@@ -298,8 +311,7 @@ impl State {
             }
             transaction.commit()
         };
-        write(&mut self.connection)
-            .map_err(|source| Error::Write { path: path.clone(), source })?;
+        self.write(write)?;
         router.saved();
         if let Some(suppressor) = suppressor {
             suppressor.saved();

@@ -517,10 +517,17 @@ async fn the_page_is_guarded_and_fed() {
         assert!(body.contains(path), "{path}");
         assert_eq!(get(&server, path).await.0, 200, "{path}");
     }
-    let script = get(&server, "/page/page.js").await.1;
-    for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"] {
-        assert!(!script.contains(markup), "text must never become markup: {markup}");
+    for path in ["/page/page.js", "/page/graph.js"] {
+        let script = get(&server, path).await.1;
+        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"] {
+            assert!(!script.contains(markup), "text must never become markup: {markup}");
+        }
     }
+    // Where the link of every notification leads.
+    let (status, headers, body) = ask(&server, "GET /graph?g0.expr=up&g0.tab=1 HTTP/1.1", "").await;
+    assert_eq!(status, 200);
+    assert!(headers.contains("content-security-policy: default-src 'none';"), "{headers}");
+    assert!(!body.contains("<style") && !body.contains(" style=") && !body.contains(" onclick"));
 
     server.picture.send_replace(r#"{"now":0}"#.into());
     let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -155,7 +155,7 @@ fn a_reload_keeps_what_is_known_and_a_bad_file_changes_nothing() {
     assert!(metrics().contains("hallwatch_collector_rules_reload_successful 0\n"));
     assert!(collector.log().contains("the old ones stay"), "{}", collector.log());
     let (_, ready) = collector.ask("GET", "/readyz").unwrap();
-    assert!(ready.contains("rule files"), "{ready}");
+    assert!(ready.contains("the old rules stay: ") && ready.contains("rules.yaml:6:6)"), "{ready}");
 
     write(collector.folder.path(), &format!("{B}{A}  - {{alert: C, expr: 'vector(1)'}}\n"));
     collector.hang_up();

@@ -155,6 +155,66 @@ async fn what_is_held_flapping_or_follows_is_said_and_nothing_is_squeezed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn alerts_of_one_rule_are_one_row_that_opens_and_stays_open() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_driver, web) = browser(directory.path()).await;
+    let mut many = picture();
+    let now = Timestamp::from_millis(many.now);
+    let alert = |name: &str, severity: &str, device: &str, seconds| {
+        let labels = Labels::from_pairs([
+            ("alertname", name),
+            ("severity", severity),
+            ("tenant", "acme"),
+            ("site", "fra-1"),
+            ("device", device),
+        ]);
+        let summary = format!("{device} has lost its feed");
+        let annotation = |of: &str| match of {
+            "summary" => Some(summary.as_str()),
+            "action" => Some("Go there"),
+            _ => None,
+        };
+        page::Alert::new(&labels, annotation, "firing", false, now - Duration::from_secs(seconds))
+    };
+    let mut alerts = many.alerts.clone();
+    alerts.extend((1..=60).map(|i| alert("FeedLost", "critical", &format!("rack-{i:02}"), 60 + i)));
+    alerts.extend((1..=2).map(|i| alert("Warm", "warning", &format!("aisle-{i}"), 30)));
+    many = Picture::new(now, "c-1", Vec::new(), &[], alerts, Vec::new());
+    web.goto(shown(&many).await).await.expect("the page");
+
+    let row = wait_for("the row", Duration::from_secs(40), async || {
+        let rows = web.find_all(By::Css("#alerts > li")).await.ok()?;
+        for row in rows {
+            if row.text().await.ok()?.contains("60 × FeedLost") {
+                return Some(row);
+            }
+        }
+        None
+    })
+    .await;
+    let rows = web.find_all(By::Css("#alerts > li")).await.expect("rows");
+    let mut order = Vec::new();
+    for row in rows {
+        order.push(row.find(By::Css("h3")).await.expect("a heading").text().await.expect("text"));
+    }
+    let expected =
+        ["60 × FeedLost", "UpsOutputOff", "2 × Warm", "AtsAlarm", "CoolingAlarm", "PduFeedLost"];
+    assert_eq!(order, expected);
+    let text = row.text().await.expect("text");
+    for wanted in ["FIRING", "CRITICAL", "2 min", "rack-01, rack-02", "and 56 more", "Go there"] {
+        assert!(text.contains(wanted), "{wanted:?} in\n{text}");
+    }
+    assert!(!text.contains("rack-60"), "it is closed:\n{text}");
+    row.find(By::Css("summary")).await.expect("a summary").click().await.expect("a click");
+    let text = row.text().await.expect("text");
+    assert!(text.contains("rack-60 has lost its feed"), "{text}");
+    // The stream comes again with the same picture.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(row.text().await.expect("the same row").contains("rack-60 has lost its feed"));
+    web.quit().await.expect("the browser ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_sites_devices_and_alerts_and_updates_by_itself() {
     let mut site = Site::start(Options { speed: 5, ..Options::default() }).await;
     let (_driver, web) = browser(site.directory()).await;
@@ -179,6 +239,21 @@ async fn the_page_shows_sites_devices_and_alerts_and_updates_by_itself() {
     if let Ok(path) = std::env::var("HALLWATCH_PICTURE") {
         std::fs::write(path, picture).expect("the picture");
     }
+
+    // The link of a notification leads to what the expression comes to.
+    let page = site.pager.alert("UtilityLost", "firing", Duration::from_secs(40)).await;
+    let link = page["generatorURL"].as_str().expect("a link");
+    assert!(link.starts_with(&format!("{}/graph?", site.api)), "{link}");
+    web.goto(link).await.expect("the page of the expression");
+    shows("1 series").await;
+    shows("ats_source_available{").await;
+    let input = web.find(By::Id("expression")).await.expect("an input");
+    input.clear().await.expect("an empty input");
+    input.send_keys("vector(" + Key::Enter).await.expect("a mistake");
+    shows("It cannot be answered: ").await;
+    web.goto(format!("{}/", site.api)).await.expect("the page");
+    shows("UtilityLost").await;
+
     site.end("utility-off").await;
     wait_for("the end of the alert on the page", Duration::from_secs(60), async || {
         let body = web.find(By::Tag("body")).await.ok()?.text().await.ok()?;

@@ -8,6 +8,8 @@ use hallwatch_collector::store::{self, Deletion, Options, Store};
 use hallwatch_collector::{Config, clock};
 use hallwatch_model::{Id, Timestamp, chain};
 use hallwatch_promql::Matchers;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::client::Client;
 use super::print;
@@ -22,11 +24,11 @@ pub(crate) struct Delete {
     /// All series of a tenant, and what happened at its doors.
     #[arg(long)]
     tenant: Option<String>,
-    /// From when, in seconds since 1970.
-    #[arg(long, value_name = "SECONDS")]
+    /// From when: `2026-11-22T12:00:00Z`, or seconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_negative_numbers = true)]
     start: Option<f64>,
-    /// To when, in seconds since 1970. With neither, the series are forgotten altogether.
-    #[arg(long, value_name = "SECONDS")]
+    /// To when. With neither, the series are forgotten altogether.
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_negative_numbers = true)]
     end: Option<f64>,
     /// Give up waiting for the disk after so many seconds; what is deleted stays hidden, and goes
     /// from the disk all the same.
@@ -34,8 +36,28 @@ pub(crate) struct Delete {
     patience: u64,
 }
 
+/// A time in seconds since 1970.
+fn moment(text: &str) -> Result<f64, String> {
+    if let Ok(seconds) = text.parse::<f64>()
+        && seconds.is_finite()
+    {
+        return Ok(seconds);
+    }
+    let wrong = |_| format!("`{text}` is neither like 2026-11-22T12:00:00Z nor seconds since 1970");
+    let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(wrong)?;
+    let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
+    i64::try_from(millis)
+        .map_err(|error| error.to_string())
+        .map(|millis| Timestamp::from_millis(millis).as_seconds())
+}
+
 /// Deletes, and prints the receipt.
 pub(crate) fn delete(config: &Config, delete: &Delete) -> Result<(), String> {
+    if let (Some(start), Some(end)) = (delete.start, delete.end)
+        && start > end
+    {
+        return Err("nothing to delete: `--start` is after `--end`".to_owned());
+    }
     match Client::running(config) {
         Some(client) => ask(&client, delete),
         None => alone(config, delete),
@@ -119,4 +141,25 @@ fn alone(config: &Config, delete: &Delete) -> Result<(), String> {
         }
     };
     work().map_err(|error| chain(&*error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_as_people_write_it_or_as_prometheus_counts() {
+        for (text, seconds) in [
+            ("1700000000", 1_700_000_000.0),
+            ("1700000000.5", 1_700_000_000.5),
+            ("-1", -1.0),
+            ("2023-11-14T22:13:20Z", 1_700_000_000.0),
+            ("2023-11-14T23:13:20.5+01:00", 1_700_000_000.5),
+        ] {
+            assert_eq!(moment(text), Ok(seconds), "{text}");
+        }
+        for text in ["nan", "inf", "yesterday", "2023-11-14", ""] {
+            assert!(moment(text).unwrap_err().contains("2026-11-22T12:00:00Z"), "{text}");
+        }
+    }
 }

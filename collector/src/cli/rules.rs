@@ -1,10 +1,12 @@
 //! `rules`: what can be known of rules before they wake anyone, and why they did.
 
+mod explain;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use hallwatch_collector::config::{self, LoadError};
+use hallwatch_collector::config::LoadError;
 use hallwatch_collector::rules::export::prometheus;
 use hallwatch_collector::rules::push::Timing;
 use hallwatch_collector::rules::unittest;
@@ -14,8 +16,8 @@ use hallwatch_model::chain;
 use serde_json::{Value, json};
 
 use super::backtest::{Backtest, backtest};
-use super::client::{Client, escaped};
-use super::{print, print_error, wrapped};
+use super::{print, print_error};
+use explain::explain;
 
 /// A rule file is wrong (`EX_CONFIG`).
 const CONFIG: u8 = 78;
@@ -334,88 +336,15 @@ fn rule_files(of: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Failed> {
     Ok(found)
 }
 
-fn explain(alert: &str, as_json: bool, path: &Path) -> Result<(), Failed> {
-    let config = config::load(path).map_err(Failed::Configuration)?;
-    let client = Client::running(&config)
-        .ok_or_else(|| Failed::Refused(format!("no collector answers on {}", config.listen)))?;
-    let path = format!("/api/v1/rules/explain?alert={}", escaped(alert));
-    let answer = client.get(&path).map_err(Failed::Refused)?;
-    if as_json {
-        print(&answer["data"].to_string());
-        return Ok(());
-    }
-    for alert in answer["data"].as_array().into_iter().flatten() {
-        told(alert);
-    }
-    Ok(())
-}
-
-/// An explanation for a terminal.
-fn told(alert: &Value) {
-    let text = |name: &str| alert[name].as_str().unwrap_or_default();
-    let labels = alert["labels"].as_str().unwrap_or("no alert");
-    print(&wrapped(&format!("{}  {labels}", text("rule")), 4));
-    print(&format!("  {}: {}", text("state"), text("reason")));
-    for (key, title) in [("activeAt", "holds since"), ("firedAt", "fires since"), ("held", "held")]
-    {
-        if let Some(value) = alert[key].as_str() {
-            print(&format!("  {title}: {value}"));
-        }
-    }
-    for timer in alert["timers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        print(&format!("  timer: {timer}"));
-    }
-    for (key, title) in [("expression", "expr"), ("clear", "clear"), ("expect", "expect")] {
-        if alert[key].is_object() {
-            print(&format!("  {title}"));
-            part(&alert[key], 4);
-        }
-    }
-    for input in alert["inputs"].as_array().into_iter().flatten() {
-        let text = |name: &str| input[name].as_str();
-        let reading = match (text("value"), text("at")) {
-            (Some(value), Some(at)) => format!("{value} at {at}"),
-            _ => "nothing of late".to_owned(),
-        };
-        print(&wrapped(&format!("  input {}", text("series").unwrap_or_default()), 4));
-        print(&format!("    {reading}"));
-    }
-}
-
-fn part(of: &Value, indent: usize) {
-    let text = of["text"].as_str().unwrap_or_default();
-    let values: Vec<&Value> = of["values"].as_array().into_iter().flatten().collect();
-    let shown = |value: &Value| {
-        let (labels, number) = (value[0].as_str(), value[1].as_str());
-        (labels.unwrap_or_default().to_owned(), number.unwrap_or_default().to_owned())
-    };
-    let is_range = text.ends_with(']');
-    let summary = match (&values[..], of["error"].as_str()) {
-        (_, Some(error)) => format!("fails: {error}"),
-        ([], None) if is_range => String::new(),
-        ([], None) => "nothing".to_owned(),
-        ([one], None) => shown(one).1,
-        (many, None) => format!("{} values", many.len()),
-    };
-    let operator = of["operator"].as_str().map(|operator| format!("[{operator}] "));
-    print(&format!("{:indent$}{}{text} = {summary}", "", operator.unwrap_or_default()));
-    if values.len() > 1 {
-        for value in &values {
-            let (labels, number) = shown(value);
-            print(&format!("{:indent$}  {number}  {labels}", ""));
-        }
-    }
-    if let Some(more @ 1..) = of["more"].as_u64() {
-        print(&format!("{:indent$}  and {more} more", ""));
-    }
-    of["parts"].as_array().into_iter().flatten().for_each(|inner| part(inner, indent + 2));
-}
-
 fn export(files: &[PathBuf]) -> Result<(), Failed> {
     let set = loaded(&read(files)?)?;
     let export = prometheus(&set, None);
-    print("# For Prometheus. What it does otherwise than Hallwatch:");
-    for lost in &export.lost {
+    let lost = export.summary();
+    print(match lost.is_empty() {
+        true => "# For Prometheus, which does the same with it as Hallwatch.",
+        false => "# For Prometheus. What it does otherwise than Hallwatch:",
+    });
+    for lost in &lost {
         print(&format!("# {}", lost.replace('\n', " ")));
         print_error(&format!("lost: {lost}"));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hallwatch_model::{Labels, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::rules::{AlertState, Transition};
+use crate::rules::{AlertState, Transition, link};
 
 /// An alert as receivers see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,17 +62,7 @@ fn annotations(all: &[(Arc<str>, String)], external_url: &str) -> Vec<(Arc<str>,
 
 /// The page of Prometheus' own interface that shows an expression.
 fn generator_url(external_url: &str, expression: &str) -> String {
-    let mut url = format!("{}/graph?g0.expr=", external_url.trim_end_matches('/'));
-    for byte in expression.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                url.push(char::from(byte));
-            }
-            b' ' => url.push('+'),
-            _ => url += &format!("%{byte:02X}"),
-        }
-    }
-    url + "&g0.tab=1"
+    external_url.trim_end_matches('/').to_owned() + &link(expression, 1)
 }
 
 /// [`NotifiedAlert`] as it is kept on disk.

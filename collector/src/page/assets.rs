@@ -14,14 +14,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const HTML: &str = include_str!("page.html");
 const CSS: &str = include_str!("page.css");
 const JS: &str = include_str!("page.js");
+const GRAPH_HTML: &str = include_str!("graph.html");
+const GRAPH_JS: &str = include_str!("graph.js");
 const ICON: &str = include_str!("icon.svg");
 
-/// `/` and what it loads, and the runbook pages.
+/// `/` and what it loads, `/graph`, where the links of pages lead, and the runbook pages.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(async || file("text/html; charset=utf-8", HTML)))
         .route("/page/page.css", get(async || file("text/css; charset=utf-8", CSS)))
         .route("/page/page.js", get(async || file("text/javascript; charset=utf-8", JS)))
+        .route("/graph", get(async || file("text/html; charset=utf-8", GRAPH_HTML)))
+        .route("/page/graph.js", get(async || file("text/javascript; charset=utf-8", GRAPH_JS)))
         .route("/page/icon.svg", get(async || file("image/svg+xml", ICON)))
         .merge(super::runbooks::routes())
 }

@@ -118,24 +118,42 @@ function makeAlert() {
   node.where = node.appendChild(element("p", "where"));
   node.held = node.appendChild(element("p", "lost"));
   node.action = node.appendChild(element("p", "do"));
-  node.more = node.appendChild(element("details"));
+  node.more = node.appendChild(element("details", "why"));
   node.more.append(element("summary", "", "Why, and what it means"), element("p"), element("p"));
   node.born = performance.now();
   return node;
 }
 
-/** Alerts that are not paged because they follow from this one, and what this one follows from. */
-function following(alert, alerts) {
-  if (alert.suppressed_by) {
-    const cause = alerts.find((other) => other.key === alert.suppressed_by);
-    const name = cause ? [cause.name, cause.device].filter(Boolean).join(" ") : alert.suppressed_by;
-    return `not paged: follows from ${name}`;
+/** What follows from what: alerts by key, and how many are not paged because of which. */
+function relations(alerts) {
+  const byKey = new Map(alerts.map((alert) => [alert.key, alert]));
+  const followers = new Map();
+  for (const { suppressed_by: cause } of alerts) {
+    if (cause) followers.set(cause, (followers.get(cause) ?? 0) + 1);
   }
-  const count = alerts.filter((other) => other.suppressed_by === alert.key).length;
+  return { byKey, followers };
+}
+
+function nameOf(key, related) {
+  const cause = related.byKey.get(key);
+  return cause ? [cause.name, cause.device].filter(Boolean).join(" ") : key;
+}
+
+/** Alerts that are not paged because they follow from this one, and what this one follows from. */
+function following(alert, related) {
+  if (alert.suppressed_by) {
+    return `not paged: follows from ${nameOf(alert.suppressed_by, related)}`;
+  }
+  const count = related.followers.get(alert.key) ?? 0;
   return count > 0 ? `${count} suppressed by this` : "";
 }
 
-function fillAlert(node, alert, now, alerts) {
+function placeOf(alert) {
+  return [alert.site, alert.room, alert.rack, alert.device].filter(Boolean).join(" › ");
+}
+
+/** `row`: what the row of its rule, in which it stands, has said already. */
+function fillAlert(node, alert, now, related, row = null) {
   const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
   const quiet = alert.suppressed_by ? " suppressed" : "";
   setClass(node, `alert ${severityOf(alert)} ${alert.state}${quiet}${fresh}`);
@@ -147,20 +165,128 @@ function fillAlert(node, alert, now, alerts) {
   setText(node.held, alert.held_since === null ? "" :
     `Not known since ${moment(alert.held_since, now)} (${ago(now - alert.held_since)}): ${alert.held_because}`);
   node.held.hidden = !alert.held;
-  const follows = following(alert, alerts);
+  const follows = following(alert, related);
   setText(node.suppressedMark, follows);
   node.suppressedMark.hidden = !follows;
   setText(node.since.firstChild, `since ${moment(alert.since, now)}`);
   setText(node.since.lastChild, ago(now - alert.since));
-  setText(node.heading, alert.summary || alert.name);
-  const place = [alert.site, alert.room, alert.rack, alert.device].filter(Boolean).join(" › ");
-  setText(node.where, [alert.name, place, alert.tenant].filter(Boolean).join("  ·  "));
+  const place = placeOf(alert);
+  const heading = alert.summary || (row && place) || alert.name;
+  setText(node.heading, heading);
+  const name = row ? "" : alert.name;
+  setText(node.where, [name, heading === place ? "" : place, alert.tenant].filter(Boolean).join("  ·  "));
   setText(node.action, alert.action);
-  node.action.hidden = !alert.action;
+  node.action.hidden = !alert.action || alert.action === row?.action;
   const [, cause, consequence] = node.more.children;
   setText(cause, alert.cause);
   setText(consequence, alert.consequence);
   node.more.hidden = !alert.cause && !alert.consequence;
+}
+
+// ---- Alerts of one rule
+
+/** So many places are named in the row of a rule; the rest is counted. */
+const PLACES = 4;
+
+/**
+ * The rows of the list: a rule each, with its alerts. The most urgent alert of a rule decides where it
+ * stands, and since when it is: so a row does not move when more of the same comes.
+ */
+function rows(alerts, leftOut) {
+  const found = new Map();
+  for (const alert of [...alerts].sort(byUrgency)) {
+    const key = JSON.stringify([alert.name, alert.severity]);
+    if (!found.has(key)) found.set(key, { key, alerts: [], more: 0 });
+    found.get(key).alerts.push(alert);
+  }
+  for (const { name, severity, count } of leftOut) {
+    const row = found.get(JSON.stringify([name, severity]));
+    if (row) row.more = count;
+  }
+  for (const row of found.values()) {
+    const first = row.alerts[0];
+    const same = row.alerts.filter((alert) => alert.state === first.state
+      && Boolean(alert.suppressed_by) === Boolean(first.suppressed_by));
+    row.since = Math.min(...same.map((alert) => alert.since));
+  }
+  const like = (row) => ({ ...row.alerts[0], since: row.since, key: row.key });
+  return [...found.values()].sort((a, b) => byUrgency(like(a), like(b)));
+}
+
+function makeRow(row) {
+  return row.alerts.length + row.more > 1 ? makeMany() : makeAlert();
+}
+
+/** A rule with one alert is shown as that; otherwise the row changes its kind, and is made anew. */
+function keyOf(row) {
+  return row.alerts.length + row.more > 1 ? `many ${row.key}` : row.alerts[0].key;
+}
+
+function makeMany() {
+  const node = element("li");
+  const details = node.appendChild(element("details", "many"));
+  const summary = details.appendChild(element("summary"));
+  const top = summary.appendChild(element("span", "alert-top"));
+  node.severity = top.appendChild(element("span", "severity"));
+  node.marks = top.appendChild(element("span", "marks"));
+  node.since = top.appendChild(element("span", "since"));
+  node.since.append(element("span"), element("b"));
+  node.heading = summary.appendChild(element("h3"));
+  node.where = summary.appendChild(element("span", "where"));
+  node.action = summary.appendChild(element("span", "do"));
+  node.list = details.appendChild(element("ol", "instances"));
+  node.rest = details.appendChild(element("p", "plain"));
+  node.born = performance.now();
+  return node;
+}
+
+/** How many of the alerts are what, in words. */
+function marksOf(row, related) {
+  const causes = new Set(row.alerts.map((alert) => alert.suppressed_by).filter(Boolean));
+  const follow = causes.size === 1 ? nameOf([...causes][0], related) : `${causes.size} others`;
+  const count = (is) => row.alerts.filter(is).length;
+  const marks = [
+    ["firing", count((alert) => alert.state === "firing"), ""],
+    ["pending", count((alert) => alert.state !== "firing"), ""],
+    ["held: input lost", count((alert) => alert.held), "held"],
+    ["flapping", count((alert) => alert.flapping), "flapping"],
+    [`not paged: follow from ${follow}`, count((alert) => alert.suppressed_by), "held names"],
+  ];
+  return marks.filter(([, number]) => number > 0);
+}
+
+function fillMany(node, row, now, related) {
+  const first = row.alerts[0];
+  const total = row.alerts.length + row.more;
+  const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
+  const quiet = row.alerts.every((alert) => alert.suppressed_by) ? " suppressed" : "";
+  setClass(node, `alert ${severityOf(first)} ${first.state}${quiet}${fresh}`);
+  setText(node.severity, first.severity || "no severity");
+  sync(node.marks, marksOf(row, related), ([what]) => what, ([, , kind]) => element("span", `mark ${kind}`),
+    (child, [what, number]) => setText(child, `${number} ${what}`));
+  setText(node.since.firstChild, `since ${moment(row.since, now)}`);
+  setText(node.since.lastChild, ago(now - row.since));
+  const common = (field) => (row.alerts.every((alert) => alert[field] === first[field]) ? first[field] : "");
+  const summary = common("summary");
+  setText(node.heading, `${total} × ${summary || first.name}`);
+  const places = [...new Set(row.alerts.map((alert) => alert.device || alert.rack || alert.room || alert.site))].filter(Boolean);
+  const named = places.slice(0, PLACES).join(", ");
+  const rest = places.length - PLACES + row.more;
+  const others = places.length > PLACES ? ` and ${rest} more` : "";
+  const sites = [...new Set(row.alerts.map((alert) => alert.site))].filter(Boolean).join(", ");
+  setText(node.where, [summary ? first.name : "", sites, `${named}${others}`].filter(Boolean).join("  ·  "));
+  const action = common("action");
+  setText(node.action, action);
+  node.action.hidden = !action;
+  sync(node.list, row.alerts, (alert) => alert.key, makeAlert,
+    (child, alert) => fillAlert(child, alert, now, related, { action }));
+  setText(node.rest, `${row.more} more are not shown here; all are at /api/v1/alerts.`);
+  node.rest.hidden = row.more === 0;
+}
+
+function fillRow(node, row, now, related) {
+  if (row.alerts.length + row.more > 1) fillMany(node, row, now, related);
+  else fillAlert(node, row.alerts[0], now, related);
 }
 
 // ---- Devices
@@ -326,8 +452,10 @@ let lastAt = null;
 let lastNow = null;
 
 function verdict(picture) {
-  const firing = picture.alerts.filter((alert) => alert.state === "firing");
-  const count = (severity) => firing.filter((alert) => severityOf(alert) === severity).length;
+  // Counted by the collector, for the picture may not have all.
+  const { counts: of } = picture;
+  const count = (severity) => of[severity];
+  const firing = of.critical + of.warning + of.info;
   const blind = picture.health.some((part) => !part.ok)
     || picture.sites.some((site) => site.agents.some((agent) => agent.up !== true))
     // Its alert may wait for its time, or nobody may have a rule for it.
@@ -337,18 +465,15 @@ function verdict(picture) {
   const word = worst ? words[worst] : blind ? "⚠ Watch impaired" : "✓ All clear";
   setText(byId("verdict-word"), word);
   setClass(byId("verdict"), worst ?? (blind ? "warning" : "good"));
-  const pending = picture.alerts.length - firing.length;
-  const held = picture.alerts.filter((alert) => alert.held).length;
   const devices = picture.sites.flatMap((site) => site.groups).flatMap((group) => group.devices);
-  const suppressed = picture.alerts.filter((alert) => alert.suppressed_by).length;
   const silent = devices.filter((device) => isSilent(device, picture.now));
   const counts = [
     ...SEVERITIES.map((severity) => [count(severity), severity === "critical" || count(severity) !== 1
       ? SEVERITY_PLURAL[severity] : severity]),
-    [pending, "pending"],
-    [held, "held"],
-    [suppressed, "suppressed"],
-    [picture.alerts.filter((alert) => alert.flapping).length, "flapping"],
+    [of.pending, "pending"],
+    [of.held, "held"],
+    [of.suppressed, "suppressed"],
+    [of.flapping, "flapping"],
     [silent.length, silent.length === 1 ? "silent device" : "silent devices"],
   ].filter(([number]) => number > 0);
   counts.push([devices.length, devices.length === 1 ? "device" : "devices"]);
@@ -357,7 +482,7 @@ function verdict(picture) {
     node.append(element("b"), document.createTextNode(what));
     return node;
   }, (node, [number]) => setText(node.firstChild, String(number)));
-  document.title = `${worst ? `(${firing.length}) ` : ""}${word.slice(2)} – Hallwatch`;
+  document.title = `${worst ? `(${firing}) ` : ""}${word.slice(2)} – Hallwatch`;
 }
 
 /** The version that this script came with; a page that is older than its collector loads itself anew. */
@@ -371,12 +496,12 @@ function show(picture) {
   const sites = plural(picture.sites.length, "site", "sites");
   setText(byId("sites-line"), `${sites}: ${picture.sites.map((site) => site.name).join(", ")}`);
   setText(byId("clock-time"), clock(now));
-  const alerts = [...picture.alerts].sort(byUrgency);
+  const alerts = rows(picture.alerts, picture.left_out);
+  const related = relations(picture.alerts);
   // Without alerts the devices get the whole wall; the word above says that there are none.
   byId("alerts-part").hidden = alerts.length === 0;
   setClass(byId("main"), alerts.length === 0 ? "calm" : "");
-  sync(byId("alerts"), alerts, (alert) => alert.key, makeAlert,
-    (node, alert) => fillAlert(node, alert, now, alerts));
+  sync(byId("alerts"), alerts, keyOf, makeRow, (node, row) => fillRow(node, row, now, related));
   sync(byId("sites"), picture.sites, (site) => `${site.tenant}/${site.id}`, makeSite,
     (node, site) => fillSite(node, site, now));
   showGaps(picture.gaps ?? [], now);

@@ -14,7 +14,7 @@ use hallwatch_model::{Labels, Sample, Timestamp, vocabulary};
 use serde::Serialize;
 
 pub use alert::Alert;
-use alert::rank;
+use alert::{Counts, LeftOut, rank};
 use device::{Device, Gathered};
 use rack::{Paths, Rack};
 
@@ -37,6 +37,10 @@ pub struct Picture {
     pub sites: Vec<Site>,
     /// Alerts that are pending or firing.
     pub alerts: Vec<Alert>,
+    /// How many there are of which kind, also of those that are not in `alerts`.
+    counts: Counts,
+    /// How many of which rule are not in `alerts`, because they are too many.
+    left_out: Vec<LeftOut>,
     /// How the collector itself is.
     pub health: Vec<Health>,
     /// Gaps that are open, and those of the last 24 hours, the latest first.
@@ -158,20 +162,23 @@ impl Picture {
             let text = format!("only the first {MAX_DEVICES} devices are shown");
             health.push(Health { part: "page".into(), ok: false, text, essential: false });
         }
+        let counts = Counts::of(&alerts);
+        let worst = worst(&alerts);
+        for (of, gathered) in &mut devices {
+            gathered.severity = worst.get(of).map(|severity| (*severity).to_owned());
+        }
         if alerts.len() > MAX_ALERTS {
             let text = format!("{} alerts are active, {MAX_ALERTS} are shown", alerts.len());
             health.push(Health { part: "page".into(), ok: false, text, essential: false });
-            // Firing and critical ones first, so that those are kept.
-            alerts.sort_by_key(|alert| (alert.state != "firing", rank(&alert.severity)));
-            alerts.truncate(MAX_ALERTS);
         }
+        let left_out = alert::cut(&mut alerts, MAX_ALERTS);
         let sites = sites
             .into_iter()
             .map(|facts| {
                 let mut groups: BTreeMap<String, Vec<Device>> = BTreeMap::new();
                 for ((tenant, site, name), gathered) in &mut devices {
                     if *tenant == facts.tenant && *site == facts.id {
-                        let (group, device) = gathered.take(tenant, site, name, &alerts);
+                        let (group, device) = gathered.take(name);
                         groups.entry(group).or_default().push(device);
                     }
                 }
@@ -187,8 +194,23 @@ impl Picture {
             .collect();
         let collector = collector.to_owned();
         let version = env!("CARGO_PKG_VERSION");
-        Self { now: now.as_millis(), collector, version, sites, alerts, health, gaps: Vec::new() }
+        let now = now.as_millis();
+        let gaps = Vec::new();
+        Self { now, collector, version, sites, alerts, counts, left_out, health, gaps }
     }
+}
+
+/// The worst severity of the firing alerts of each tenant's, site's, device.
+fn worst(alerts: &[Alert]) -> BTreeMap<(&str, &str, &str), &str> {
+    let mut worst: BTreeMap<_, &str> = BTreeMap::new();
+    for alert in alerts.iter().filter(|alert| alert.is_firing()) {
+        let of = (alert.tenant.as_str(), alert.site.as_str(), alert.device.as_str());
+        let found = worst.entry(of).or_insert(&alert.severity);
+        if rank(&alert.severity) < rank(found) {
+            *found = &alert.severity;
+        }
+    }
+    worst
 }
 
 impl Picture {

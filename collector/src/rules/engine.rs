@@ -3,6 +3,7 @@
 mod batch;
 pub(super) mod conditions;
 mod desk;
+mod raised;
 pub(super) mod run;
 
 use std::collections::{HashMap, VecDeque};

@@ -5,8 +5,8 @@ use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::sample::is_missing;
 use hallwatch_model::{Labels, Timestamp};
 use hallwatch_promql::{InstantSample, Limits, Matchers, Query, Select, Source, Value, instant};
-use promql_parser::parser::Expr;
 use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, VectorMatchCardinality};
 use serde::Serialize;
 
 use super::alert::{Alert, AlertState};
@@ -61,6 +61,8 @@ pub struct Part {
     pub values: Vec<(String, String)>,
     /// So many values are not shown.
     pub more: usize,
+    /// So many values are those of other labels, and not shown either.
+    pub others: usize,
     /// Why it comes to nothing.
     pub error: Option<String>,
     /// What it is made of.
@@ -118,7 +120,7 @@ impl Desk<'_> {
     ) -> Explanation {
         let none = Labels::empty();
         let result = alert.map_or(&none, |alert| &alert.result);
-        let part = |text: &str| match Query::parse(text) {
+        let part = |text: &str, result: &Labels| match Query::parse(text) {
             Ok(query) => self.part(query.expr(), result, &mut MAX_PARTS.clone()),
             Err(error) => {
                 Part { text: text.to_owned(), error: Some(error.to_string()), ..Part::default() }
@@ -141,9 +143,14 @@ impl Desk<'_> {
                 format!("{}, since {} ({since} ago)", held.cause, held.since)
             }),
             timers: alert.map(|alert| self.timers(alert, alerting)).unwrap_or_default(),
-            expression: part(&rule.query),
-            clear: alerting.clear.as_deref().map(part),
-            expect: alerting.expect.as_ref().map(|expect| part(&expect.query)),
+            expression: part(&rule.query, result),
+            clear: alerting.clear.as_deref().map(|clear| part(clear, result)),
+            expect: alerting.expect.as_ref().map(|expect| {
+                let named = |name: &str| {
+                    expect.on.as_ref().is_none_or(|on| on.iter().any(|label| **label == *name))
+                };
+                part(&expect.query, &result.without(|name| !named(name)))
+            }),
             inputs: alert.map(|alert| self.inputs(alert)).unwrap_or_default(),
         }
     }
@@ -218,9 +225,18 @@ impl Desk<'_> {
     fn part(&self, expr: &Expr, result: &Labels, left: &mut usize) -> Part {
         *left = left.saturating_sub(1);
         let mut part = Part { text: expr.to_string(), ..Part::default() };
+        // Of a join, one side has labels of its own, in which it need not agree.
+        let (mut of_left, mut of_right) = (result.clone(), result.clone());
         let (operator, inner): (Option<String>, Vec<&Expr>) = match expr {
             Expr::Paren(paren) => return self.part(&paren.expr, result, left),
-            Expr::Binary(binary) => (Some(binary.op.to_string()), vec![&binary.lhs, &binary.rhs]),
+            Expr::Binary(binary) => {
+                let joined = of_joined(binary, result);
+                match binary.modifier.as_ref().map(|modifier| &modifier.card) {
+                    Some(VectorMatchCardinality::OneToMany(_)) => of_left = joined,
+                    _ => of_right = joined,
+                }
+                (Some(binary.op.to_string()), vec![&binary.lhs, &binary.rhs])
+            }
             Expr::Unary(unary) => (Some("-".to_owned()), vec![&unary.expr]),
             Expr::Aggregate(aggregate) => (Some(aggregate.op.to_string()), vec![&aggregate.expr]),
             Expr::Call(call) => {
@@ -234,8 +250,9 @@ impl Desk<'_> {
             ValueType::Vector | ValueType::Scalar => self.evaluate(&mut part, result),
             ValueType::Matrix | ValueType::String => {}
         }
-        for inner in inner {
+        for (at, inner) in inner.into_iter().enumerate() {
             let plain = matches!(inner, Expr::NumberLiteral(_) | Expr::StringLiteral(_));
+            let result = if at == 1 { &of_right } else { &of_left };
             if *left > 0 && !plain {
                 part.parts.push(self.part(inner, result, left));
             }
@@ -264,10 +281,69 @@ impl Desk<'_> {
                 .filter(|label| &*label.name != METRIC_NAME)
                 .all(|label| result.get(&label.name).is_none_or(|value| value == &*label.value))
         };
+        let all = rows.len();
         let mut rows: Vec<&InstantSample> = rows.iter().filter(concerns).collect();
+        part.others = all - rows.len();
         part.more = rows.len().saturating_sub(MAX_VALUES);
         rows.truncate(MAX_VALUES);
         let shown = |row: &InstantSample| (row.labels.to_string(), row.value.to_string());
         part.values = rows.into_iter().map(shown).collect();
+    }
+}
+
+/// The labels of `result` in which the joined side of `binary` must agree.
+fn of_joined(binary: &BinaryExpr, result: &Labels) -> Labels {
+    let matching = binary.modifier.as_ref().and_then(|modifier| modifier.matching.as_ref());
+    let has = |labels: &[String], name: &str| labels.iter().any(|label| label == name);
+    match matching {
+        Some(LabelModifier::Include(on)) => result.without(|name| !has(&on.labels, name)),
+        Some(LabelModifier::Exclude(but)) => result.without(|name| has(&but.labels, name)),
+        None => result.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_promql::MemorySource;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(60_000);
+
+    fn values(part: &Part, text: &str) -> Option<(Vec<String>, usize)> {
+        if part.text == text {
+            let values = part.values.iter().map(|(_, value)| value.clone()).collect();
+            return Some((values, part.others));
+        }
+        part.parts.iter().find_map(|inner| values(inner, text))
+    }
+
+    #[test]
+    fn what_is_joined_need_not_agree_in_its_own_labels() {
+        let mut source = MemorySource::new();
+        let mut push = |metric, device, site, value| {
+            let labels = Labels::metric(metric, [("device", device), ("site", site)]);
+            source.push(&labels, NOW, value);
+        };
+        push("lost", "ats", "a", 1.0);
+        push("speed", "generator", "a", 36.0);
+        push("speed", "generator", "b", 1500.0);
+        let result = Labels::from_pairs([("device", "ats"), ("site", "a")]);
+        let desk = Desk { now: NOW, source: &source };
+        for (text, found) in [
+            ("lost == 1 and on (site) speed < 300", (vec!["36"], 1)),
+            ("lost == 1 unless ignoring (device) (speed > 300)", (vec!["36"], 1)),
+            ("lost * on (site) group_left () speed", (vec!["36"], 1)),
+            ("speed * on (site) group_right () lost", (vec!["36"], 1)),
+            ("lost == 1 or on (site) speed < 300", (vec!["36"], 1)),
+            // This one matches nothing, which is why.
+            ("lost == 1 and speed < 300", (vec![], 2)),
+        ] {
+            let query = Query::parse(text).unwrap();
+            let part = desk.part(query.expr(), &result, &mut MAX_PARTS.clone());
+            let (said, others) = values(&part, "speed").unwrap();
+            assert_eq!((said.iter().map(String::as_str).collect(), others), found, "{text}");
+            assert_eq!(values(&part, "lost").unwrap().0, ["1"], "{text}");
+        }
     }
 }

@@ -17,6 +17,8 @@ pub struct Export {
     pub text: String,
     /// What Prometheus will do otherwise, rule by rule: `group/rule: …`.
     pub lost: Vec<String>,
+    /// So many of the rules alert.
+    alerting: usize,
 }
 
 /// The rules of `file` (all, if it is `None`) as Prometheus reads them.
@@ -32,6 +34,26 @@ pub fn prometheus(rules: &RuleSet, file: Option<&str>) -> Export {
 }
 
 impl Export {
+    /// What is lost, for people: what many rules lose is said once.
+    #[must_use]
+    pub fn summary(&self) -> Vec<String> {
+        let mut losses: Vec<(&str, Vec<&str>)> = Vec::new();
+        for lost in &self.lost {
+            let (rule, what) = lost.split_once(": ").unwrap_or(("", lost));
+            match losses.iter_mut().find(|(of, _)| *of == what) {
+                Some((_, rules)) => rules.push(rule),
+                None => losses.push((what, vec![rule])),
+            }
+        }
+        let line = |(what, rules): (&str, Vec<&str>)| match rules.len() {
+            many if many > 1 && many == self.alerting => {
+                format!("all {many} alerting rules: {what}")
+            }
+            _ => format!("{}: {what}", rules.join(", ")),
+        };
+        losses.into_iter().map(line).collect()
+    }
+
     fn group(&mut self, group: &Group) {
         self.line(2, "- name", &quoted(&group.name));
         if let Some(interval) = group.interval {
@@ -54,6 +76,7 @@ impl Export {
             self.texts("labels", rule.labels.iter().map(|(n, t)| (&**n, t.text())));
             return;
         };
+        self.alerting += 1;
         self.line(8, "expr", &quoted(&expression(rule, alerting)));
         let hold = alerting.expect.as_ref().map_or(alerting.hold, |expect| expect.within);
         for (key, time) in [("for", hold), ("keep_firing_for", alerting.keep_firing)] {

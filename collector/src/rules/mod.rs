@@ -39,4 +39,5 @@ pub use load::load;
 pub use push::{Fallback, Feed, Handle, HistoricalAlert, PushEngine, Pushed, Received, Usage};
 pub use rule::{Alerting, Chatter, Condition, Expect, Flapping, Group, NoData, Rule, RuleSet};
 pub use template::Template;
+pub(crate) use template::link;
 pub use view::{Health, Inside, Reload, View};

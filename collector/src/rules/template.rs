@@ -1,8 +1,8 @@
 //! The commonly used part of Prometheus' template language: what stands in labels and annotations.
 //!
-//! `{{ $labels.x }}`, `{{ .Labels.x }}`, `{{ $value }}`, pipes, `if`/`else`, comparisons, `printf`
-//! and the `humanize` family. What asks the database (`query`) or loops (`range`) is refused when
-//! the rules are loaded.
+//! `{{ $labels.x }}`, `{{ .Labels.x }}`, `{{ $value }}`, pipes, `if`/`else`, `with`, comparisons,
+//! `printf`, the `humanize` family and the functions on texts. What asks the database (`query`) or
+//! loops (`range`) is refused when the rules are loaded.
 
 use std::ops::Range;
 
@@ -11,9 +11,12 @@ use hallwatch_model::Labels;
 mod format;
 mod lex;
 mod parse;
+mod text;
 
 use super::humanize;
 use parse::{Expression, Function, Part};
+use text::Pattern;
+pub(crate) use text::link;
 
 /// A checked template.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +40,14 @@ pub(super) struct Facts<'a> {
     pub(super) labels: &'a Labels,
     pub(super) value: f64,
     pub(super) external_url: &'a str,
+}
+
+/// What a part of a template can speak of.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    facts: Facts<'a>,
+    /// That of the innermost `with`.
+    dot: Option<&'a Value>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -68,34 +79,43 @@ impl Template {
     /// in its place, as Prometheus does.
     pub(super) fn expand(&self, facts: Facts<'_>) -> String {
         let mut out = String::new();
-        match fill(&self.parts, facts, &mut out) {
+        match fill(&self.parts, Scope { facts, dot: None }, &mut out) {
             Ok(()) => out,
             Err(reason) => format!("<error expanding template: {reason}>"),
         }
     }
 }
 
-fn fill(parts: &[Part], facts: Facts<'_>, out: &mut String) -> Result<(), String> {
+fn fill(parts: &[Part], scope: Scope<'_>, out: &mut String) -> Result<(), String> {
     for part in parts {
         match part {
             Part::Text(text) => out.push_str(text),
-            Part::Print(expression) => out.push_str(&evaluate(expression, facts)?.to_string()),
+            Part::Print(expression) => out.push_str(&evaluate(expression, scope)?.to_string()),
             Part::If { branches, otherwise } => {
                 let mut chosen = otherwise;
                 for (condition, then) in branches {
-                    if evaluate(condition, facts)?.is_true() {
+                    if evaluate(condition, scope)?.is_true() {
                         chosen = then;
                         break;
                     }
                 }
-                fill(chosen, facts, out)?;
+                fill(chosen, scope, out)?;
+            }
+            Part::With { of, then, otherwise } => {
+                let value = evaluate(of, scope)?;
+                if value.is_true() {
+                    fill(then, Scope { dot: Some(&value), ..scope }, out)?;
+                } else {
+                    fill(otherwise, scope, out)?;
+                }
             }
         }
     }
     Ok(())
 }
 
-fn evaluate(expression: &Expression, facts: Facts<'_>) -> Result<Value, String> {
+fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Value, String> {
+    let Scope { facts, dot } = scope;
     Ok(match expression {
         Expression::Number(number) => Value::Number(*number),
         Expression::Text(text) => Value::Text(text.clone()),
@@ -108,12 +128,40 @@ fn evaluate(expression: &Expression, facts: Facts<'_>) -> Result<Value, String> 
                 facts.labels.iter().map(|l| format!("{}:{}", l.name, l.value)).collect();
             Value::Text(format!("map[{}]", pairs.join(" ")))
         }
+        Expression::Dot => dot.cloned().ok_or("`.` stands for nothing outside of a `with`")?,
+        Expression::Pattern(_) => return Err("a pattern is no value".into()),
+        Expression::Call(Function::ExternalUrl, _) => Value::Text(facts.external_url.to_owned()),
+        Expression::Call(Function::PathPrefix, _) => {
+            Value::Text(text::path_prefix(facts.external_url).to_owned())
+        }
+        Expression::Call(Function::Match | Function::ReReplaceAll, arguments) => {
+            matched(arguments, scope)?
+        }
         Expression::Call(function, arguments) => {
             let values: Vec<Value> =
-                arguments.iter().map(|a| evaluate(a, facts)).collect::<Result<_, _>>()?;
+                arguments.iter().map(|a| evaluate(a, scope)).collect::<Result<_, _>>()?;
             call(*function, &values)?
         }
     })
+}
+
+/// `match PATTERN TEXT` and `reReplaceAll PATTERN REPLACEMENT TEXT`; neither is anchored.
+fn matched(arguments: &[Expression], scope: Scope<'_>) -> Result<Value, String> {
+    let (first, rest) = arguments.split_first().ok_or("an argument is missing")?;
+    let given;
+    let pattern = match first {
+        Expression::Pattern(pattern) => pattern,
+        other => {
+            given = Pattern::new(&evaluate(other, scope)?.to_string())?;
+            &given
+        }
+    };
+    let text = |expression| evaluate(expression, scope).map(|value| value.to_string());
+    match rest {
+        [of] => Ok(Value::Truth(pattern.matches(&text(of)?))),
+        [by, of] => Ok(Value::Text(pattern.replace_all(&text(of)?, &text(by)?))),
+        _ => Err("an argument is missing".into()),
+    }
 }
 
 fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
@@ -125,10 +173,22 @@ fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
         Function::Humanize1024 => Value::Text(humanize::binary(number()?)),
         Function::HumanizeDuration => Value::Text(humanize::duration(number()?)),
         Function::HumanizePercentage => Value::Text(humanize::percentage(number()?)),
-        Function::HumanizeTimestamp => Value::Text(format::timestamp(number()?)),
+        Function::HumanizeTimestamp | Function::ToTime => Value::Text(format::timestamp(number()?)),
+        Function::ParseDuration => {
+            let text = text()?;
+            let parsed = super::parse_duration(&text);
+            Value::Number(parsed.ok_or_else(|| format!("{text:?} is no duration"))?.as_secs_f64())
+        }
         Function::ToUpper => Value::Text(text()?.to_uppercase()),
         Function::ToLower => Value::Text(text()?.to_lowercase()),
         Function::Title => Value::Text(format::title(&text()?)),
+        Function::SafeHtml => Value::Text(text()?),
+        Function::StripPort => Value::Text(text::strip_port(&text()?).to_owned()),
+        Function::StripDomain => Value::Text(text::strip_domain(&text()?)),
+        Function::GraphLink => Value::Text(text::link(&text()?, 0)),
+        Function::TableLink => Value::Text(text::link(&text()?, 1)),
+        Function::UrlQuery => Value::Text(text::escaped(&text()?)),
+        Function::Print => Value::Text(format::print_all(arguments)),
         Function::Printf => Value::Text(format::printf(arguments)),
         Function::Len => Value::Number(count(text()?.len())),
         Function::Not => Value::Truth(!first()?.is_true()),
@@ -141,6 +201,10 @@ fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
         Function::Ne | Function::Lt | Function::Le | Function::Gt | Function::Ge => {
             let [left, right] = arguments else { return Err("two arguments are needed".into()) };
             Value::Truth(compare(function, left, right)?)
+        }
+        // These want more than values.
+        Function::ExternalUrl | Function::PathPrefix | Function::Match | Function::ReReplaceAll => {
+            return Err("not a function of values".into());
         }
     })
 }
@@ -210,7 +274,7 @@ mod tests {
     fn expand(text: &str) -> String {
         let labels =
             Labels::from_pairs([("device", "ups-a"), ("site", "fra-1"), ("amount", "1500")]);
-        let facts = Facts { labels: &labels, value: 0.256, external_url: "http://h" };
+        let facts = Facts { labels: &labels, value: 0.256, external_url: "http://h/prom" };
         Template::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}")).expand(facts)
     }
 
@@ -251,10 +315,21 @@ mod tests {
             ("{{ $labels }}", "map[amount:1500 device:ups-a site:fra-1]"),
             (r#"{{ index $labels "site" }}"#, "fra-1"),
             ("{{ 1700000000 | humanizeTimestamp }}", "2023-11-14 22:13:20 +0000 UTC"),
-            ("{{ $externalURL }}", "http://h"),
+            ("{{ $externalURL }}", "http://h/prom"),
+            // promtool 2.42 ends in a nil pointer at these two.
+            ("{{ externalURL }}{{ graphLink `up` }}", "http://h/prom/graph?g0.expr=up&g0.tab=0"),
+            ("{{ pathPrefix }}/x", "/prom/x"),
             (
                 "{{ $labels.device | humanize }}",
                 "<error expanding template: \"ups-a\" is not a number>",
+            ),
+            (
+                "{{ parseDuration $labels.device }}",
+                "<error expanding template: \"ups-a\" is no duration>",
+            ),
+            (
+                "{{ match (print \"(\" $labels.device) \"x\" }}",
+                "<error expanding template: `(ups-a` is no regular expression: unclosed group>",
             ),
         ] {
             assert_eq!(expand(template), expected, "{template}");
@@ -270,6 +345,14 @@ mod tests {
             ("{{ $value | humanise }}", "humanise", "no function"),
             ("{{ query \"up\" }}", "query", "not supported"),
             ("{{ range query }}", "range", "not supported"),
+            ("{{ define \"x\" }}", "define", "not supported"),
+            ("{{ . }}", ".", "outside of a `with`"),
+            ("{{ with . }}{{ end }}", ".", "outside of a `with`"),
+            ("{{ with 1 }}{{ . }}", "{{ with 1 }}", "without an `end`"),
+            ("{{ with 1 }}{{ else if 1 }}{{ end }}", "{{ else if 1 }}", "nothing can follow"),
+            ("{{ reReplaceAll \"(a\" \"b\" \"c\" }}", "\"(a\"", "no regular expression: unclosed"),
+            ("{{ match \"a\" }}", "match", "takes 2, 1 given"),
+            ("{{ externalURL 1 }}", "externalURL", "takes 0, 1 given"),
             ("{{ if $value }}a", "{{ if $value }}", "without an `end`"),
             ("a{{ end }}", "{{ end }}", "without an `if`"),
             ("{{ else }}", "{{ else }}", "without an `if`"),
@@ -297,6 +380,8 @@ mod tests {
     fn hostile_templates_end() {
         let deep = format!("{{{{ {}1{} }}}}", "(".repeat(10_000), ")".repeat(10_000));
         assert!(Template::parse(&deep).unwrap_err().message.contains("deep"));
+        let withs = "{{ with 1 }}".repeat(10_000) + &"{{ end }}".repeat(10_000);
+        assert!(Template::parse(&withs).unwrap_err().message.contains("deep"));
         let ifs = "{{ if 1 }}".repeat(10_000) + &"{{ end }}".repeat(10_000);
         assert!(Template::parse(&ifs).unwrap_err().message.contains("deep"));
         assert!(expand("{{ printf \"%999999999d\" 1 }}").len() < 2000);

@@ -17,7 +17,6 @@ use super::forms;
 use crate::api::ReloadRequest;
 use crate::clock;
 use crate::config::{self, LoadError};
-use crate::disk::Reserve;
 use crate::notify::{Pair, Router};
 use crate::rules::{AlertState, Evaluation, Feed, PushEngine, Reload, Transition};
 use crate::state::{self, State};
@@ -55,8 +54,6 @@ pub(super) struct Alerting {
     /// What is not told of, because it follows from something that is.
     pub(super) suppressor: Suppressor,
     pub(super) state: Arc<Mutex<State>>,
-    /// Given up when the state finds no room on the disk.
-    pub(super) reserve: Arc<Reserve>,
     pub(super) reader: Reader,
     /// Up to where the log was read.
     pub(super) position: u64,
@@ -289,16 +286,18 @@ impl Alerting {
             let active = self.router.is_changed().then(|| self.router.active());
             pair.evaluated(active, clock::uptime());
         }
-        {
+        let in_memory = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let (router, suppressor) = (&mut self.router, &mut self.suppressor);
-            self.reserve.spend(state::Error::is_disk_full, || {
-                state.commit_with(&evaluation, router, Some(suppressor), &notifications)
-            })?;
-            if let Some(digest) = self.engine.changed_digest() {
-                self.reserve.spend(state::Error::is_disk_full, || state.put_digest(&digest))?;
+            if interval && let Err(error) = state.settle() {
+                tracing::warn!(error = chain(&error), "the state stays in memory");
             }
-        }
+            state.commit_with(&evaluation, router, Some(suppressor), &notifications)?;
+            if let Some(digest) = self.engine.changed_digest() {
+                state.put_digest(&digest)?;
+            }
+            state.is_in_memory()
+        };
         for transition in &evaluation.transitions {
             log(transition);
         }
@@ -308,7 +307,7 @@ impl Alerting {
             let alerts = Arc::new(forms::of_page(&inside.view, &self.suppressor));
             let failing = forms::failing(&inside.view);
             let rules = Arc::new(forms::of_api(inside, &self.suppressor, took));
-            Shown { rules, alerts, failing, suppressed: self.suppressor.count() }
+            Shown { rules, alerts, failing, suppressed: self.suppressor.count(), in_memory }
         });
         let (samples, notifications) = (evaluation.samples, notifications.len());
         Ok(Evaluated { samples, at: now, took, interval, notifications, shown })
@@ -320,8 +319,8 @@ fn log(transition: &Transition) {
     let Transition { alert, from, to, reason, .. } = transition;
     let (from, to) = (from.word(), to.word());
     if matches!(transition.to, AlertState::Firing | AlertState::Resolved) {
-        tracing::info!(alert = %alert.labels, from, to, ?reason, "an alert changed");
+        tracing::info!(alert = %alert.labels, from, to, reason = reason.to_string(), "an alert changed");
     } else {
-        tracing::debug!(alert = %alert.labels, from, to, ?reason, "an alert changed");
+        tracing::debug!(alert = %alert.labels, from, to, reason = reason.to_string(), "an alert changed");
     }
 }

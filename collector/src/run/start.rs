@@ -1,12 +1,14 @@
 //! The start: opens what is on disk, and sets everything going.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hallwatch_link as link;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::alerting::{Alerting, Senders};
 use super::core::Core;
@@ -16,16 +18,18 @@ use super::heartbeat::Heartbeat;
 use super::painter::Painter;
 use super::writer::{self, Job};
 use super::{Collector, Error, setup, tally};
-use crate::api::{Api, Guarded};
+use crate::api::{Api, Fill, Guarded};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::disk::Reserve;
 use crate::notify::io::{Sender, Turns};
 use crate::notify::{self, Receiver, Router};
-use crate::rules::{self, PushEngine};
+use crate::rules::{self, PushEngine, RuleSet};
 use crate::sink::influx::Writer;
+use crate::state::State;
+use crate::store::Reader;
 use crate::telemetry::Telemetry;
-use crate::topology::{Suppressor, Watch};
+use crate::topology::{Plan, Suppressor, Watch};
 
 /// Parts that are to be filled in that may wait; each has some megabytes.
 const MAX_FILLS: usize = 2;
@@ -77,29 +81,12 @@ impl Collector {
         let external_url = config.external_url.as_ref();
         let external_url =
             external_url.map_or_else(|| format!("http://{served}"), ToString::to_string);
-        let options = rules::Options {
-            interval: config.rules.interval,
-            external_url: external_url.clone(),
-            ..rules::Options::default()
-        };
-        let saved = state.alerts().map_err(Error::State)?;
-        let plans: Vec<_> = config.topologies.into_iter().map(Arc::new).collect();
-        let suppressor = Suppressor::new(
-            plans.iter().cloned(),
-            config.notify.escalate_after,
-            &external_url,
-            saved.iter().map(|saved| &saved.alert),
-            state.suppressed().map_err(Error::State)?,
-        );
-        let timing = rules::push::Timing::default();
-        let mut engine = PushEngine::new(config.rules.set, saved, options, timing);
-        engine.restore_digest(state.digest().map_err(Error::State)?);
+        let from = config.rules.from;
+        let rules = (config.rules.set, config.rules.interval);
+        let judges =
+            judges(rules, config.topologies, config.notify, external_url, &receivers, &state)?;
         telemetry.rules_reload_successful.set(1);
         telemetry.rules_reloaded_seconds.set(now.as_seconds());
-        let config::Notify { group_by, group_wait, group_interval, repeat_interval, .. } =
-            config.notify;
-        let options =
-            notify::Options { group_by, group_wait, group_interval, repeat_interval, external_url };
         let pair = setup::pair(
             &config.id,
             config.peer.as_ref(),
@@ -107,8 +94,7 @@ impl Collector {
             &state,
             config.rules.interval,
         )?;
-        let router = Router::new(options, &receivers, state.told().map_err(Error::State)?);
-        let state = Arc::new(Mutex::new(state));
+        let state = Arc::new(Mutex::new(state.with_reserve(reserve)));
         let (report_sender, reports) = mpsc::channel(MAX_REPORTS);
         let backoff = notify::delivery::Backoff::default();
         let turns = pair.clone().map(|pair| Turns { pair, telemetry: telemetry.clone() });
@@ -116,19 +102,17 @@ impl Collector {
             .map_err(Error::Sender)?;
         let (commands, command_receiver) = mpsc::channel(16);
         let (evaluated_sender, evaluated) = mpsc::channel(1);
-        let from = config.rules.from;
         let hangups = match from {
             // Only what runs as a program of its own is told by a signal.
             Some(_) => Some(signal(SignalKind::hangup()).map_err(Error::Signal)?),
             None => None,
         };
         let alerting = Alerting {
-            engine,
-            router,
-            watch: Watch::new(plans),
-            suppressor,
+            engine: judges.engine,
+            router: judges.router,
+            watch: judges.watch,
+            suppressor: judges.suppressor,
             state,
-            reserve,
             reader: reader.clone(),
             position: 0,
             senders: Senders::default(),
@@ -142,15 +126,7 @@ impl Collector {
             tokio::task::spawn_blocking(move || alerting.work(command_receiver, &evaluated_sender));
 
         let mut peer = JoinSet::new();
-        let (fills, mut to_fill) = mpsc::channel(MAX_FILLS);
-        let to_store = jobs.clone();
-        peer.spawn(async move {
-            while let Some(fill) = to_fill.recv().await {
-                if to_store.send(Job::Fill(fill)).await.is_err() {
-                    break;
-                }
-            }
-        });
+        let fills = fills(&mut peer, jobs.clone());
         let rules = watch::Sender::new(Arc::default());
         let pictures = watch::Sender::new("".into());
         let api = Api::new(
@@ -165,27 +141,15 @@ impl Collector {
         .with_pair(pair.clone(), fills);
         let (reload, reloads) = mpsc::channel(4);
         let api = if hangups.is_some() { api.with_reload(reload) } else { api };
-        let (stop_server, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(Guarded::new(listener), api.router())
-            .with_graceful_shutdown(async { drop(stopped.await) });
-        let server = tokio::spawn(async { serve.await });
+        let (server, stop_server) = serve(api, listener);
 
-        let mut exports = JoinSet::new();
-        let client = setup::client()?;
-        for sink in config.sinks {
-            let writer = Writer::new(client.clone(), &sink.influx)
-                .ok_or_else(|| Error::Sink { name: sink.name.clone() })?;
-            let export = Export {
-                dead_letters: config.data.join("sinks").join(format!("{}.refused", sink.name)),
-                name: sink.name,
-                writer,
-                reader: reader.clone(),
-                jobs: jobs.clone(),
-                board: board.clone(),
-                telemetry: telemetry.clone(),
-            };
-            exports.spawn(export.run());
-        }
+        let beside = Beside {
+            reader: reader.clone(),
+            jobs: jobs.clone(),
+            board: board.clone(),
+            telemetry: telemetry.clone(),
+        };
+        let exports = exports(config.sinks, &config.data, &beside)?;
 
         if let (Some(pair), Some(other)) = (pair, config.peer) {
             let heartbeat = Heartbeat {
@@ -235,4 +199,96 @@ impl Collector {
             reloads,
         })
     }
+}
+
+/// What decides who is told of what, as it was left.
+struct Judges {
+    engine: PushEngine,
+    watch: Watch,
+    suppressor: Suppressor,
+    router: Router,
+}
+
+fn judges(
+    (set, interval): (RuleSet, Duration),
+    topologies: Vec<Plan>,
+    paging: config::Notify,
+    external_url: String,
+    receivers: &[Receiver],
+    state: &State,
+) -> Result<Judges, Error> {
+    let options = rules::Options {
+        interval,
+        external_url: external_url.clone(),
+        ..rules::Options::default()
+    };
+    let saved = state.alerts().map_err(Error::State)?;
+    let plans: Vec<_> = topologies.into_iter().map(Arc::new).collect();
+    let suppressor = Suppressor::new(
+        plans.iter().cloned(),
+        paging.escalate_after,
+        &external_url,
+        saved.iter().map(|saved| &saved.alert),
+        state.suppressed().map_err(Error::State)?,
+    );
+    let mut engine = PushEngine::new(set, saved, options, rules::push::Timing::default());
+    engine.restore_digest(state.digest().map_err(Error::State)?);
+    let config::Notify { group_by, group_wait, group_interval, repeat_interval, .. } = paging;
+    let options =
+        notify::Options { group_by, group_wait, group_interval, repeat_interval, external_url };
+    let router = Router::new(options, receivers, state.told().map_err(Error::State)?);
+    Ok(Judges { engine, watch: Watch::new(plans), suppressor, router })
+}
+
+/// What works beside the loop has all of this.
+struct Beside {
+    reader: Reader,
+    jobs: mpsc::Sender<Job>,
+    board: Board,
+    telemetry: Telemetry,
+}
+
+/// What was fetched from the peer goes to the store, as there is room.
+fn fills(tasks: &mut JoinSet<()>, jobs: mpsc::Sender<Job>) -> mpsc::Sender<Fill> {
+    let (fills, mut to_fill) = mpsc::channel(MAX_FILLS);
+    tasks.spawn(async move {
+        while let Some(fill) = to_fill.recv().await {
+            if jobs.send(Job::Fill(fill)).await.is_err() {
+                break;
+            }
+        }
+    });
+    fills
+}
+
+/// HTTP, until it is told to stop.
+fn serve(
+    api: Api,
+    listener: TcpListener,
+) -> (JoinHandle<std::io::Result<()>>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = axum::serve(Guarded::new(listener), api.router())
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    (tokio::spawn(async { serve.await }), stop)
+}
+
+/// A task for each sink.
+fn exports(sinks: Vec<config::Sink>, data: &Path, beside: &Beside) -> Result<JoinSet<()>, Error> {
+    let mut exports = JoinSet::new();
+    let client = setup::client()?;
+    for sink in sinks {
+        let writer = Writer::new(client.clone(), &sink.influx)
+            .ok_or_else(|| Error::Sink { name: sink.name.clone() })?;
+        let export = Export {
+            dead_letters: data.join("sinks").join(format!("{}.refused", sink.name)),
+            name: sink.name,
+            writer,
+            reader: beside.reader.clone(),
+            jobs: beside.jobs.clone(),
+            board: beside.board.clone(),
+            telemetry: beside.telemetry.clone(),
+        };
+        exports.spawn(export.run());
+    }
+    Ok(exports)
 }

@@ -30,6 +30,10 @@ const TABLES: &str = "
     CREATE INDEX outbox_pending ON outbox (receiver, id) WHERE given_up IS NULL;
 ";
 
+/// All of them, and the numbers that messages had: none is given twice.
+pub(super) const TABLES_OF_STATE: [&str; 7] =
+    ["alert", "told", "outbox", "delivered", "suppressed", "digest", "sqlite_sequence"];
+
 /// What version 2 adds: what a message says in short, and what was delivered, for the peer.
 const SECOND: &str = "
     ALTER TABLE outbox ADD COLUMN facts TEXT;
@@ -72,6 +76,12 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Error> {
     }
     connection.execute(DIGEST, []).map_err(failed)?;
     Ok(connection)
+}
+
+/// The tables, in a database that has none. Columns stand in the order in which they were added over
+/// the versions, as in a file.
+pub(super) fn add_tables(connection: &Connection) -> rusqlite::Result<()> {
+    [TABLES, SECOND, THIRD, DIGEST].iter().try_for_each(|tables| connection.execute_batch(tables))
 }
 
 /// The version of the tables.

@@ -128,8 +128,7 @@ impl State {
     /// # Errors
     /// When it cannot be written.
     pub fn known(&mut self, id: i64) -> Result<(), Error> {
-        let done = self.connection.execute("DELETE FROM outbox WHERE id = ?", [id]);
-        done.map(|_| ()).map_err(|source| self.unwritten(source))
+        self.write(|file| file.execute("DELETE FROM outbox WHERE id = ?", [id]).map(|_| ()))
     }
 
     /// What this collector has told receivers, each alert's latest.
@@ -158,9 +157,9 @@ impl State {
     /// # Errors
     /// When it cannot be written; the message will be tried again then.
     pub fn attempted(&mut self, id: i64, verdict: &Verdict, now: Timestamp) -> Result<(), Error> {
-        let mut write = || match verdict {
+        self.write(|file| match verdict {
             Verdict::Delivered => {
-                let transaction = self.connection.transaction()?;
+                let transaction = file.transaction()?;
                 note_delivery(&transaction, id, now)?;
                 transaction.execute("DELETE FROM outbox WHERE id = ?", [id])?;
                 transaction.commit()
@@ -168,20 +167,18 @@ impl State {
             Verdict::Retry { at, error } => {
                 let sql = "UPDATE outbox SET attempts = attempts + 1, due = ?, error = ?
                            WHERE id = ?";
-                self.connection.execute(sql, params![at.as_millis(), error, id]).map(|_| ())
+                file.execute(sql, params![at.as_millis(), error, id]).map(|_| ())
             }
             Verdict::GivenUp { error } => {
                 let sql = "UPDATE outbox SET attempts = attempts + 1, given_up = ?, error = ?
                            WHERE id = ?";
-                self.connection.execute(sql, params![now.as_millis(), error, id])?;
+                file.execute(sql, params![now.as_millis(), error, id])?;
                 let sql = "DELETE FROM outbox WHERE given_up IS NOT NULL AND id NOT IN (
                                SELECT id FROM outbox WHERE given_up IS NOT NULL
                                ORDER BY id DESC LIMIT ?)";
-                self.connection.execute(sql, [MAX_FAILURES]).map(|_| ())
+                file.execute(sql, [MAX_FAILURES]).map(|_| ())
             }
-        };
-        let written = write();
-        written.map_err(|source| self.unwritten(source))
+        })
     }
 
     /// The messages that were given up, the newest first; at most 1,000.

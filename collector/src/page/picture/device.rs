@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use hallwatch_model::{Labels, Sample, Timestamp};
 use serde::Serialize;
 
-use super::alert::{Alert, rank};
 use crate::page::reading::{Flag, MAX_VALUES, Reading, flag, reading};
 
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +31,8 @@ pub(super) struct Gathered {
     time: Option<Timestamp>,
     flags: BTreeSet<Flag>,
     values: Vec<Reading>,
+    /// As [`Device::severity`].
+    pub(super) severity: Option<String>,
 }
 
 impl Gathered {
@@ -55,13 +56,7 @@ impl Gathered {
         self.values.extend(reading(labels, sample.value));
     }
 
-    pub(super) fn take(
-        &mut self,
-        tenant: &str,
-        site: &str,
-        name: &str,
-        alerts: &[Alert],
-    ) -> (String, Device) {
+    pub(super) fn take(&mut self, name: &str) -> (String, Device) {
         let group = if self.room.is_empty() { "No room".to_owned() } else { self.room.clone() };
         self.values.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
         self.values.dedup_by(|a, b| a.name == b.name);
@@ -72,13 +67,6 @@ impl Gathered {
             }
         }
         self.values.truncate(MAX_VALUES);
-        let own = |alert: &&Alert| {
-            alert.state == "firing"
-                && alert.device == name
-                && alert.site == site
-                && alert.tenant == tenant
-        };
-        let severity = alerts.iter().filter(own).min_by_key(|alert| rank(&alert.severity));
         let mut flags: Vec<Flag> = std::mem::take(&mut self.flags).into_iter().collect();
         flags.sort_by(|a, b| b.bad.cmp(&a.bad).then_with(|| a.text.cmp(&b.text)));
         let device = Device {
@@ -87,7 +75,7 @@ impl Gathered {
             feed: self.feed.clone(),
             up: self.up,
             time: self.time.map(Timestamp::as_millis),
-            severity: severity.map(|alert| alert.severity.clone()).unwrap_or_default(),
+            severity: self.severity.take().unwrap_or_default(),
             flags,
             values: std::mem::take(&mut self.values),
         };

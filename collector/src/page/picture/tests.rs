@@ -120,3 +120,25 @@ fn too_much_is_cut_and_said_so() {
     assert_eq!(picture.alerts[0].device, "y", "what is urgent is kept");
     assert!(picture.health.iter().filter(|part| !part.ok).count() == 2);
 }
+
+#[test]
+fn a_rule_with_very_many_alerts_hides_no_other_and_all_are_counted() {
+    let of = |name: &str, severity: &str, device: &str| {
+        let mut alert = alert(severity, "firing", device);
+        alert.name = name.into();
+        alert
+    };
+    let mut alerts: Vec<_> = (0..700).map(|i| of("Many", "critical", &format!("d{i}"))).collect();
+    alerts.push(of("One", "info", "ups-a"));
+    let latest = [sample("ups_load_ratio", &[("device", "d699")], Ok(0.42))];
+    let picture = picture(&latest, alerts);
+    assert_eq!(picture.alerts.len(), MAX_ALERTS);
+    assert!(picture.alerts.iter().any(|alert| alert.name == "One"));
+    let left_out: Vec<_> =
+        picture.left_out.iter().map(|l| (&*l.name, &*l.severity, l.count)).collect();
+    assert_eq!(left_out, [("Many", "critical", 201)]);
+    let counts = serde_json::to_value(picture.counts).unwrap();
+    assert_eq!((&counts["critical"], &counts["info"]), (&700.into(), &1.into()), "{counts}");
+    // What is not shown as an alert still marks its device.
+    assert_eq!(picture.sites[0].groups[0].devices[0].severity, "critical");
+}

@@ -11,12 +11,12 @@ use hallwatch_promql::{InstantSample, Source};
 use super::batch::Batch;
 use super::conditions::{Expressions, Lazy, Sequence, followed};
 use super::desk::Desk;
+use super::raised::{begin, raise, series_of};
 use super::{Evaluation, Options};
-use crate::rules::alert::{Alert, AlertState, Cause, Memory, Reason, Seen, Timing};
+use crate::rules::alert::{Alert, AlertState, Cause, Reason, Seen, Timing};
 use crate::rules::evidence::Evidence;
 use crate::rules::inputs::Input;
 use crate::rules::rule::{Alerting, Flapping, NoData, Purpose, Rule};
-use crate::rules::template::Facts;
 use crate::rules::view::Health;
 
 #[derive(Debug)]
@@ -30,15 +30,6 @@ pub(in crate::rules) struct RuleRun {
     signatures: BTreeMap<Labels, u64>,
     /// The series written at the last evaluation, to end those that are not written again.
     written: BTreeSet<Labels>,
-}
-
-/// An alert as the expression has it.
-struct Raised {
-    result: Labels,
-    value: f64,
-    annotations: Vec<(Arc<str>, String)>,
-    /// How many inputs are gone, when that is what raised it.
-    without_data: Option<usize>,
 }
 
 impl RuleRun {
@@ -403,53 +394,4 @@ fn timing(alerting: &Alerting, options: &Options) -> Timing {
             Flapping::Beyond(chatter) => Some(chatter),
         },
     }
-}
-
-fn raise(
-    rule: &Rule,
-    alerting: &Alerting,
-    (found, value, without_data): (Labels, f64, Option<usize>),
-    options: &Options,
-) -> (Labels, Raised) {
-    // Templates see the metric's name, the alert does not have it.
-    let facts = Facts { labels: &found, value, external_url: &options.external_url };
-    let result = found.without(|name| name == METRIC_NAME);
-    let mut labels = result.clone();
-    for (name, template) in &rule.labels {
-        labels = labels.with(name, &template.expand(facts));
-    }
-    labels = labels.with("alertname", &rule.name);
-    let filled = |(name, template): &(Arc<str>, crate::rules::template::Template)| {
-        (name.clone(), template.expand(facts))
-    };
-    let annotations = alerting.annotations.iter().map(filled).collect();
-    (labels, Raised { result, value, annotations, without_data })
-}
-
-fn begin(labels: &Labels, found: &Raised, now: Timestamp) -> Alert {
-    Alert {
-        labels: labels.clone(),
-        annotations: Vec::new(),
-        state: AlertState::Pending,
-        value: found.value,
-        active_at: now,
-        fired_at: None,
-        resolved_at: None,
-        held: None,
-        reason: Reason::Began(found.value).to_string(),
-        keep_firing_since: None,
-        paused: Duration::ZERO,
-        result: found.result.clone(),
-        inputs: Vec::new(),
-        memory: Memory::default(),
-    }
-}
-
-/// `ALERTS` and `ALERTS_FOR_STATE`.
-fn series_of(alert: &Alert, now: Timestamp) -> impl Iterator<Item = (Labels, Sample)> {
-    let state = alert.labels.with(METRIC_NAME, "ALERTS").with("alertstate", alert.state.word());
-    let since = alert.labels.with(METRIC_NAME, "ALERTS_FOR_STATE");
-    let began = alert.active_at.as_seconds().floor();
-    let sample = move |value| Sample { time: now, value: Ok(value) };
-    [(state, sample(1.0)), (since, sample(began))].into_iter()
 }

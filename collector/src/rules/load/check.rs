@@ -191,11 +191,22 @@ impl Desk<'_> {
                     other => other.to_string(),
                 };
                 let reason = reason.lines().next().unwrap_or_default().trim().to_owned();
+                let message = format!("not PromQL: {}", shown_long(&reason));
+                if let Some(at) = locate::call(text, &reason) {
+                    let span = node.within(self.text, at);
+                    if reason.contains("expected type matrix") {
+                        let help = "it takes a range, such as the last five minutes: `metric[5m]`";
+                        self.wrong_with(&span, message, "in this call", help);
+                    } else {
+                        self.wrong(&span, message, "in this call");
+                    }
+                    return None;
+                }
                 let (span, label) = match locate::syntax_error(text) {
                     Some(at) => (node.within(self.text, at), "not understood from here"),
                     None => (node.span.clone(), ""),
                 };
-                self.wrong(&span, format!("not PromQL: {}", shown_long(&reason)), label);
+                self.wrong(&span, message, label);
                 return None;
             }
         };

@@ -82,6 +82,18 @@ pub(super) fn syntax_error(text: &str) -> Option<Range<usize>> {
     (Query::parse(text).is_err()).then(|| words.last().cloned()).flatten()
 }
 
+/// The name of the function that `reason`, the parser's, speaks of, when it is called only once.
+pub(super) fn call(text: &str, reason: &str) -> Option<Range<usize>> {
+    let (_, after) = reason.split_once("in call to function '")?;
+    let (name, _) = after.split_once('\'')?;
+    let words = words(text);
+    let mut calls = words.windows(2).filter_map(|two| {
+        let [word, next] = two else { return None };
+        (text.get(word.clone())? == name && text.get(next.clone())? == "(").then(|| word.clone())
+    });
+    calls.next().filter(|_| calls.next().is_none())
+}
+
 fn unknown_function(text: &str) -> bool {
     matches!(Query::parse(text), Err(Error::Parse { reason }) if reason.contains("unknown function"))
 }
@@ -127,6 +139,20 @@ fn quoted(rest: &str, quote: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_at_the_call_that_is_wrong() {
+        for (text, place) in [
+            ("x > 1 and rate(x) > 1", Some(10..14)),
+            ("rate (x) > 1", Some(0..4)),
+            ("rate(x) > rate(y)", None),
+            ("\"rate(x)\"", None),
+        ] {
+            let reason = "expected type matrix in call to function 'rate', got vector";
+            assert_eq!(call(text, reason), place, "{text}");
+        }
+        assert_eq!(call("x >", "invalid promql query"), None);
+    }
 
     #[test]
     fn points_at_the_first_word_that_cannot_be() {

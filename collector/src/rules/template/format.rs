@@ -3,7 +3,6 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use hallwatch_model::Timestamp;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -88,6 +87,21 @@ pub(super) fn check(format: &str, given: usize) -> Result<(), String> {
         return Err(format!("the format prints {wanted} {values}, {given} are given"));
     }
     Ok(())
+}
+
+/// Go's `print`: a space between neighbours of which neither is a text.
+pub(super) fn print_all(values: &[Value]) -> String {
+    let mut out = String::new();
+    let mut before = true;
+    for (i, value) in values.iter().enumerate() {
+        let is_text = matches!(value, Value::Text(_));
+        if i > 0 && !is_text && !before {
+            out.push(' ');
+        }
+        out += &value.to_string();
+        before = is_text;
+    }
+    out
 }
 
 pub(super) fn printf(arguments: &[Value]) -> String {
@@ -177,10 +191,15 @@ pub(super) fn title(text: &str) -> String {
     out
 }
 
-/// Seconds since the epoch as Go prints a time.
+/// Seconds since the epoch as Go prints a time. Prometheus counts nanoseconds, and then cuts off
+/// what is no whole millisecond.
+#[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate")]
 pub(super) fn timestamp(seconds: f64) -> String {
-    let millis = Timestamp::from_seconds(seconds).as_millis();
+    let millis = (seconds * 1e9) as i64 / 1_000_000;
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok();
-    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] +0000 UTC");
-    moment.and_then(|m| m.format(form).ok()).unwrap_or_else(|| humanize::plain(seconds))
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    let whole = moment.and_then(|m| m.format(form).ok());
+    let part = format!(".{:03}", millis.rem_euclid(1000));
+    let part = part.trim_end_matches('0').trim_end_matches('.');
+    whole.map_or_else(|| humanize::plain(seconds), |whole| format!("{whole}{part} +0000 UTC"))
 }

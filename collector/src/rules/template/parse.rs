@@ -5,15 +5,25 @@ use std::ops::Range;
 use super::TemplateError;
 use super::format;
 use super::lex::{self, Piece, Word, WordKind, error};
+use super::text::Pattern;
 
-/// The deepest nesting of `if` and of parentheses.
+/// The deepest nesting of `if` and `with`, and of parentheses.
 const MAX_DEPTH: usize = 50;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Part {
     Text(String),
     Print(Expression),
-    If { branches: Vec<(Expression, Vec<Part>)>, otherwise: Vec<Part> },
+    If {
+        branches: Vec<(Expression, Vec<Part>)>,
+        otherwise: Vec<Part>,
+    },
+    /// Where the expression comes to something, it is `.` within `then`.
+    With {
+        of: Expression,
+        then: Vec<Part>,
+        otherwise: Vec<Part>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +35,9 @@ pub(super) enum Expression {
     Label(String),
     Labels,
     ExternalUrl,
+    /// `.`, within a `with` only.
+    Dot,
+    Pattern(Pattern),
     Call(Function, Vec<Expression>),
 }
 
@@ -35,9 +48,22 @@ pub(super) enum Function {
     HumanizeDuration,
     HumanizePercentage,
     HumanizeTimestamp,
+    ToTime,
+    ParseDuration,
     ToUpper,
     ToLower,
     Title,
+    SafeHtml,
+    Match,
+    ReReplaceAll,
+    StripPort,
+    StripDomain,
+    ExternalUrl,
+    PathPrefix,
+    GraphLink,
+    TableLink,
+    UrlQuery,
+    Print,
     Printf,
     Len,
     And,
@@ -52,15 +78,28 @@ pub(super) enum Function {
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 19] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 32] = [
     ("humanize", Function::Humanize, 1, 1),
     ("humanize1024", Function::Humanize1024, 1, 1),
     ("humanizeDuration", Function::HumanizeDuration, 1, 1),
     ("humanizePercentage", Function::HumanizePercentage, 1, 1),
     ("humanizeTimestamp", Function::HumanizeTimestamp, 1, 1),
+    ("toTime", Function::ToTime, 1, 1),
+    ("parseDuration", Function::ParseDuration, 1, 1),
     ("toUpper", Function::ToUpper, 1, 1),
     ("toLower", Function::ToLower, 1, 1),
     ("title", Function::Title, 1, 1),
+    ("safeHtml", Function::SafeHtml, 1, 1),
+    ("match", Function::Match, 2, 2),
+    ("reReplaceAll", Function::ReReplaceAll, 3, 3),
+    ("stripPort", Function::StripPort, 1, 1),
+    ("stripDomain", Function::StripDomain, 1, 1),
+    ("externalURL", Function::ExternalUrl, 0, 0),
+    ("pathPrefix", Function::PathPrefix, 0, 0),
+    ("graphLink", Function::GraphLink, 1, 1),
+    ("tableLink", Function::TableLink, 1, 1),
+    ("urlquery", Function::UrlQuery, 1, 1),
+    ("print", Function::Print, 1, 32),
     ("printf", Function::Printf, 1, 32),
     ("len", Function::Len, 1, 1),
     ("and", Function::And, 1, 32),
@@ -74,36 +113,15 @@ const FUNCTIONS: [(&str, Function, usize, usize); 19] = [
     ("ge", Function::Ge, 2, 2),
 ];
 
-/// What Prometheus' language has beside that.
-const UNSUPPORTED: [&str; 24] = [
-    "query",
-    "first",
-    "value",
-    "label",
-    "strvalue",
-    "sortByLabel",
-    "range",
-    "with",
-    "template",
-    "define",
-    "block",
-    "break",
-    "continue",
-    "reReplaceAll",
-    "match",
-    "graphLink",
-    "tableLink",
-    "args",
-    "tmpl",
-    "safeHtml",
-    "externalURL",
-    "pathPrefix",
-    "parseDuration",
-    "stripPort",
-];
+/// What asks the database for more, and what works on its answer.
+const QUERYING: [&str; 8] =
+    ["query", "first", "value", "label", "strvalue", "sortByLabel", "range", "args"];
+/// What else Go's templates have, and Prometheus' console pages.
+const UNSUPPORTED: [&str; 7] =
+    ["template", "define", "block", "break", "continue", "tmpl", "println"];
 
 pub(super) fn parse(text: &str) -> Result<Vec<Part>, TemplateError> {
-    let mut parser = Parser { pieces: lex::pieces(text)?.into_iter(), depth: 0 };
+    let mut parser = Parser { pieces: lex::pieces(text)?.into_iter(), depth: 0, withs: 0 };
     let (parts, end) = parser.parts()?;
     match end {
         Stop::Text => Ok(parts),
@@ -115,6 +133,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Part>, TemplateError> {
 struct Parser {
     pieces: std::vec::IntoIter<Piece>,
     depth: usize,
+    /// So many `with` are open, in which there is a `.`.
+    withs: usize,
 }
 
 /// What ended a list of parts.
@@ -136,6 +156,11 @@ impl Parser {
                 }
                 Piece::Action(words, span) => (words, span),
             };
+            let dot = words.iter().find(|word| word.kind == WordKind::Name(".".into()));
+            if let Some(dot) = dot.filter(|_| self.withs == 0) {
+                let message = "`.` stands for nothing outside of a `with`";
+                return Err(error(dot.span.clone(), message));
+            }
             match words.split_first() {
                 None => return Err(error(span, "an empty action")),
                 Some((word, rest)) => match &word.kind {
@@ -146,6 +171,7 @@ impl Parser {
                         return Ok((parts, Stop::Else(rest.to_vec(), span)));
                     }
                     WordKind::Name(name) if name == "if" => parts.push(self.branch(rest, &span)?),
+                    WordKind::Name(name) if name == "with" => parts.push(self.with(rest, &span)?),
                     _ => parts.push(Part::Print(pipeline(&words, &span)?)),
                 },
             }
@@ -184,6 +210,34 @@ impl Parser {
         };
         self.depth -= 1;
         Ok(Part::If { branches, otherwise })
+    }
+
+    fn with(&mut self, of: &[Word], span: &Range<usize>) -> Result<Part, TemplateError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(error(span.clone(), "`with` is nested too deep"));
+        }
+        let of = pipeline(of, span)?;
+        let unclosed = || error(span.clone(), "a `with` without an `end`");
+        self.withs += 1;
+        let (then, end) = self.parts()?;
+        self.withs -= 1;
+        let otherwise = match end {
+            Stop::Text => return Err(unclosed()),
+            Stop::End(_) => Vec::new(),
+            Stop::Else(words, at) if !words.is_empty() => {
+                return Err(error(at, "nothing can follow the `else` of a `with`"));
+            }
+            Stop::Else(..) => match self.parts()? {
+                (parts, Stop::End(_)) => parts,
+                (_, Stop::Text) => return Err(unclosed()),
+                (_, Stop::Else(_, again)) => {
+                    return Err(error(again, "an `else` after the last `else`"));
+                }
+            },
+        };
+        self.depth -= 1;
+        Ok(Part::With { of, then, otherwise })
     }
 }
 
@@ -269,8 +323,16 @@ impl Reader<'_> {
                 format!("wrong number of arguments: takes {wants}, {} given", arguments.len());
             return Err(error(word.span, message));
         }
-        if let (Function::Printf, Some((Expression::Text(text), span))) = (function, format) {
-            format::check(&text, arguments.len() - 1).map_err(|m| error(span, m))?;
+        if let (Function::Printf, Some((Expression::Text(text), span))) = (function, &format) {
+            format::check(text, arguments.len() - 1).map_err(|m| error(span.clone(), m))?;
+        }
+        if let (Function::Match | Function::ReReplaceAll, Some(Expression::Text(text))) =
+            (function, arguments.first())
+        {
+            let pattern = Pattern::new(text).map_err(|message| {
+                error(format.map_or_else(|| word.span.clone(), |(_, span)| span), message)
+            })?;
+            arguments.splice(..1, [Expression::Pattern(pattern)]);
         }
         Ok(Expression::Call(function, arguments))
     }
@@ -283,7 +345,7 @@ impl Reader<'_> {
         match &word.kind {
             WordKind::Text(text) => Ok(Expression::Text(text.clone())),
             WordKind::Name(name) => match function(name, &word.span)? {
-                // A function that takes nothing does not exist here.
+                Some((function, _, 0)) => Ok(Expression::Call(function, Vec::new())),
                 Some(_) => Err(error(word.span, "a function as an argument needs parentheses")),
                 None => name_operand(name, &word.span),
             },
@@ -311,6 +373,16 @@ fn function(name: &str, span: &Range<usize>) -> Result<Known, TemplateError> {
     if let Some((_, function, fewest, most)) = FUNCTIONS.iter().find(|(n, ..)| *n == name) {
         return Ok(Some((*function, *fewest, *most)));
     }
+    if QUERYING.contains(&name) {
+        let message = format!("`{name}` is not supported in templates here");
+        let mut unsupported = error(span.clone(), message);
+        unsupported.help = Some(
+            "an alert speaks of its own labels and value: join what it needs to the expression, with \
+             `group_left`"
+                .to_owned(),
+        );
+        return Err(unsupported);
+    }
     if UNSUPPORTED.contains(&name) {
         return Err(error(span.clone(), format!("`{name}` is not supported in templates here")));
     }
@@ -328,6 +400,7 @@ fn name_operand(name: &str, span: &Range<usize>) -> Result<Expression, TemplateE
     match name {
         "true" | "false" => return Ok(Expression::Truth(name == "true")),
         "$value" | ".Value" => return Ok(Expression::Value),
+        "." => return Ok(Expression::Dot),
         "$labels" | ".Labels" => return Ok(Expression::Labels),
         "$externalURL" | ".ExternalURL" => return Ok(Expression::ExternalUrl),
         _ => {}

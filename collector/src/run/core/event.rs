@@ -51,6 +51,8 @@ pub(in crate::run) struct Shown {
     pub(in crate::run) failing: (usize, Option<String>),
     /// Alerts that are not told of, because they follow from others.
     pub(in crate::run) suppressed: usize,
+    /// The disk is full: alerts and messages are not on it.
+    pub(in crate::run) in_memory: bool,
 }
 
 /// Everything that can be done.

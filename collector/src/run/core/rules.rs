@@ -1,7 +1,7 @@
 //! When the rules are evaluated, and what is to be seen of them then.
 
 use super::{Action, Core, Evaluated, Shown};
-use crate::rules::Inside;
+use crate::rules::{HistoricalAlert, Inside};
 use crate::run::writer::Job;
 
 impl Core {
@@ -32,12 +32,17 @@ impl Core {
     }
 
     fn show(&mut self, shown: Shown) -> Action {
-        let Shown { rules, alerts, failing, suppressed } = shown;
+        let Shown { rules, alerts, failing, suppressed, in_memory } = shown;
         self.telemetry.alerts_suppressed.set(i64::try_from(suppressed).unwrap_or(i64::MAX));
         self.telemetry.rules_failing.set(i64::try_from(failing.0).unwrap_or(i64::MAX));
         self.measure_rules(&rules.inside);
         let count: usize = rules.groups.iter().map(|group| group.rules.len()).sum();
         self.board.set("rules", true, format!("{count} rules, evaluated"));
+        let (kept, text) = match in_memory {
+            false => (true, "on the disk"),
+            true => (false, "the disk is full: alerts and messages are in memory only"),
+        };
+        self.board.set("state", kept, text);
         // A part of its own: a broken rule is bad, but the others are evaluated.
         match failing {
             (0, _) => self.board.set("failing rules", true, "none"),
@@ -59,11 +64,28 @@ impl Core {
         telemetry.rule_bytes.set(gauge(usage.memory.bytes()));
         telemetry.alerts_held.set(gauge(inside.held().count()));
         telemetry.alerts_historical.set(gauge(inside.digest.len()));
+        // Nobody was paged for these: whoever looks at the page learns of them there.
+        let named = |past: &HistoricalAlert| {
+            let name = past.labels.get("alertname").unwrap_or(&past.rule).to_owned();
+            format!("{name} of {}", past.fired_at)
+        };
+        let past = match (inside.digest.len(), inside.digest.last()) {
+            (_, None) => "none was learnt of too late to page".to_owned(),
+            (1, Some(last)) => format!("one was learnt of too late to page: {}", named(last)),
+            (count, Some(last)) => {
+                format!("{count} were learnt of too late to page, the last {}", named(last))
+            }
+        };
+        self.board.set("past alerts", true, past);
         match &inside.reload.refused {
             None => self.board.set("rule files", true, "as loaded"),
             Some((at, error)) => {
-                let first = error.lines().next().unwrap_or_default();
-                let text = format!("refused at {at}, the old rules stay: {first}");
+                // What, and where; the log has all of it.
+                let mut lines = error.lines().map(str::trim);
+                let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
+                let place = lines.next().and_then(|line| line.strip_prefix("--> "));
+                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+                let text = format!("refused at {at}, the old rules stay: {what}{place}");
                 self.board.set("rule files", false, text);
             }
         }

@@ -37,8 +37,9 @@ fn evaluated(failing: (usize, Option<String>), notifications: usize) -> Event {
         shown: Some(Shown {
             rules: Arc::default(),
             alerts: Arc::default(),
-            failing,
+            failing: failing.clone(),
             suppressed: 2,
+            in_memory: failing.0 > 0,
         }),
     })
 }
@@ -140,10 +141,13 @@ fn a_slow_evaluation_is_not_chased_by_others() {
     assert!(matches!(actions[..], [Action::ShowRules(_)]), "{actions:?}");
     assert_eq!(part(&board, "failing rules"), (false, "1, such as A: too bad".into()));
     assert!(part(&board, "rules").0, "the others are evaluated");
+    let full = "the disk is full: alerts and messages are in memory only";
+    assert_eq!(part(&board, "state"), (false, full.into()));
     assert!(matches!(core.handle(Event::Interval, NOW)[..], [Action::Evaluate]));
     let actions = core.handle(evaluated((0, None), 1), NOW);
     assert!(matches!(actions[..], [Action::ShowRules(_), Action::Send]), "{actions:?}");
     assert!(part(&board, "failing rules").0);
+    assert_eq!(part(&board, "state"), (true, "on the disk".into()));
 }
 
 #[test]
