@@ -217,16 +217,16 @@ pub(super) fn take_times(
             let least = bytes.signed()?;
             let width = u32::from(bytes.byte()?);
             let mut line = first.wrapping_add(least);
-            unpack(bytes, width, count - 1, |residual| {
+            unpack(bytes, width, count - 1, times, |residual| {
                 line = line.wrapping_add(step);
-                times.push(line.wrapping_add(residual.cast_signed()));
+                line.wrapping_add(residual.cast_signed())
             })?;
         }
         STEPS => {
             let mut time = first;
-            unpack_from_least(bytes, count - 1, |step| {
+            unpack_from_least(bytes, count - 1, times, |step| {
                 time = time.wrapping_add(step.cast_signed());
-                times.push(time);
+                time
             })?;
         }
         STEPS_PCO => {
@@ -282,9 +282,9 @@ pub(super) fn take_values(
             let shift = u32::from(bytes.byte()?);
             let width = u32::from(bytes.byte()?);
             values.push(f64::from_bits(before));
-            unpack(bytes, width, count - 1, |rest| {
+            unpack(bytes, width, count - 1, values, |rest| {
                 before ^= rest.checked_shl(shift).unwrap_or(0);
-                values.push(f64::from_bits(before));
+                f64::from_bits(before)
             })?;
         }
         FLOATS_PCO => {

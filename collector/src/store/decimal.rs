@@ -113,6 +113,7 @@ impl Scaled {
 }
 
 /// The inverse of [`Scaled::put`], after its `tag`.
+#[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
 pub(super) fn take_scaled(
     tag: u8,
     bytes: &mut Bytes<'_>,
@@ -121,14 +122,21 @@ pub(super) fn take_scaled(
 ) -> Option<()> {
     let (kind, digits) = (tag & 0xf0, usize::from(tag & 0x0f));
     let (power, inverse) = (*POWERS.get(digits)?, *INVERSE.get(digits)?);
-    #[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
-    let value = |integer: i64| match kind {
-        DIVIDED => integer as f64 / power,
-        _ => integer as f64 * inverse,
-    };
-    if kind != DIVIDED && kind != MULTIPLIED {
-        return None;
+    match (kind, digits) {
+        // Most are whole, and a division costs more than all the rest.
+        (DIVIDED, 0) => take_integers(bytes, count, values, |integer| integer as f64),
+        (DIVIDED, _) => take_integers(bytes, count, values, |integer| integer as f64 / power),
+        (MULTIPLIED, _) => take_integers(bytes, count, values, |integer| integer as f64 * inverse),
+        _ => None,
     }
+}
+
+fn take_integers(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    values: &mut Vec<f64>,
+    value: impl Fn(i64) -> f64,
+) -> Option<()> {
     let mut others = Vec::new();
     let mut end = 0usize;
     for _ in 0..bytes.count()? {
@@ -142,16 +150,15 @@ pub(super) fn take_scaled(
         FROM_LEAST => {
             let least = bytes.signed()?;
             let width = u32::from(bytes.byte()?);
-            unpack(bytes, width, count, |rest| {
-                values.push(value(least.wrapping_add(rest.cast_signed())));
-            })?;
+            let distance = |rest: u64| value(least.wrapping_add(rest.cast_signed()));
+            unpack(bytes, width, count, values, distance)?;
         }
         DIFFERENCES => {
             let mut integer = bytes.signed()?;
             values.push(value(integer));
-            unpack_from_least(bytes, count - 1, |difference| {
+            unpack_from_least(bytes, count - 1, values, |difference| {
                 integer = integer.wrapping_add(unzigzag(difference));
-                values.push(value(integer));
+                value(integer)
             })?;
         }
         INTEGERS_PCO => {
