@@ -2,7 +2,7 @@
 
 use super::bytes::{Bytes, put_varint, unzigzag, zigzag};
 use super::codec::{PCO_LEAST, bounds, pco_decompress, pco_integers};
-use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
+use super::pack::{pack, pack_from_least, unpack, unpack_between, unpack_from_least, width};
 
 /// Scaled integers: `DIVIDED + n` are integers over 10^n, `MULTIPLIED + n` integers times 10^-n,
 /// which is not always the same float.
@@ -131,12 +131,45 @@ pub(super) fn take_scaled(
     }
 }
 
-fn take_integers(
+/// As [`take_scaled`], but appends only those values from the one numbered `from` on and before
+/// `to`. `None`, with nothing appended, where one value cannot be had without those before it.
+#[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
+pub(super) fn take_scaled_between(
+    tag: u8,
     bytes: &mut Bytes<'_>,
     count: usize,
+    (from, to): (usize, usize),
     values: &mut Vec<f64>,
-    value: impl Fn(i64) -> f64,
-) -> Option<()> {
+) -> Option<Option<()>> {
+    let (kind, digits) = (tag & 0xf0, usize::from(tag & 0x0f));
+    if kind != DIVIDED {
+        return None;
+    }
+    let power = *POWERS.get(digits)?;
+    // Whoever reads damaged bytes in full finds out about it.
+    let others = take_others(bytes, count)?;
+    if bytes.byte()? != FROM_LEAST {
+        return None;
+    }
+    let read = || {
+        let least = bytes.signed()?;
+        let width = u32::from(bytes.byte()?);
+        let had = values.len();
+        let value = |rest: u64| least.wrapping_add(rest.cast_signed()) as f64 / power;
+        unpack_between(bytes, width, count, (from, to), values, value)?;
+        for (first, end, which) in others {
+            let (first, end) = (first.max(from), end.min(to));
+            if first < end {
+                values.get_mut(had + first - from..had + end - from)?.fill(which);
+            }
+        }
+        Some(())
+    };
+    Some(read())
+}
+
+/// Runs of values that are no integers: the first, the one after the last, which.
+fn take_others(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<(usize, usize, f64)>> {
     let mut others = Vec::new();
     let mut end = 0usize;
     for _ in 0..bytes.count()? {
@@ -145,6 +178,16 @@ fn take_integers(
         end = from.checked_add(run).filter(|end| *end <= count)?;
         others.push((from, end, bytes.float()?));
     }
+    Some(others)
+}
+
+fn take_integers(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    values: &mut Vec<f64>,
+    value: impl Fn(i64) -> f64,
+) -> Option<()> {
+    let others = take_others(bytes, count)?;
     let had = values.len();
     match bytes.byte()? {
         FROM_LEAST => {

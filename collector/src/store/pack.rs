@@ -33,20 +33,38 @@ pub(super) fn unpack<T>(
     width: u32,
     count: usize,
     out: &mut Vec<T>,
+    each: impl FnMut(u64) -> T,
+) -> Option<()> {
+    unpack_between(bytes, width, count, (0, count), out, each)
+}
+
+/// As [`unpack`], but only of those from the one numbered `from` on and before `to`.
+pub(super) fn unpack_between<T>(
+    bytes: &mut Bytes<'_>,
+    width: u32,
+    count: usize,
+    (from, to): (usize, usize),
+    out: &mut Vec<T>,
     mut each: impl FnMut(u64) -> T,
 ) -> Option<()> {
-    if width > 64 {
+    if width > 64 || from > to || to > count {
         return None;
     }
     if width == 0 {
-        out.extend((0..count).map(|_| each(0)));
+        out.extend((from..to).map(|_| each(0)));
         return Some(());
     }
     let total = count.checked_mul(width as usize)?.div_ceil(8);
     let packed = bytes.take(total)?;
     let mask = u64::MAX >> (64 - width);
     if width > WITHIN_EIGHT {
-        return unpack_wide(packed, width, count, |value| out.push(each(value & mask)));
+        let mut at = 0;
+        return unpack_wide(packed, width, count, |value| {
+            if (from..to).contains(&at) {
+                out.push(each(value & mask));
+            }
+            at += 1;
+        });
     }
     let width = width as usize;
     let value = |bytes: &[u8], bit: usize| {
@@ -55,13 +73,13 @@ pub(super) fn unpack<T>(
     };
     // Of so many there are eight bytes, which need no look at how many are left.
     let whole = packed.len().checked_sub(8).map_or(0, |last| (last * 8 + 7) / width + 1).min(count);
-    out.extend((0..whole).map(|i| each(value(packed, i * width))));
-    let from = whole * width / 8;
+    out.extend((from..whole.min(to)).map(|i| each(value(packed, i * width))));
+    let begin = whole * width / 8;
     let mut tail = [0; 16];
-    for (to, byte) in tail.iter_mut().zip(packed.get(from..).unwrap_or_default()) {
+    for (to, byte) in tail.iter_mut().zip(packed.get(begin..).unwrap_or_default()) {
         *to = *byte;
     }
-    out.extend((whole..count).map(|i| each(value(&tail, i * width - from * 8))));
+    out.extend((whole.max(from)..to).map(|i| each(value(&tail, i * width - begin * 8))));
     Some(())
 }
 
@@ -137,6 +155,14 @@ mod tests {
                 assert_eq!(unpack(&mut bytes, width, count, &mut back, |v| v), Some(()));
                 assert_eq!(back, values, "{width} bits, {count} values");
                 assert!(bytes.0.is_empty());
+                for (from, to) in [(0, 0), (0, 1), (1, 7), (5, 64), (60, 65), (63, 129)] {
+                    let (from, to) = (from.min(count), to.min(count));
+                    let mut part = Vec::new();
+                    let parted = (from, to);
+                    unpack_between(&mut Bytes(&out), width, count, parted, &mut part, |v| v)
+                        .unwrap();
+                    assert_eq!(part, values[from..to], "{width} bits, {from} to {to} of {count}");
+                }
             }
         }
         assert_eq!(unpack(&mut Bytes(&[1, 2]), 9, 2, &mut Vec::new(), |v| v), None);

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Reading order: [`query`] and [`matchers`] (what is asked), [`source`] (what is there),
-//! [`answer`] and [`error`] (what comes back), `functions` (the library: pure functions over values
+//! [`answer`], `kept` and [`error`] (what comes back), `functions` (the library: pure functions over values
 //! and points), `plan` (the checked form of a query), `eval` (the walk over a plan), [`incremental`]
 //! (a query as operators that samples move).
 

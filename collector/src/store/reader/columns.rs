@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use rusqlite::{Connection, params};
 
 use super::super::bytes::{key, unseal};
-use super::super::head::{cut, merge, window_of};
+use super::super::head::{merge, window_of};
 use super::super::heads::shard_of;
 use super::super::index::Series;
 use super::super::shared::{count, reading};
-use super::super::times::read_times;
+use super::super::times::{SELECT_TIMES, select_times};
 use super::super::{Error, codec, schema};
 use super::Reader;
 use super::halves::by_halves;
@@ -110,9 +110,10 @@ impl Reader {
         let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
         // Series of one device have the same times, and come one after the other.
         let (mut common_id, mut common) = (None, Vec::new());
+        let mut times_of = connection.prepare_cached(SELECT_TIMES)?;
         let mut elsewhere = |id: u32, times: &mut Vec<i64>| {
             if common_id != Some(id) {
-                common = read_times(connection, window, id)?;
+                common = select_times(&mut times_of, window, id)?;
                 common_id = Some(id);
             }
             times.extend_from_slice(&common);
@@ -122,13 +123,13 @@ impl Reader {
             let Some((times, values)) = stored.get_mut(at) else { return };
             let had = times.len();
             let key = key(window, i64::from(id));
-            let read = unseal(data, key)
-                .and_then(|data| codec::decode_with(data, times, values, &mut elsewhere));
+            let read = unseal(data, key).and_then(|data| {
+                codec::decode_between(data, start, end, (&mut *times, &mut *values), &mut elsewhere)
+            });
             if read.is_none() {
                 count(&self.shared.found.chunks);
                 return;
             }
-            cut(had, start, end, times, values);
             // A second part, beside a damaged first, may overlap with a third.
             if had > 0 && times.get(had).is_some_and(|next| times.get(had - 1) >= Some(next)) {
                 let (old_times, new_times) = times.split_at(had);

@@ -1,13 +1,13 @@
 //! Function calls over all steps.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Label, Labels, Timestamp};
 
 use super::columns::{Column, cells, map};
 use super::labels::absent_labels;
+use super::shape::one_text;
 use super::{ABSENT, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::summary::Summable;
@@ -251,10 +251,7 @@ impl Eval<'_> {
         for column in columns {
             // Mostly the name is the first label, and the same text for all.
             let label = column.labels.iter().next();
-            let again = first.zip(label).is_some_and(|(a, b)| {
-                Arc::ptr_eq(&a.name, &b.name) && Arc::ptr_eq(&a.value, &b.value)
-            });
-            if again {
+            if first.zip(label).is_some_and(|(a, b)| one_text(a, b)) {
                 continue;
             }
             first = label.filter(|label| &*label.name == METRIC_NAME);

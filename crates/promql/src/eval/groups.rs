@@ -4,10 +4,10 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use hallwatch_model::Labels;
 use hallwatch_model::labels::METRIC_NAME;
+use hallwatch_model::{Label, Labels};
 
-use super::shape::{Shape, same};
+use super::shape::{Shape, one_text, same};
 
 /// Which labels make a group.
 pub(super) enum Key<'a> {
@@ -111,7 +111,12 @@ impl<'a> Groups<'a> {
         hash
     }
 
-    fn is_in(&self, group: usize, shape: usize, labels: &Labels) -> bool {
+    fn is_in(
+        &self,
+        group: usize,
+        (shape, labels): (usize, &Labels),
+        same: fn(&Label, &Label) -> bool,
+    ) -> bool {
         let Some(group) = self.groups.get(group) else { return false };
         let (Some(theirs), Some(ours)) = (self.shapes.get(group.shape), self.shapes.get(shape))
         else {
@@ -137,7 +142,7 @@ impl<'a> Groups<'a> {
             };
             let at = at as usize;
             if self.groups.get(at).is_some_and(|group| group.hash == hash)
-                && self.is_in(at, shape, labels)
+                && self.is_in(at, (shape, labels), same)
             {
                 return Ok(at);
             }
@@ -146,8 +151,10 @@ impl<'a> Groups<'a> {
     }
 
     /// What was found last, or what comes after it: both sides of a join often have one order.
+    /// Nothing is found where no texts are shared.
     fn near(&self, shape: usize, labels: &Labels) -> Option<usize> {
-        [self.last, self.last + 1].into_iter().find(|group| self.is_in(*group, shape, labels))
+        let mut near = [self.last, self.last + 1].into_iter();
+        near.find(|group| self.is_in(*group, (shape, labels), one_text))
     }
 
     /// The number of the group of a series, if it is known.

@@ -209,7 +209,13 @@ mod tests {
                 }), 1..80
             ),
             q in prop_oneof![4 => 0.0..=1.0f64, 1 => Just(0.0), 1 => Just(1.0)],
+            is_positive in any::<bool>(),
         ) {
+            if is_positive {
+                values.retain(|value| !value.is_nan());
+                values.iter_mut().for_each(|value| *value += 5.5);
+                values.push(f64::INFINITY);
+            }
             let found = quantile(q, &mut values);
             sort(&mut values);
             prop_assert!(values.is_sorted_by(|a, b| a <= b || a.is_nan()));
