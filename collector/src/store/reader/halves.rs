@@ -23,3 +23,24 @@ pub(super) fn by_halves<T: Sync, U: Send>(
         done
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_halves_come_in_the_order_of_the_whole() {
+        for count in [0, 1, MANY - 1, MANY, 3 * MANY + 1] {
+            let all: Vec<usize> = (0..count).collect();
+            // One may give more than one: what is in order stays so.
+            let twice = |part: &[usize]| part.iter().flat_map(|n| [*n, *n + 1]).collect();
+            let parts = std::sync::Mutex::new(0);
+            let done = by_halves(&all, |part| {
+                *parts.lock().unwrap() += 1;
+                twice(part)
+            });
+            assert_eq!(done, twice(&all));
+            assert_eq!(parts.into_inner().unwrap(), if count < MANY { 1 } else { 2 });
+        }
+    }
+}
