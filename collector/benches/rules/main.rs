@@ -37,7 +37,7 @@ fn main() {
     let (series, rules) = (number(0, 10_000), number(1, 1_000));
     let (seconds, rounds) = (number(2, 30), number(3, 2));
     println!("{series} series once a second, {rules} rules; {}", process::load());
-    engine::alone(series, rules, 60);
+    engine::alone(series, rules, seconds.max(60));
     if numbers.is_empty() {
         engine::growth(series, 200);
     }

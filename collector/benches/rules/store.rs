@@ -95,7 +95,9 @@ fn serve(series: u32, rules: u32, seconds: u32, folder: &Path) {
     }
     let (tell, told) = mpsc::channel();
     let reader = store.reader();
-    let thread = std::thread::spawn(move || (rules > 0).then(|| evaluate(rules, &reader, &told)));
+    let thread = std::thread::Builder::new().name("rules".to_owned());
+    let thread =
+        thread.spawn(move || (rules > 0).then(|| evaluate(rules, &reader, &told))).unwrap();
     let mut sequence = vec![0; usize::try_from(SITES).unwrap()];
     let mut commit = |number: u32, readings: Vec<Reading>, now: Timestamp, asked: bool| {
         let seq = &mut sequence[usize::try_from(number).unwrap()];

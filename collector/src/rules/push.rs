@@ -41,6 +41,10 @@ use routes::{Route, Routes, Target};
 use schedule::Schedule;
 use shard::{Run, Shard, Site};
 
+/// So many series are looked up before the first of them is pushed, see [`Graph::foresee`]: what is
+/// loaded of them has to stay in the fastest cache until then.
+const FORESEEN: usize = 32;
+
 /// How event time relates to the collector's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
@@ -245,18 +249,23 @@ impl PushEngine {
         }
         let mut old: Vec<Pushed> = Vec::new();
         let (mut last, earliest) = (0, now - self.timing.wait);
-        for one in pushed {
-            let shard = self.site_of(one.handle);
-            let late = one.time < earliest;
-            if late && (backfill || !self.shards[shard].watermarks.is_empty()) {
-                old.push(*one);
-                continue;
+        for part in pushed.chunks(FORESEEN) {
+            for one in part {
+                self.foresee(one.handle);
             }
-            if shard != last {
-                concerned.insert(shard);
-                last = shard;
+            for one in part {
+                let shard = self.site_of(one.handle);
+                let late = one.time < earliest;
+                if late && (backfill || !self.shards[shard].watermarks.is_empty()) {
+                    old.push(*one);
+                    continue;
+                }
+                if shard != last {
+                    concerned.insert(shard);
+                    last = shard;
+                }
+                self.push_value(one.handle, one.time, one.value);
             }
-            self.push_value(one.handle, one.time, one.value);
         }
         if old.is_empty() {
             if !backfill {
@@ -313,6 +322,17 @@ impl PushEngine {
     fn push_value(&mut self, handle: Handle, time: Timestamp, value: f64) {
         for Target { shard, series } in self.targets(handle).into_iter().flatten() {
             self.shards[shard as usize].graph.push(series, time, value);
+        }
+    }
+
+    /// Loads what pushing a sample of this series will look at.
+    #[inline]
+    fn foresee(&self, handle: Handle) {
+        let Some(Route { targets: Some(targets), .. }) = self.routes.get(handle) else { return };
+        for Target { shard, series } in targets.into_iter().flatten() {
+            if let Some(shard) = self.shards.get(shard as usize) {
+                shard.graph.foresee(series);
+            }
         }
     }
 

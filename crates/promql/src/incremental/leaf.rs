@@ -11,6 +11,9 @@ use crate::functions::moving::{Counter, Extreme};
 use crate::functions::window::{self, Window};
 use crate::matchers::Matchers;
 
+/// So many rows are looked up before the first of them is calculated.
+const FORESEEN: usize = 16;
+
 #[derive(Debug)]
 pub(super) struct Leaf {
     pub(super) matchers: Matchers,
@@ -200,13 +203,26 @@ impl Leaf {
     ) {
         let factor = self.factor(below, moment.now);
         if refresh || inbox.iter().any(|(port, _)| *port > 0) {
-            for slot in 0..number(self.rows.len()) {
-                self.row(slot, factor, moment, (out, timers));
+            let all = number(self.rows.len());
+            for part in (0..all).step_by(FORESEEN) {
+                let part = part..all.min(part + number(FORESEEN));
+                self.foresee(part.clone(), moment.series);
+                part.for_each(|slot| self.row(slot, factor, moment, (out, timers)));
             }
             return;
         }
-        for (_, slot) in inbox {
-            self.row(*slot, factor, moment, (out, timers));
+        for part in inbox.chunks(FORESEEN) {
+            self.foresee(part.iter().map(|(_, slot)| *slot), moment.series);
+            for (_, slot) in part {
+                self.row(*slot, factor, moment, (out, timers));
+            }
+        }
+    }
+
+    /// See [`Graph::foresee`](super::Graph::foresee): a tick finds nothing in the caches.
+    fn foresee(&self, slots: impl Iterator<Item = Slot>, series: &[Track]) {
+        if let Kind::Window { .. } = &self.kind {
+            slots.for_each(|slot| series[at(self.rows[at(slot)].series)].foresee());
         }
     }
 

@@ -1,5 +1,7 @@
 //! What is kept of a series: its last sample, and as much of its past as the operators ask for.
 
+use std::hint::black_box;
+
 use hallwatch_model::Labels;
 use hallwatch_model::sample::is_missing;
 
@@ -65,6 +67,13 @@ impl Buffer {
             self.removed += self.head;
             self.head = 0;
         }
+    }
+
+    /// Loads what [`Buffer::trim`] and [`Buffer::insert`] look at.
+    #[inline]
+    fn foresee(&self) {
+        let (first, last) = (self.times.get(self.head).copied(), self.times.last().copied());
+        black_box((first, last, self.values.last().copied()));
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -159,6 +168,15 @@ impl Track {
     pub(super) fn has_value(&self, now: i64, lookback: i64) -> bool {
         self.last()
             .is_some_and(|(time, value)| time.saturating_add(lookback) > now && !is_missing(value))
+    }
+
+    /// Loads what [`Track::take`] will look at, see [`Graph::foresee`](super::Graph::foresee).
+    #[inline]
+    pub(super) fn foresee(&self) {
+        black_box(self.newest);
+        if self.reach > 0 {
+            self.samples.foresee();
+        }
     }
 
     pub(super) fn take(&mut self, time: i64, value: f64, now: i64) -> Taken {
