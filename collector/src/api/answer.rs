@@ -1,9 +1,10 @@
 //! The answer to a query as Prometheus writes it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use hallwatch_model::Labels;
-use hallwatch_promql::{Answer, Value};
+use hallwatch_model::{Label, Labels};
+use hallwatch_promql::{Answer, Kept, Value};
 
 use super::number::{write_plain, write_time, write_value};
 
@@ -20,7 +21,7 @@ pub(super) struct Stats {
 
 /// The whole body of a response, the envelope included. Of each result at most `limit` series are
 /// written; that some were left out is a warning.
-pub(super) fn body(answer: &Answer, limit: usize, stats: Option<&Stats>) -> String {
+pub(super) fn body(answer: &Answer<Kept>, limit: usize, stats: Option<&Stats>) -> String {
     let mut out = String::with_capacity(256);
     out.push_str(r#"{"status":"success","data":{"resultType":""#);
     let mut cut = false;
@@ -45,10 +46,11 @@ pub(super) fn body(answer: &Answer, limit: usize, stats: Option<&Stats>) -> Stri
             out.reserve(samples.len().min(limit).saturating_mul(SAMPLE_BYTES));
             // All have one time, the query's: its text is made once.
             let mut time = (None, String::new());
+            let mut names = Names::default();
             for (i, sample) in samples.iter().take(limit).enumerate() {
                 comma(&mut out, i);
                 out.push_str(r#"{"metric":"#);
-                labels(&mut out, &sample.labels);
+                names.write(&mut out, &sample.labels);
                 if time.0 != Some(sample.time) {
                     time = (Some(sample.time), String::new());
                     write_time(&mut time.1, sample.time.as_millis());
@@ -93,6 +95,58 @@ pub(super) fn body(answer: &Answer, limit: usize, stats: Option<&Stats>) -> Stri
     notes(&mut out, "infos", &answer.infos);
     out.push('}');
     out
+}
+
+/// Writes the labels of one series after the other. Neighbours have most of them in common, as the
+/// very same texts: those are not written anew but copied from what was written before.
+#[derive(Default)]
+struct Names<'a> {
+    last: &'a [Label],
+    /// Where each of `last` begins, its comma included, and where their end is.
+    begins: Vec<usize>,
+    /// Room for the next `begins`.
+    room: Vec<usize>,
+}
+
+impl<'a> Names<'a> {
+    fn write(&mut self, out: &mut String, labels: &'a [Label]) {
+        let is_same = |(a, b): &(&Label, &Label)| {
+            Arc::ptr_eq(&a.name, &b.name) && Arc::ptr_eq(&a.value, &b.value)
+        };
+        let last = self.last;
+        let shorter = last.len().min(labels.len());
+        let before = last.iter().zip(labels).take_while(is_same).count();
+        // The first has no comma, so it is never copied to, or from, elsewhere.
+        let rest = (shorter - before).min(shorter.saturating_sub(1));
+        let backwards = last.iter().rev().zip(labels.iter().rev()).take(rest);
+        let after = backwards.take_while(is_same).count();
+        self.room.clear();
+        out.push('{');
+        self.copy(out, 0, before);
+        for (i, label) in labels.iter().enumerate().take(labels.len() - after).skip(before) {
+            self.room.push(out.len());
+            comma(out, i);
+            string(out, &label.name);
+            out.push(':');
+            string(out, &label.value);
+        }
+        self.copy(out, last.len() - after, last.len());
+        self.room.push(out.len());
+        out.push('}');
+        self.last = labels;
+        std::mem::swap(&mut self.begins, &mut self.room);
+    }
+
+    /// Writes `from..to` of the last ones again.
+    fn copy(&mut self, out: &mut String, from: usize, to: usize) {
+        let (Some(begins), Some(end)) = (self.begins.get(from..to), self.begins.get(to)) else {
+            return;
+        };
+        let Some(begin) = begins.first() else { return };
+        let start = out.len();
+        self.room.extend(begins.iter().map(|at| at - begin + start));
+        out.extend_from_within(*begin..*end);
+    }
 }
 
 /// An object of all labels.
@@ -154,5 +208,41 @@ fn string(out: &mut String, text: &str) {
 fn comma(out: &mut String, i: usize) {
     if i > 0 {
         out.push(',');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_copied_reads_as_what_is_written(
+            series in prop::collection::vec(
+                prop::collection::vec((0usize..5, 0usize..3), 0..5), 1..20
+            ),
+        ) {
+            let names: Vec<Arc<str>> = ["__name__", "a", "b", "c\"", "d"].map(Arc::from).to_vec();
+            let values: Vec<Arc<str>> = ["1", "two", "\n"].map(Arc::from).to_vec();
+            let series: Vec<Labels> = series
+                .iter()
+                .map(|labels| {
+                    let label = |(name, value): &(usize, usize)| Label {
+                        name: names[*name].clone(),
+                        value: values[*value].clone(),
+                    };
+                    labels.iter().map(label).collect()
+                })
+                .collect();
+            let (mut copied, mut written) = (String::new(), String::new());
+            let mut names = Names::default();
+            for one in &series {
+                names.write(&mut copied, one.iter().as_slice());
+                labels(&mut written, one);
+            }
+            prop_assert_eq!(copied, written);
+        }
     }
 }

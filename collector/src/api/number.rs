@@ -19,20 +19,17 @@ pub(super) fn write_plain(out: &mut String, value: f64) {
         out.push_str("NaN");
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    } else if let Some(integer) = integer(value) {
-        let _ = write!(out, "{integer}");
     } else {
-        // Rust's shortest form is Go's `'f', -1`, the sign of a negative zero included.
-        let _ = write!(out, "{value}");
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        if text.contains('e') {
+            // Rust's shortest form is Go's `'f', -1`.
+            let _ = write!(out, "{value}");
+        } else {
+            // The same digits, the sign of a negative zero included; `.0` says that it is a float.
+            out.push_str(text.strip_suffix(".0").unwrap_or(text));
+        }
     }
-}
-
-/// The same number as an integer, which is quicker to write, unless it is too large to be exact. A
-/// negative zero is none.
-#[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-fn integer(value: f64) -> Option<i64> {
-    let is_whole = value.abs() < 9_007_199_254_740_992.0 && value.trunc() == value;
-    (is_whole && (value != 0.0 || value.is_sign_positive())).then_some(value as i64)
 }
 
 /// Always with an exponent, as an alert's value is written: `1e+00`.
@@ -63,7 +60,28 @@ pub(super) fn write_time(out: &mut String, millis: i64) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn digits_are_those_of_the_standard_library(
+            bits in any::<u64>(),
+            part in 1u32..1_000_000,
+            scale in -12i32..16,
+        ) {
+            let decimal = f64::from(part) * 10f64.powi(scale);
+            for value in [f64::from_bits(bits), decimal, -decimal, f64::from(part) / 7.0] {
+                let wanted = match value {
+                    value if value.is_nan() => "NaN".to_owned(),
+                    value if value.is_infinite() => (if value > 0.0 { "+Inf" } else { "-Inf" }).to_owned(),
+                    value => value.to_string(),
+                };
+                prop_assert_eq!(printed(|out| write_plain(out, value)), wanted);
+            }
+        }
+    }
 
     fn printed(write: impl Fn(&mut String)) -> String {
         let mut out = String::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use hallwatch_promql::{Answer, Error, Limits, Query, Source, Stop};
+use hallwatch_promql::{Answer, Error, Kept, Limits, Query, Source, Stop};
 
 use super::params::Params;
 use super::reply::{Refusal, RefusalKind, json, success};
@@ -28,7 +28,7 @@ pub(super) async fn instant(State(api): State<Api>, params: Params) -> Result<Re
     let shown = Shown::of(&params)?;
     let query = Query::parse(params.get("query").unwrap_or_default())?;
     run(&api, timeout, lookback, shown, move |source, limits| {
-        hallwatch_promql::instant(&query, at, source, limits)
+        hallwatch_promql::instant_of_kept(&query, at, source, limits)
     })
     .await
 }
@@ -57,7 +57,8 @@ pub(super) async fn range(State(api): State<Api>, params: Params) -> Result<Resp
     let query = Query::parse(params.get("query").unwrap_or_default())?;
     let step = time::to_duration(step);
     run(&api, timeout, lookback, shown, move |source, limits| {
-        hallwatch_promql::range(&query, start, end, step, source, limits)
+        let answer = hallwatch_promql::range(&query, start, end, step, source, limits)?;
+        Ok(answer.map(Kept::from))
     })
     .await
 }
@@ -105,7 +106,7 @@ async fn run(
     timeout: Duration,
     lookback: Option<Duration>,
     shown: Shown,
-    evaluate: impl FnOnce(&dyn Source, &Limits<'_>) -> Result<Answer, Error> + Send + 'static,
+    evaluate: impl FnOnce(&dyn Source, &Limits<'_>) -> Result<Answer<Kept>, Error> + Send + 'static,
 ) -> Result<Response, Refusal> {
     let began = clock::uptime();
     let deadline = began + timeout;

@@ -11,7 +11,7 @@ use pco::data_types::Number;
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use super::bytes::{Bytes, put_varint, zigzag};
-use super::decimal::{Scaled, take_scaled};
+use super::decimal::{Scaled, take_scaled, take_scaled_between};
 use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
 
 /// The most samples in one encoded block: one a millisecond for two hours.
@@ -116,6 +116,59 @@ pub(super) fn decode_with(
     whole.then_some(())
 }
 
+/// As [`decode_with`], but appends only what is from `start` to `end`, both included; other values
+/// are not decoded where that can be.
+pub(super) fn decode_between(
+    bytes: &[u8],
+    start: i64,
+    end: i64,
+    (times, values): (&mut Vec<i64>, &mut Vec<f64>),
+    elsewhere: &mut Elsewhere<'_>,
+) -> Option<()> {
+    let (had_times, had_values) = (times.len(), values.len());
+    let mut read = || {
+        let mut bytes = Bytes(bytes);
+        let count = bytes.count()?;
+        if count == 0 {
+            return Some(());
+        }
+        let first = (count <= MOST).then(|| bytes.signed())??;
+        take_times(&mut bytes, first, count, times, elsewhere)?;
+        let added = times.get(had_times..).filter(|added| added.len() == count)?;
+        let from = added.partition_point(|time| *time < start);
+        let to = added.partition_point(|time| *time <= end).max(from);
+        times.truncate(had_times + to);
+        times.drain(had_times..had_times + from);
+        take_values_between(&mut bytes, count, (from, to), values)?;
+        (values.len() - had_values == to - from).then_some(())
+    };
+    let whole = read();
+    if whole.is_none() {
+        times.truncate(had_times);
+        values.truncate(had_values);
+    }
+    whole
+}
+
+/// As [`take_values`], but appends only those from the one numbered `from` on and before `to`.
+fn take_values_between(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    (from, to): (usize, usize),
+    values: &mut Vec<f64>,
+) -> Option<()> {
+    let mut rest = *bytes;
+    let tag = rest.byte()?;
+    if let Some(part) = take_scaled_between(tag, &mut rest, count, (from, to), values) {
+        return part;
+    }
+    let had = values.len();
+    take_values(bytes, count, values)?;
+    values.truncate(had + to);
+    values.drain(had..had + from);
+    Some(())
+}
+
 /// Appends times that stand elsewhere to a column.
 pub(super) type Elsewhere<'a> = dyn FnMut(u32, &mut Vec<i64>) -> Option<()> + 'a;
 
@@ -217,16 +270,16 @@ pub(super) fn take_times(
             let least = bytes.signed()?;
             let width = u32::from(bytes.byte()?);
             let mut line = first.wrapping_add(least);
-            unpack(bytes, width, count - 1, |residual| {
+            unpack(bytes, width, count - 1, times, |residual| {
                 line = line.wrapping_add(step);
-                times.push(line.wrapping_add(residual.cast_signed()));
+                line.wrapping_add(residual.cast_signed())
             })?;
         }
         STEPS => {
             let mut time = first;
-            unpack_from_least(bytes, count - 1, |step| {
+            unpack_from_least(bytes, count - 1, times, |step| {
                 time = time.wrapping_add(step.cast_signed());
-                times.push(time);
+                time
             })?;
         }
         STEPS_PCO => {
@@ -282,9 +335,9 @@ pub(super) fn take_values(
             let shift = u32::from(bytes.byte()?);
             let width = u32::from(bytes.byte()?);
             values.push(f64::from_bits(before));
-            unpack(bytes, width, count - 1, |rest| {
+            unpack(bytes, width, count - 1, values, |rest| {
                 before ^= rest.checked_shl(shift).unwrap_or(0);
-                values.push(f64::from_bits(before));
+                f64::from_bits(before)
             })?;
         }
         FLOATS_PCO => {
@@ -396,6 +449,18 @@ mod tests {
             decode(bytes, &mut t, &mut v).unwrap();
             assert_eq!(&t[1..], times);
             assert_eq!(bits(&v[1..]), bits(values));
+            for (from, to) in [(0, 0), (0, 1), (1, 2), (3, 70), (64, 65), (90, 300), (0, 300)] {
+                let to = to.min(times.len());
+                let Some(start) = times.get(from).copied() else { continue };
+                // Before the first time of all nothing ends.
+                let before = times.get(to).map_or(Some(i64::MAX), |time| time.checked_sub(1));
+                let Some(end) = before else { continue };
+                let (mut t, mut v) = (vec![7], vec![7.0]);
+                let both = (&mut t, &mut v);
+                decode_between(bytes, start, end, both, &mut |_, _| None).unwrap();
+                assert_eq!(t[1..], times[from..to]);
+                assert_eq!(bits(&v[1..]), bits(&values[from..to]));
+            }
         }
         (encoded[0].len(), encoded[1].len())
     }
@@ -453,6 +518,8 @@ mod tests {
             let read = decode(&bytes, &mut times, &mut values);
             prop_assert_eq!(times.len(), values.len());
             prop_assert!(read.is_some() || times.is_empty());
+            let both = (&mut vec![], &mut vec![]);
+            decode_between(&bytes, 10, 1_000, both, &mut |_, _| None);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::bytes::{Bytes, put_varint, unzigzag, zigzag};
 use super::codec::{PCO_LEAST, bounds, pco_decompress, pco_integers};
-use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
+use super::pack::{pack, pack_from_least, unpack, unpack_between, unpack_from_least, width};
 
 /// Scaled integers: `DIVIDED + n` are integers over 10^n, `MULTIPLIED + n` integers times 10^-n,
 /// which is not always the same float.
@@ -113,6 +113,7 @@ impl Scaled {
 }
 
 /// The inverse of [`Scaled::put`], after its `tag`.
+#[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
 pub(super) fn take_scaled(
     tag: u8,
     bytes: &mut Bytes<'_>,
@@ -121,14 +122,54 @@ pub(super) fn take_scaled(
 ) -> Option<()> {
     let (kind, digits) = (tag & 0xf0, usize::from(tag & 0x0f));
     let (power, inverse) = (*POWERS.get(digits)?, *INVERSE.get(digits)?);
-    #[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
-    let value = |integer: i64| match kind {
-        DIVIDED => integer as f64 / power,
-        _ => integer as f64 * inverse,
-    };
-    if kind != DIVIDED && kind != MULTIPLIED {
+    match (kind, digits) {
+        // Most are whole, and a division costs more than all the rest.
+        (DIVIDED, 0) => take_integers(bytes, count, values, |integer| integer as f64),
+        (DIVIDED, _) => take_integers(bytes, count, values, |integer| integer as f64 / power),
+        (MULTIPLIED, _) => take_integers(bytes, count, values, |integer| integer as f64 * inverse),
+        _ => None,
+    }
+}
+
+/// As [`take_scaled`], but appends only those values from the one numbered `from` on and before
+/// `to`. `None`, with nothing appended, where one value cannot be had without those before it.
+#[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
+pub(super) fn take_scaled_between(
+    tag: u8,
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    (from, to): (usize, usize),
+    values: &mut Vec<f64>,
+) -> Option<Option<()>> {
+    let (kind, digits) = (tag & 0xf0, usize::from(tag & 0x0f));
+    if kind != DIVIDED {
         return None;
     }
+    let power = *POWERS.get(digits)?;
+    // Whoever reads damaged bytes in full finds out about it.
+    let others = take_others(bytes, count)?;
+    if bytes.byte()? != FROM_LEAST {
+        return None;
+    }
+    let read = || {
+        let least = bytes.signed()?;
+        let width = u32::from(bytes.byte()?);
+        let had = values.len();
+        let value = |rest: u64| least.wrapping_add(rest.cast_signed()) as f64 / power;
+        unpack_between(bytes, width, count, (from, to), values, value)?;
+        for (first, end, which) in others {
+            let (first, end) = (first.max(from), end.min(to));
+            if first < end {
+                values.get_mut(had + first - from..had + end - from)?.fill(which);
+            }
+        }
+        Some(())
+    };
+    Some(read())
+}
+
+/// Runs of values that are no integers: the first, the one after the last, which.
+fn take_others(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<(usize, usize, f64)>> {
     let mut others = Vec::new();
     let mut end = 0usize;
     for _ in 0..bytes.count()? {
@@ -137,21 +178,30 @@ pub(super) fn take_scaled(
         end = from.checked_add(run).filter(|end| *end <= count)?;
         others.push((from, end, bytes.float()?));
     }
+    Some(others)
+}
+
+fn take_integers(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    values: &mut Vec<f64>,
+    value: impl Fn(i64) -> f64,
+) -> Option<()> {
+    let others = take_others(bytes, count)?;
     let had = values.len();
     match bytes.byte()? {
         FROM_LEAST => {
             let least = bytes.signed()?;
             let width = u32::from(bytes.byte()?);
-            unpack(bytes, width, count, |rest| {
-                values.push(value(least.wrapping_add(rest.cast_signed())));
-            })?;
+            let distance = |rest: u64| value(least.wrapping_add(rest.cast_signed()));
+            unpack(bytes, width, count, values, distance)?;
         }
         DIFFERENCES => {
             let mut integer = bytes.signed()?;
             values.push(value(integer));
-            unpack_from_least(bytes, count - 1, |difference| {
+            unpack_from_least(bytes, count - 1, values, |difference| {
                 integer = integer.wrapping_add(unzigzag(difference));
-                values.push(value(integer));
+                value(integer)
             })?;
         }
         INTEGERS_PCO => {

@@ -24,23 +24,67 @@ pub(super) fn pack(out: &mut Vec<u8>, width: u32, values: impl Iterator<Item = u
     out.extend(rest.iter().take(bits.div_ceil(8) as usize));
 }
 
-/// Hands `count` values to `each`; `None` when there are not so many.
-pub(super) fn unpack(
+/// The widest that lies within eight bytes wherever in its first byte it begins.
+const WITHIN_EIGHT: u32 = 57;
+
+/// Appends to `out` what `each` makes of `count` values; `None` when there are not so many.
+pub(super) fn unpack<T>(
     bytes: &mut Bytes<'_>,
     width: u32,
     count: usize,
-    mut each: impl FnMut(u64),
+    out: &mut Vec<T>,
+    each: impl FnMut(u64) -> T,
 ) -> Option<()> {
-    if width > 64 {
+    unpack_between(bytes, width, count, (0, count), out, each)
+}
+
+/// As [`unpack`], but only of those from the one numbered `from` on and before `to`.
+pub(super) fn unpack_between<T>(
+    bytes: &mut Bytes<'_>,
+    width: u32,
+    count: usize,
+    (from, to): (usize, usize),
+    out: &mut Vec<T>,
+    mut each: impl FnMut(u64) -> T,
+) -> Option<()> {
+    if width > 64 || from > to || to > count {
         return None;
     }
     if width == 0 {
-        (0..count).for_each(|_| each(0));
+        out.extend((from..to).map(|_| each(0)));
         return Some(());
     }
     let total = count.checked_mul(width as usize)?.div_ceil(8);
     let packed = bytes.take(total)?;
     let mask = u64::MAX >> (64 - width);
+    if width > WITHIN_EIGHT {
+        let mut at = 0;
+        return unpack_wide(packed, width, count, |value| {
+            if (from..to).contains(&at) {
+                out.push(each(value & mask));
+            }
+            at += 1;
+        });
+    }
+    let width = width as usize;
+    let value = |bytes: &[u8], bit: usize| {
+        let word = bytes.get(bit / 8..).and_then(<[u8]>::first_chunk);
+        (u64::from_le_bytes(*word.unwrap_or(&[0; 8])) >> (bit % 8)) & mask
+    };
+    // Of so many there are eight bytes, which need no look at how many are left.
+    let whole = packed.len().checked_sub(8).map_or(0, |last| (last * 8 + 7) / width + 1).min(count);
+    out.extend((from..whole.min(to)).map(|i| each(value(packed, i * width))));
+    let begin = whole * width / 8;
+    let mut tail = [0; 16];
+    for (to, byte) in tail.iter_mut().zip(packed.get(begin..).unwrap_or_default()) {
+        *to = *byte;
+    }
+    out.extend((whole.max(from)..to).map(|i| each(value(&tail, i * width - begin * 8))));
+    Some(())
+}
+
+/// As [`unpack`], of any width; more than the value stands in what `each` gets.
+fn unpack_wide(packed: &[u8], width: u32, count: usize, mut each: impl FnMut(u64)) -> Option<()> {
     let (mut held, mut bits) = (0u128, 0u32);
     let (words, rest) = packed.as_chunks::<8>();
     let mut words = words.iter();
@@ -57,7 +101,7 @@ pub(super) fn unpack(
             held |= u128::from(word) << bits;
             bits += 64;
         }
-        each(low(held) & mask);
+        each(low(held));
         held >>= width;
         bits -= width;
     }
@@ -81,14 +125,15 @@ pub(super) fn pack_from_least(out: &mut Vec<u8>, values: impl Iterator<Item = u6
 }
 
 /// The inverse of [`pack_from_least`].
-pub(super) fn unpack_from_least(
+pub(super) fn unpack_from_least<T>(
     bytes: &mut Bytes<'_>,
     count: usize,
-    mut each: impl FnMut(u64),
+    out: &mut Vec<T>,
+    mut each: impl FnMut(u64) -> T,
 ) -> Option<()> {
     let least = bytes.varint()?;
     let width = u32::from(bytes.byte()?);
-    unpack(bytes, width, count, |value| each(value.wrapping_add(least)))
+    unpack(bytes, width, count, out, |value| each(value.wrapping_add(least)))
 }
 
 #[cfg(test)]
@@ -107,11 +152,19 @@ mod tests {
                 pack(&mut out, width, values.iter().copied());
                 assert_eq!(out.len(), (count * width as usize).div_ceil(8));
                 let (mut bytes, mut back) = (Bytes(&out), Vec::new());
-                assert_eq!(unpack(&mut bytes, width, count, |v| back.push(v)), Some(()));
+                assert_eq!(unpack(&mut bytes, width, count, &mut back, |v| v), Some(()));
                 assert_eq!(back, values, "{width} bits, {count} values");
                 assert!(bytes.0.is_empty());
+                for (from, to) in [(0, 0), (0, 1), (1, 7), (5, 64), (60, 65), (63, 129)] {
+                    let (from, to) = (from.min(count), to.min(count));
+                    let mut part = Vec::new();
+                    let parted = (from, to);
+                    unpack_between(&mut Bytes(&out), width, count, parted, &mut part, |v| v)
+                        .unwrap();
+                    assert_eq!(part, values[from..to], "{width} bits, {from} to {to} of {count}");
+                }
             }
         }
-        assert_eq!(unpack(&mut Bytes(&[1, 2]), 9, 2, |_| ()), None);
+        assert_eq!(unpack(&mut Bytes(&[1, 2]), 9, 2, &mut Vec::new(), |v| v), None);
     }
 }

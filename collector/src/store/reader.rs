@@ -1,6 +1,7 @@
 //! The way out: series and samples for queries, the API and exporters.
 
 mod columns;
+mod halves;
 mod lasts;
 
 use std::collections::{BTreeMap, BTreeSet};

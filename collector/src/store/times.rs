@@ -1,6 +1,6 @@
 //! Times on disk: points of a device that were read together have them in common, once for all.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::bytes::{key, seal, unseal};
 use super::codec;
@@ -63,10 +63,20 @@ fn times_key(window: i64, id: u32) -> u64 {
 
 /// Times that stand beside the chunks of a window; `None` when they are damaged.
 pub(super) fn read_times(connection: &Connection, window: i64, id: u32) -> Option<Vec<i64>> {
-    let mut select =
-        connection.prepare_cached("SELECT data FROM time WHERE window = ?1 AND id = ?2").ok()?;
-    let data: Vec<u8> = select.query_row(params![window, id], |row| row.get(0)).ok()?;
-    codec::decode_times(unseal(&data, times_key(window, id))?)
+    let mut select = connection.prepare_cached(SELECT_TIMES).ok()?;
+    select_times(&mut select, window, id)
+}
+
+/// What [`select_times`] runs.
+pub(super) const SELECT_TIMES: &str = "SELECT data FROM time WHERE window = ?1 AND id = ?2";
+
+/// As [`read_times`], for who reads many.
+pub(super) fn select_times(select: &mut Statement<'_>, window: i64, id: u32) -> Option<Vec<i64>> {
+    let decoded = select.query_row(params![window, id], |row| {
+        let data = row.get_ref(0)?.as_bytes()?;
+        Ok(unseal(data, times_key(window, id)).and_then(codec::decode_times))
+    });
+    decoded.ok().flatten()
 }
 
 /// One chunk less uses these times.

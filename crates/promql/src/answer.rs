@@ -6,11 +6,11 @@ use hallwatch_model::{Labels, Timestamp};
 
 use crate::source::Series;
 
-/// The result of a query.
+/// The result of a query. `L` is how an instant vector names its series.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Answer<L = Labels> {
     /// The value of the expression.
-    pub value: Value,
+    pub value: Value<L>,
     /// Warnings in Prometheus' wording, each once, sorted.
     pub warnings: Vec<String>,
     /// Infos in Prometheus' wording, each once, sorted.
@@ -24,27 +24,47 @@ pub struct Answer {
 
 /// The value of an expression.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub enum Value<L = Labels> {
     /// A number at a time.
     Scalar(Timestamp, f64),
     /// A text at a time.
     String(Timestamp, String),
     /// One sample per series. In the order that the expression gives (`sort`, `topk`), otherwise in
     /// the order of the source.
-    Vector(Vec<InstantSample>),
+    Vector(Vec<InstantSample<L>>),
     /// Points per series. Of a range query sorted by labels, without series that have no points.
     Matrix(Vec<Series>),
 }
 
 /// One sample of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
-pub struct InstantSample {
+pub struct InstantSample<L = Labels> {
     /// Which series.
-    pub labels: Labels,
+    pub labels: L,
     /// When: the time of the query.
     pub time: Timestamp,
     /// What.
     pub value: f64,
+}
+
+impl<L> Answer<L> {
+    /// The same with other names of the series of an instant vector.
+    #[must_use]
+    pub fn map<M>(self, name: impl Fn(L) -> M) -> Answer<M> {
+        let Self { value, warnings, infos, samples_read, samples_held } = self;
+        let value = match value {
+            Value::Scalar(time, value) => Value::Scalar(time, value),
+            Value::String(time, text) => Value::String(time, text),
+            Value::Vector(samples) => {
+                let named = samples.into_iter().map(|InstantSample { labels, time, value }| {
+                    InstantSample { labels: name(labels), time, value }
+                });
+                Value::Vector(named.collect())
+            }
+            Value::Matrix(series) => Value::Matrix(series),
+        };
+        Answer { value, warnings, infos, samples_read, samples_held }
+    }
 }
 
 /// Why a query has to stop before its end.

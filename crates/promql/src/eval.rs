@@ -10,6 +10,7 @@ mod groups;
 mod histogram;
 pub(crate) mod labels;
 mod select;
+mod shape;
 mod summaries;
 mod windows;
 
@@ -20,6 +21,7 @@ use hallwatch_model::{Labels, Timestamp};
 
 use crate::answer::{Answer, InstantSample, Limits, Value};
 use crate::error::{Error, millis};
+use crate::kept::Kept;
 use crate::notes::Notes;
 use crate::plan::{Kind, Node};
 use crate::query::Query;
@@ -61,6 +63,19 @@ pub fn instant(
     source: &dyn Source,
     limits: &Limits<'_>,
 ) -> Result<Answer, Error> {
+    instant_of_kept(query, at, source, limits).map(|answer| answer.map(Kept::into_labels))
+}
+
+/// As [`instant`], where the names of the series are only to be looked at.
+///
+/// # Errors
+/// As of [`instant`].
+pub fn instant_of_kept(
+    query: &Query,
+    at: Timestamp,
+    source: &dyn Source,
+    limits: &Limits<'_>,
+) -> Result<Answer<Kept>, Error> {
     let grid = Grid { start: at.as_millis(), step: 1, steps: 1 };
     let mut eval = Eval::new(query, (grid, None), source, limits);
     let value = match &query.plan.kind {
@@ -70,15 +85,15 @@ pub fn instant(
                 Value::Scalar(at, values.first().copied().unwrap_or(f64::NAN))
             }
             Evaluated::Text(text) => Value::String(at, text),
-            Evaluated::Vector(columns) => Value::Vector(
-                columns::without_dropped_names(columns)?
-                    .into_iter()
-                    .filter_map(|column| {
-                        let value = column.values.first().copied().filter(|v| !is_absent(*v))?;
-                        Some(InstantSample { labels: column.labels, time: at, value })
-                    })
-                    .collect(),
-            ),
+            Evaluated::Vector(columns) => {
+                let mut samples = Vec::with_capacity(columns.len());
+                columns::each_named(columns, |labels, values| {
+                    if let Some(value) = values.first().copied().filter(|v| !is_absent(*v)) {
+                        samples.push(InstantSample { labels, time: at, value });
+                    }
+                })?;
+                Value::Vector(samples)
+            }
         },
     };
     Ok(eval.answer(value))
@@ -154,7 +169,7 @@ impl<'a> Eval<'a> {
         }
     }
 
-    fn answer(self, value: Value) -> Answer {
+    fn answer<L>(self, value: Value<L>) -> Answer<L> {
         let (warnings, infos) = self.notes.into_parts();
         let (samples_read, samples_held) = (self.samples_read, self.peak);
         Answer { value, warnings, infos, samples_read, samples_held }
@@ -230,7 +245,7 @@ impl<'a> Eval<'a> {
     }
 
     /// A range vector as the result of an instant query: the samples themselves.
-    fn matrix(&mut self, node: &Node, grid: Grid) -> Result<Value, Error> {
+    fn matrix<L>(&mut self, node: &Node, grid: Grid) -> Result<Value<L>, Error> {
         let windows = self.windows(node, grid)?;
         let mut series = windows.into_series();
         let dropped: Vec<bool> = series.iter().map(|(_, drop_name)| *drop_name).collect();

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Reading order: [`query`] and [`matchers`] (what is asked), [`source`] (what is there),
-//! [`answer`] and [`error`] (what comes back), `functions` (the library: pure functions over values
+//! [`answer`], `kept` and [`error`] (what comes back), `functions` (the library: pure functions over values
 //! and points), `plan` (the checked form of a query), `eval` (the walk over a plan), [`incremental`]
 //! (a query as operators that samples move).
 
@@ -26,6 +26,7 @@ pub mod error;
 mod eval;
 pub mod functions;
 pub mod incremental;
+mod kept;
 pub mod matchers;
 mod notes;
 mod plan;
@@ -34,7 +35,8 @@ pub mod source;
 
 pub use answer::{Answer, InstantSample, Limits, Stop, Value};
 pub use error::{Error, ErrorKind};
-pub use eval::{instant, range};
+pub use eval::{instant, instant_of_kept, range};
+pub use kept::Kept;
 pub use matchers::{MatchOp, Matcher, Matchers};
 pub use promql_parser::parser::value::ValueType;
 pub use query::{Query, Selector};

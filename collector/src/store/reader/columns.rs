@@ -1,21 +1,25 @@
 //! Samples as columns, out of heads and chunks.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, params};
 
 use super::super::bytes::{key, unseal};
-use super::super::head::{cut, merge, window_of};
+use super::super::head::{merge, window_of};
+use super::super::heads::shard_of;
 use super::super::index::Series;
 use super::super::shared::{count, reading};
-use super::super::times::read_times;
+use super::super::times::{SELECT_TIMES, select_times};
 use super::super::{Error, codec, schema};
 use super::Reader;
+use super::halves::by_halves;
 
 /// Times and values.
 type Columns = (Vec<i64>, Vec<f64>);
+
+/// To look a chunk up costs as much as to pass over so many of its neighbours.
+const PASSED_OVER: usize = 8;
 
 impl Reader {
     /// The windows with chunks that the time touches.
@@ -25,6 +29,18 @@ impl Reader {
         }
         let windows = reading(&self.shared.windows);
         windows.range(window_of(start)..=window_of(end)).map(|(window, _)| *window).collect()
+    }
+
+    /// Those of them that may have a sample as late as `start`: a window that is written before its
+    /// end, for the length of the log, ends before the present.
+    fn chunked_windows(&self, start: i64, end: i64) -> Vec<i64> {
+        if start > end {
+            return Vec::new();
+        }
+        let windows = reading(&self.shared.windows);
+        let touched = windows.range(window_of(start)..=window_of(end));
+        let late = touched.filter(|(_, filled)| filled.latest.is_none_or(|latest| latest >= start));
+        late.map(|(window, _)| *window).collect()
     }
 
     /// The samples of each of the series, sorted by number, from `start` to `end`.
@@ -38,15 +54,8 @@ impl Reader {
         // Before anything is read: what is hidden now may be gone, or not, when it is read.
         let hidden = self.hidden();
         // The head first: what leaves it meanwhile is in chunks by then, and merging finds out.
-        let heads: Vec<Columns> = series
-            .iter()
-            .map(|series| {
-                let (mut times, mut values) = (Vec::new(), Vec::new());
-                series.head().read(start, end, &mut times, &mut values);
-                (times, values)
-            })
-            .collect();
-        let windows = self.windows(start, end);
+        let heads = by_halves(series, |series| heads_of(series, start, end));
+        let windows = self.chunked_windows(start, end);
         let conceal = |series: &Arc<Series>, (mut times, mut values): Columns| {
             for one in hidden.iter().filter(|one| one.has(series.id)) {
                 let from = times.partition_point(|time| *time < one.start);
@@ -60,7 +69,7 @@ impl Reader {
             let all = series.iter().zip(heads);
             return Ok(all.map(|(series, head)| conceal(series, head)).collect());
         }
-        let mut stored: HashMap<u32, Columns> = HashMap::new();
+        let mut stored: Vec<Columns> = vec![Columns::default(); series.len()];
         self.with_connection("read chunks", |connection| {
             // One snapshot for all windows.
             let transaction = connection.unchecked_transaction()?;
@@ -72,9 +81,10 @@ impl Reader {
             }
             transaction.finish()
         })?;
-        let mut join = |(series, head): (&Arc<Series>, Columns)| match stored.remove(&series.id) {
-            None => head,
-            Some((mut times, mut values)) => match (times.last(), head.0.first()) {
+        let joined = series.iter().zip(stored).zip(heads).map(|((series, stored), head)| {
+            let (mut times, mut values) = stored;
+            let joined = match (times.last(), head.0.first()) {
+                (None, _) => head,
                 (Some(last), Some(first)) if first <= last => {
                     merge((&times, &values), (&head.0, &head.1))
                 }
@@ -83,10 +93,10 @@ impl Reader {
                     values.extend_from_slice(&head.1);
                     (times, values)
                 }
-            },
-        };
-        let joined = series.iter().zip(heads);
-        Ok(joined.map(|(series, head)| conceal(series, join((series, head)))).collect())
+            };
+            conceal(series, joined)
+        });
+        Ok(joined.collect())
     }
 
     fn read_window(
@@ -95,30 +105,31 @@ impl Reader {
         window: i64,
         series: &[Arc<Series>],
         (start, end): (i64, i64),
-        stored: &mut HashMap<u32, Columns>,
+        stored: &mut [Columns],
     ) -> rusqlite::Result<()> {
         let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
         // Series of one device have the same times, and come one after the other.
         let (mut common_id, mut common) = (None, Vec::new());
+        let mut times_of = connection.prepare_cached(SELECT_TIMES)?;
         let mut elsewhere = |id: u32, times: &mut Vec<i64>| {
             if common_id != Some(id) {
-                common = read_times(connection, window, id)?;
+                common = select_times(&mut times_of, window, id)?;
                 common_id = Some(id);
             }
             times.extend_from_slice(&common);
             Some(())
         };
-        let mut take = |id: u32, data: &[u8]| {
-            let (times, values) = stored.entry(id).or_default();
+        let mut take = |id: u32, at: usize, data: &[u8]| {
+            let Some((times, values)) = stored.get_mut(at) else { return };
             let had = times.len();
             let key = key(window, i64::from(id));
-            let read = unseal(data, key)
-                .and_then(|data| codec::decode_with(data, times, values, &mut elsewhere));
+            let read = unseal(data, key).and_then(|data| {
+                codec::decode_between(data, start, end, (&mut *times, &mut *values), &mut elsewhere)
+            });
             if read.is_none() {
                 count(&self.shared.found.chunks);
                 return;
             }
-            cut(had, start, end, times, values);
             // A second part, beside a damaged first, may overlap with a third.
             if had > 0 && times.get(had).is_some_and(|next| times.get(had - 1) >= Some(next)) {
                 let (old_times, new_times) = times.split_at(had);
@@ -127,18 +138,20 @@ impl Reader {
             }
         };
         let spread = (last.id - first.id) as usize + 1;
-        if spread <= series.len().saturating_mul(4) {
+        if spread <= series.len().saturating_mul(PASSED_OVER) {
             let mut select = connection.prepare_cached(
                 "SELECT series, data FROM chunk \
                  WHERE window = ?1 AND series BETWEEN ?2 AND ?3 ORDER BY series, part",
             )?;
             let mut rows = select.query(params![window, first.id, last.id])?;
-            let mut wanted = series.iter().map(|series| series.id).peekable();
+            let mut wanted = series.iter().map(|series| series.id).enumerate().peekable();
             while let Some(row) = rows.next()? {
                 let id: u32 = row.get(0)?;
-                while wanted.next_if(|next| *next < id).is_some() {}
-                if wanted.peek() == Some(&id) {
-                    take(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
+                while wanted.next_if(|(_, next)| *next < id).is_some() {}
+                if let Some((at, next)) = wanted.peek()
+                    && *next == id
+                {
+                    take(id, *at, row.get_ref(1)?.as_bytes().unwrap_or_default());
                 }
             }
             return Ok(());
@@ -146,12 +159,30 @@ impl Reader {
         let mut select = connection.prepare_cached(
             "SELECT data FROM chunk WHERE window = ?1 AND series = ?2 ORDER BY part",
         )?;
-        for series in series {
+        for (at, series) in series.iter().enumerate() {
             let mut rows = select.query(params![window, series.id])?;
             while let Some(row) = rows.next()? {
-                take(series.id, row.get_ref(0)?.as_bytes().unwrap_or_default());
+                take(series.id, at, row.get_ref(0)?.as_bytes().unwrap_or_default());
             }
         }
         Ok(())
     }
+}
+
+/// What is in memory of each of the series.
+fn heads_of(series: &[Arc<Series>], start: i64, end: i64) -> Vec<Columns> {
+    let mut all = Vec::with_capacity(series.len());
+    // Blocks are decoded whole: here, so that of each series only what is wanted takes memory.
+    let (mut times, mut values) = (Vec::new(), Vec::new());
+    for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
+        let Some(first) = neighbours.first() else { continue };
+        let heads = first.heads().lock();
+        for one in neighbours {
+            times.clear();
+            values.clear();
+            heads.get(one.id).read(start, end, &mut times, &mut values);
+            all.push((times.clone(), values.clone()));
+        }
+    }
+    all
 }

@@ -12,6 +12,7 @@ use super::super::heads::shard_of;
 use super::super::index::Series;
 use super::super::shared::reading;
 use super::Reader;
+use super::halves::by_halves;
 
 /// Time and value.
 type Sample = (i64, f64);
@@ -47,12 +48,16 @@ impl Reader {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
         // Before the heads, as in `columns`; and the chunks after them.
         let hidden = self.hidden();
-        let mut lasts = Vec::with_capacity(series.len());
-        for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
-            let Some(first) = neighbours.first() else { continue };
-            let heads = first.heads().lock();
-            lasts.extend(neighbours.iter().map(|one| heads.get(one.id).last_between(start, end)));
-        }
+        let mut lasts = by_halves(series, |series| {
+            let mut lasts = Vec::with_capacity(series.len());
+            for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
+                let Some(first) = neighbours.first() else { continue };
+                let heads = first.heads().lock();
+                let each = neighbours.iter().map(|one| heads.get(one.id).last_between(start, end));
+                lasts.extend(each);
+            }
+            lasts
+        });
         let chunked = self.chunked(start, end);
         let concealed = hidden.iter().filter(|one| one.start <= end && one.end >= start);
         let concealed: Vec<_> = concealed.collect();

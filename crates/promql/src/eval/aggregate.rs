@@ -167,7 +167,7 @@ impl Eval<'_> {
                 while counted.len() <= number {
                     self.hold(grid.steps)?;
                     counted.push(Column {
-                        labels: groups.labels[counted.len()].clone(),
+                        labels: groups.labels(counted.len()),
                         drop_name: false,
                         values: vec![ABSENT; grid.steps],
                     });
@@ -201,7 +201,7 @@ fn key(without: bool, labels: &[Arc<str>]) -> Key<'_> {
 fn group(columns: Vec<Column>, grouping: &Grouping) -> Grouped {
     let mut groups = Groups::new(key(grouping.without, &grouping.labels));
     let group_of = columns.iter().map(|column| groups.number(&column.labels)).collect();
-    Grouped { columns, group_of, groups: groups.labels }
+    Grouped { columns, group_of, groups: groups.into_labels() }
 }
 
 impl Grouped {

@@ -7,6 +7,7 @@ use hallwatch_model::Labels;
 
 use super::columns::{cells, merged};
 use super::groups::{Groups, Key};
+use super::shape::Shape;
 use super::{ABSENT, Column, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::binary::Operator;
@@ -102,7 +103,7 @@ fn set_operation(
     let mut groups = Groups::new(key(matching));
     let left_groups: Vec<usize> = left.iter().map(|c| groups.number(&c.labels)).collect();
     let right_groups: Vec<usize> = right.iter().map(|c| groups.number(&c.labels)).collect();
-    let count = groups.labels.len();
+    let count = groups.len();
     let present_in = |columns: &[Column], numbers: &[usize]| {
         let mut present = vec![false; count * grid.steps];
         for (column, number) in columns.iter().zip(numbers) {
@@ -143,6 +144,9 @@ struct Join<'a> {
     grid: Grid,
 }
 
+/// After so many groups it is asked again whether to stop.
+const GROUPS_BETWEEN_CHECKS: usize = 256;
+
 /// No column in a group, or none of the "one" side at a step.
 const NONE: usize = usize::MAX;
 
@@ -167,33 +171,29 @@ impl Join<'_> {
                 (Some(_), _) => groups.number(&column.labels),
             })
             .collect();
-        let mut one_members = vec![Vec::new(); groups.labels.len()];
-        for (column, group) in one_groups.iter().enumerate() {
-            one_members[*group].push(column);
-        }
-        let mut many_members = vec![Vec::new(); groups.labels.len()];
-        for (column, group) in many_groups.iter().enumerate().filter(|(_, group)| **group != NONE) {
-            many_members[*group].push(column);
-        }
+        let one_members = Members::new(&one_groups, groups.len());
+        let many_members = Members::new(&many_groups, groups.len());
         let live = self.live(&many, &one);
-        let mut results = Results { join: self, columns: Vec::new(), by_pair: HashMap::new() };
-        for group in 0..groups.labels.len() {
-            eval.check()?;
-            let (ones, manys) = (&one_members[group], &many_members[group]);
-            self.check_ones(&one, ones, &groups.labels[group], &live)?;
+        let mut results = Results::new(self);
+        let mut singles = Vec::new();
+        for group in 0..groups.len() {
+            if group % GROUPS_BETWEEN_CHECKS == 0 || self.grid.steps > 1 {
+                eval.check()?;
+            }
+            let (ones, manys) = (one_members.of(group), many_members.of(group));
+            self.check_ones(&one, ones, || groups.labels(group), &live)?;
             self.check_manys((&many, manys), (&one, ones), fill_one, &live)?;
-            let singles: Vec<usize> = (0..self.grid.steps)
-                .map(|step| {
-                    let present = |at: &usize| !is_absent(one[*at].values[step]);
-                    ones.iter().copied().find(present).unwrap_or(NONE)
-                })
-                .collect();
+            singles.clear();
+            singles.extend((0..self.grid.steps).map(|step| {
+                let present = |at: &usize| !is_absent(one[*at].values[step]);
+                ones.iter().copied().find(present).unwrap_or(NONE)
+            }));
             for at in manys {
-                self.join_column(eval, &mut results, (*at, &many[*at]), &one, &singles, fill_one)?;
+                self.join_column(eval, &mut results, &many[*at], &one, &singles, fill_one)?;
             }
             if let Some(fill) = fill_many {
                 let stand_in = Column {
-                    labels: groups.labels[group].clone(),
+                    labels: groups.labels(group),
                     drop_name: false,
                     values: (0..self.grid.steps)
                         .map(|step| {
@@ -202,8 +202,11 @@ impl Join<'_> {
                         })
                         .collect(),
                 };
-                self.join_column(eval, &mut results, (NONE, &stand_in), &one, &singles, None)?;
+                self.join_column(eval, &mut results, &stand_in, &one, &singles, None)?;
             }
+        }
+        if self.differ() {
+            return Ok(results.columns);
         }
         merged(results.columns).map_err(|error| match (error, self.matching.cardinality) {
             (Error::SameLabels, Cardinality::ManyToOne | Cardinality::OneToMany) => {
@@ -213,18 +216,29 @@ impl Join<'_> {
         })
     }
 
+    /// Whether results have different labels for sure: at a single step a group has one result
+    /// (without `group_left` or `group_right`), and this has at least the labels of the group.
+    fn differ(&self) -> bool {
+        let Matching { on, labels, cardinality, .. } = self.matching;
+        let keeps = if *on { !labels.iter().any(|name| is_metadata(name)) } else { false };
+        self.grid.steps == 1
+            && *cardinality == Cardinality::OneToOne
+            && (keeps || !self.op.is_arithmetic())
+    }
+
     /// Joins one column of the "many" side with those of the "one" side that are there at each step.
     fn join_column(
         &self,
         eval: &mut Eval<'_>,
         results: &mut Results<'_>,
-        (number, many): (usize, &Column),
+        many: &Column,
         one: &[Column],
         singles: &[usize],
         fill_one: Option<f64>,
     ) -> Result<(), Error> {
         let swapped = self.matching.cardinality == Cardinality::OneToMany;
         let mut current = None;
+        results.by_one.clear();
         for (step, (value, single)) in many.values.iter().zip(singles).enumerate() {
             let partner = one.get(*single);
             let other = partner.map(|column| column.values[step]).or(fill_one);
@@ -232,7 +246,11 @@ impl Join<'_> {
             let Some(result) = self.calculate(*value, other, swapped) else { continue };
             let column = match current {
                 Some((of, column)) if of == *single => column,
-                _ => results.number(eval, (number, *single), many, partner)?,
+                before => {
+                    // Where there is a second one, the first may come again.
+                    results.by_one.extend(before);
+                    results.number(eval, *single, many, partner)?
+                }
             };
             current = Some((*single, column));
             results.columns[column].values[step] = result;
@@ -273,7 +291,7 @@ impl Join<'_> {
         &self,
         one: &[Column],
         members: &[usize],
-        group: &Labels,
+        group: impl Fn() -> Labels,
         live: &[bool],
     ) -> Result<(), Error> {
         if members.len() < 2 {
@@ -285,7 +303,7 @@ impl Join<'_> {
                 let swapped = self.matching.cardinality == Cardinality::OneToMany;
                 let side = if swapped { "left" } else { "right" };
                 let (first, second) = (&one[*first].labels, &one[*second].labels);
-                return Err(Error::duplicate(group, side, first, second));
+                return Err(Error::duplicate(&group(), side, first, second));
             }
         }
         Ok(())
@@ -314,41 +332,86 @@ impl Join<'_> {
         if clash { Err(Error::ManyToOne) } else { Ok(()) }
     }
 
-    fn labels(&self, many: &Labels, one: Option<&Labels>) -> Labels {
+    fn drops(&self, name: &str) -> bool {
         let matching = self.matching;
-        let named = |name: &str| matching.labels.iter().any(|label| &**label == name);
+        let named = || matching.labels.iter().any(|label| &**label == name);
         let to_one = matching.cardinality == Cardinality::OneToOne;
-        let drops = |name: &str| {
-            (self.op.is_arithmetic() && is_metadata(name)) || (to_one && matching.on != named(name))
-        };
-        joined(many, one, drops, &matching.include)
+        (self.op.is_arithmetic() && is_metadata(name)) || (to_one && matching.on != named())
     }
 }
 
-/// The columns of the result so far, by the pair of columns that each comes from.
+/// The columns of each group.
+struct Members {
+    /// By group: where its columns begin; after the last, the end.
+    starts: Vec<usize>,
+    columns: Vec<usize>,
+}
+
+impl Members {
+    fn new(group_of: &[usize], groups: usize) -> Self {
+        let mut starts = vec![0; groups + 1];
+        for group in group_of.iter().filter(|group| **group != NONE) {
+            starts[group + 1] += 1;
+        }
+        let mut total = 0;
+        for start in &mut starts {
+            total += *start;
+            *start = total;
+        }
+        let (mut next, mut columns) = (starts.clone(), vec![0; total]);
+        for (column, group) in group_of.iter().enumerate().filter(|(_, group)| **group != NONE) {
+            columns[next[*group]] = column;
+            next[*group] += 1;
+        }
+        Self { starts, columns }
+    }
+
+    fn of(&self, group: usize) -> &[usize] {
+        &self.columns[self.starts[group]..self.starts[group + 1]]
+    }
+}
+
+/// The columns of the result so far.
 struct Results<'a> {
     join: &'a Join<'a>,
     columns: Vec<Column>,
-    by_pair: HashMap<(usize, usize), usize>,
+    /// Of those that come from one column of the "many" side: by that of the "one" side.
+    by_one: HashMap<usize, usize>,
+    /// Which labels are dropped.
+    shape: Option<Shape>,
 }
 
-impl Results<'_> {
+impl<'a> Results<'a> {
+    fn new(join: &'a Join<'a>) -> Self {
+        Self { join, columns: Vec::new(), by_one: HashMap::new(), shape: None }
+    }
+
     fn number(
         &mut self,
         eval: &mut Eval<'_>,
-        pair: (usize, usize),
+        single: usize,
         many: &Column,
         one: Option<&Column>,
     ) -> Result<usize, Error> {
-        if let Some(number) = self.by_pair.get(&pair) {
+        if let Some(number) = self.by_one.get(&single) {
             return Ok(*number);
         }
         let Join { bool_result, grid, op, .. } = *self.join;
         eval.hold(grid.steps)?;
-        let labels = self.join.labels(&many.labels, one.map(|one| &one.labels));
+        let labels = self.labels(&many.labels, one.map(|one| &one.labels));
         let drop_name = bool_result || (many.drop_name && !op.is_arithmetic());
         self.columns.push(Column { labels, drop_name, values: vec![ABSENT; grid.steps] });
-        self.by_pair.insert(pair, self.columns.len() - 1);
         Ok(self.columns.len() - 1)
+    }
+
+    fn labels(&mut self, many: &Labels, one: Option<&Labels>) -> Labels {
+        let join = self.join;
+        if !join.matching.include.is_empty() {
+            return joined(many, one, |name| join.drops(name), &join.matching.include);
+        }
+        match &mut self.shape {
+            Some(shape) if shape.is_of(many) => shape.without_chosen(many),
+            other => other.insert(Shape::new(many, |name| join.drops(name))).without_chosen(many),
+        }
     }
 }

@@ -1,17 +1,18 @@
 //! Function calls over all steps.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use hallwatch_model::labels::METRIC_NAME;
-use hallwatch_model::{Labels, Timestamp};
+use hallwatch_model::{Label, Labels, Timestamp};
 
 use super::columns::{Column, cells, map};
 use super::labels::absent_labels;
+use super::shape::one_text;
 use super::{ABSENT, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::summary::Summable;
 use crate::functions::window::{self, Window};
-use crate::functions::{math, moving};
+use crate::functions::{math, moving, sum};
 use crate::plan::{Function, Kind, Node};
 
 impl Eval<'_> {
@@ -187,10 +188,23 @@ impl Eval<'_> {
         let quantiles = self.scalar(q, grid)?;
         let windows = self.windows(arg, grid)?;
         let by_step = &quantiles;
-        let columns = self.over_windows(windows, grid, (false, false), || {
-            let mut quantile = moving::Quantile::default();
-            move |(step, from), window| quantile.value(from, window, by_step[step])
-        })?;
+        let columns = if let [quantile] = quantiles[..] {
+            // Of a single window nothing is kept for the next, so nothing need be sorted.
+            let room = &RefCell::new(Vec::new());
+            self.over_windows(windows, grid, (false, false), || {
+                move |_, window: &Window<'_>| {
+                    let mut values = room.borrow_mut();
+                    values.clear();
+                    values.extend_from_slice(window.values);
+                    (!values.is_empty()).then(|| sum::quantile(quantile, &mut values))
+                }
+            })?
+        } else {
+            self.over_windows(windows, grid, (false, false), || {
+                let mut quantile = moving::Quantile::default();
+                move |(step, from), window| quantile.value(from, window, by_step[step])
+            })?
+        };
         for (step, value) in quantiles.iter().enumerate() {
             let used = columns.iter().any(|column| !is_absent(column.values[step]));
             if used && !(0.0..=1.0).contains(value) {
@@ -233,7 +247,15 @@ impl Eval<'_> {
     /// `rate` and `increase` only make sense of counters, and those have names that say so.
     fn note_if_no_counter(&mut self, columns: &[Column], arg: &Node) {
         const ENDINGS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
-        for name in columns.iter().filter_map(|column| column.labels.get(METRIC_NAME)) {
+        let mut first: Option<&Label> = None;
+        for column in columns {
+            // Mostly the name is the first label, and the same text for all.
+            let label = column.labels.iter().next();
+            if first.zip(label).is_some_and(|(a, b)| one_text(a, b)) {
+                continue;
+            }
+            first = label.filter(|label| &*label.name == METRIC_NAME);
+            let Some(name) = column.labels.get(METRIC_NAME) else { continue };
             if !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
                 let text = format!(
                     "metric might not be a counter, name does not end in \

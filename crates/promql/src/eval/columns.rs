@@ -5,8 +5,10 @@ use std::collections::hash_map::Entry;
 
 use hallwatch_model::Labels;
 
+use super::shape::{Shape, same};
 use crate::error::Error;
 use crate::functions::label::is_metadata;
+use crate::kept::Kept;
 use crate::source::Series;
 
 /// The steps of an evaluation.
@@ -89,22 +91,55 @@ pub(super) fn without_metadata(labels: &Labels) -> Labels {
 }
 
 /// Drops the metric names that are to be dropped.
-pub(super) fn without_dropped_names(mut columns: Vec<Column>) -> Result<Vec<Column>, Error> {
+pub(super) fn without_dropped_names(columns: Vec<Column>) -> Result<Vec<Column>, Error> {
+    let mut named = Vec::with_capacity(columns.len());
+    each_named(columns, |kept, values| {
+        named.push(Column { labels: kept.into_labels(), drop_name: false, values });
+    })?;
+    Ok(named)
+}
+
+/// Hands out the columns without the metric names that are to be dropped.
+pub(super) fn each_named(
+    mut columns: Vec<Column>,
+    mut each: impl FnMut(Kept, Vec<f64>),
+) -> Result<(), Error> {
+    let whole = |column: Column| (Kept::from(column.labels), column.values);
     if !columns.iter().any(|column| column.drop_name) {
-        return Ok(columns);
+        columns.into_iter().map(whole).for_each(|(kept, values)| each(kept, values));
+        return Ok(());
     }
     // At a single step, series of one metric differ in other labels, so they still differ without
     // its name. (At several, `or` may give one series twice: with its name and without.)
-    let one_metric = columns.first().filter(|first| first.values.len() == 1).is_some_and(|first| {
-        columns
-            .iter()
-            .all(|column| column.drop_name && same_metadata(&column.labels, &first.labels))
-    });
+    let first = columns.first().filter(|first| first.values.len() == 1);
+    if let Some(first) = first.map(|first| first.labels.clone()) {
+        let shape = Shape::new(&first, is_metadata);
+        let alike = |labels: &Labels| {
+            let chosen = shape.chosen(labels).zip(shape.chosen(&first));
+            shape.is_of(labels) && chosen.into_iter().all(|(a, b)| same(a, b))
+        };
+        let is_one_metric = columns.iter().all(|column| {
+            let labels = &column.labels;
+            column.drop_name && (alike(labels) || same_metadata(labels, &first))
+        });
+        if is_one_metric {
+            let rest = shape.rest();
+            for Column { labels, values, .. } in columns {
+                let kept = match rest {
+                    Some((from, to)) if shape.is_of(&labels) => Kept::part(labels, from, to),
+                    _ => without_metadata(&labels).into(),
+                };
+                each(kept, values);
+            }
+            return Ok(());
+        }
+    }
     for column in columns.iter_mut().filter(|column| column.drop_name) {
         column.labels = without_metadata(&column.labels);
         column.drop_name = false;
     }
-    if one_metric { Ok(columns) } else { merged(columns) }
+    merged(columns)?.into_iter().map(whole).for_each(|(kept, values)| each(kept, values));
+    Ok(())
 }
 
 fn same_metadata(a: &Labels, b: &Labels) -> bool {

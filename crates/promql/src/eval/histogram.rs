@@ -40,7 +40,7 @@ impl Eval<'_> {
             };
             let group = groups.number(&column.labels);
             if group == histograms.len() {
-                let labels = groups.labels[group].clone();
+                let labels = groups.labels(group);
                 histograms.push(Histogram { labels, buckets: Vec::new() });
             }
             histograms[group].buckets.push((bound, number));

@@ -12,6 +12,10 @@ use crate::functions::window::Window;
 use crate::plan::{Kind, Node, Shift};
 use crate::source::{Found, Series, Want};
 
+/// After so many samples and steps it is asked again whether to stop: the answer takes as long as
+/// some of them.
+const CELLS_BETWEEN_CHECKS: usize = 2_048;
+
 /// The samples of one series for the windows of all steps.
 pub(super) struct Samples {
     labels: Labels,
@@ -175,8 +179,13 @@ impl Eval<'_> {
     {
         let held = windows.held();
         let mut columns = Vec::with_capacity(windows.series.len());
+        let mut unchecked = CELLS_BETWEEN_CHECKS;
         for series in windows.series {
-            self.check()?;
+            unchecked = unchecked.saturating_add(series.times.len()).saturating_add(grid.steps);
+            if unchecked >= CELLS_BETWEEN_CHECKS {
+                self.check()?;
+                unchecked = 0;
+            }
             self.hold(grid.steps)?;
             let mut f = make();
             let mut values = Vec::with_capacity(grid.steps);
