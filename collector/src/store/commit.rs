@@ -271,10 +271,6 @@ impl Store {
         let mut touched = i64::MIN;
         let mut held = None;
         for point in points {
-            // A point may name a series that was deleted meanwhile.
-            if !self.series.get(point.series as usize).is_some_and(Option::is_some) {
-                continue;
-            }
             let shard = heads::shard_of(point.series);
             if held.as_ref().is_none_or(|(at, _)| *at != shard) {
                 // One lock at a time.
@@ -282,10 +278,13 @@ impl Store {
                 held = self.shards.get(shard).map(|heads| (shard, heads.lock()));
             }
             let Some((_, heads)) = &mut held else { continue };
+            // A point may name a series that was deleted meanwhile.
+            if !heads.is_live(point.series) {
+                continue;
+            }
             let window = head::window_of(point.time);
-            let head = heads.get_mut(point.series);
-            applied.new_series += usize::from(head.last().is_none());
-            let pushed = head.push(point.time, point.value);
+            applied.new_series += usize::from(heads.get(point.series).last().is_none());
+            let pushed = heads.push(point.series, point.time, point.value);
             applied.samples += usize::from(pushed != Pushed::Known);
             if pushed == Pushed::Opened {
                 self.flush.opened(window, point.series, id, self.now);
