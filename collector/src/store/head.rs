@@ -106,6 +106,11 @@ impl Head {
         })
     }
 
+    /// A byte of what a push needs.
+    pub(super) fn peek(&self, segments: &Segments) -> u8 {
+        self.open.peek(segments)
+    }
+
     /// Changes the windows, as if they were a list.
     fn change<T>(&mut self, change: impl FnOnce(&mut Vec<Window>) -> T) -> T {
         let rest = self.rest.take().map(|rest| *rest);

@@ -79,6 +79,13 @@ impl Heads {
         head.push(segments, time, value)
     }
 
+    /// Reads a little of what pushes to these series will need, each without waiting for the one
+    /// before: of many series it is outside of the processor's caches, and that is most of the work.
+    pub(super) fn look_ahead(&self, series: impl Iterator<Item = u32>) {
+        let peek = |one| self.heads[place(one)].peek(&self.segments);
+        std::hint::black_box(series.map(peek).fold(0, |all: u8, one| all ^ one));
+    }
+
     /// Whether there is such a series.
     pub(super) fn is_live(&self, series: u32) -> bool {
         let at = place(series);

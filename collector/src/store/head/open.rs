@@ -7,7 +7,7 @@
 
 use super::super::bytes::{Bytes, unzigzag, zigzag};
 use super::super::decimal::{decimal, from_decimal};
-use super::segments::{Place, Segments};
+use super::segments::{Place, Segment, Segments};
 
 /// Samples in it, at most; and the segments they may take.
 pub(super) const MOST: u8 = 128;
@@ -166,6 +166,11 @@ impl Open {
         self.count = self.count.saturating_add(1);
     }
 
+    /// A byte of where the next sample goes.
+    pub(super) fn peek(&self, segments: &Segments) -> u8 {
+        segments.get(self.last_segment).map_or(0, Segment::used)
+    }
+
     /// Takes all samples out.
     pub(super) fn clear(&mut self, segments: &mut Segments) {
         segments.give_back(self.first_segment);
@@ -226,7 +231,7 @@ impl Open {
 
     /// Bytes in memory, beside itself.
     pub(super) fn bytes(&self) -> usize {
-        usize::from(self.segments) * size_of::<super::segments::Segment>()
+        usize::from(self.segments) * size_of::<Segment>()
     }
 }
 

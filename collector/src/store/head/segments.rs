@@ -42,6 +42,10 @@ impl Segment {
         self.bytes.get(..usize::from(self.used)).unwrap_or_default()
     }
 
+    pub(super) fn used(&self) -> u8 {
+        self.used
+    }
+
     pub(super) fn next(&self) -> Place {
         self.next
     }
