@@ -116,10 +116,11 @@ mod tests {
             assert!(dictionary.dense.len() <= DENSE.max(4 * series as usize));
         }
         // Described anew.
-        for (id, series) in ids.iter().zip(1..).filter(|(id, _)| *id % 3 == 0) {
+        for (id, series) in ids.iter().zip(1..).filter(|(id, _)| id.is_multiple_of(3)) {
             dictionary.set(*id, series + 1_000_000);
         }
-        let expected = |id: u32, series| if id % 3 == 0 { series + 1_000_000 } else { series };
+        let expected =
+            |id: u32, series| if id.is_multiple_of(3) { series + 1_000_000 } else { series };
         for (id, series) in ids.iter().zip(1..) {
             assert_eq!(dictionary.get(*id), Some(expected(*id, series)), "{id}");
         }

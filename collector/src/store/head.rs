@@ -357,7 +357,7 @@ mod tests {
             .map(|time| (time, 0.5f64.to_bits()))
             .into();
         for (time, _) in all.iter().rev() {
-            assert_eq!(head.push(*time, 0.5) == Pushed::Known, false, "{time}");
+            assert_ne!(head.push(*time, 0.5), Pushed::Known, "{time}");
         }
         assert_eq!(head.contents(i64::MIN, i64::MAX), all);
         assert_eq!(head.last_between(i64::MIN, i64::MIN), all.first().copied());
