@@ -23,7 +23,6 @@ pub(super) struct Open {
     value: u64,
     time: u32,
     step: u32,
-    first_segment: Place,
     last_segment: Place,
     kind: u8,
     count: u8,
@@ -100,7 +99,8 @@ impl Last {
             });
         } else {
             packed.varint(longer << 1 | 1);
-            packed.byte(kind);
+            // Odd, so that from the end it is not taken for a time.
+            packed.byte(kind << 1 | 1);
             packed.varint(match kind {
                 BITS => number.reverse_bits(),
                 _ => zigzag(number.cast_signed()),
@@ -117,7 +117,7 @@ impl Last {
         let longer = unzigzag(tagged >> 1);
         let step = u32::try_from(i64::from(self.step).wrapping_add(longer)).ok()?;
         if tagged & 1 == 1 {
-            self.kind = bytes.byte()?;
+            self.kind = bytes.byte()? >> 1;
             self.value = 0;
         }
         let number = bytes.varint()?;
@@ -129,6 +129,38 @@ impl Last {
         self.step = if is_first { 0 } else { step };
         Some(())
     }
+
+    /// Goes back to the sample before, by the end of what tells this one; `None` when it is of
+    /// another kind.
+    fn undo(&mut self, bytes: &mut &[u8]) -> Option<()> {
+        let number = last_varint(bytes)?;
+        let tagged = last_varint(bytes)?;
+        if tagged & 1 == 1 {
+            return None;
+        }
+        self.value = match self.kind {
+            BITS => self.value ^ number.reverse_bits(),
+            _ => self.value.wrapping_sub(unzigzag(number).cast_unsigned()),
+        };
+        self.time = self.time.wrapping_sub(self.step);
+        let longer = unzigzag(tagged >> 1);
+        self.step = u32::try_from(i64::from(self.step).wrapping_sub(longer)).ok()?;
+        Some(())
+    }
+}
+
+/// Takes the varint that the bytes end with: the bytes of one before it end with one below 0x80.
+fn last_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let (last, mut rest) = bytes.split_last()?;
+    let mut value = u64::from(*last);
+    while let Some((byte, more)) = rest.split_last()
+        && *byte >= 0x80
+    {
+        value = value << 7 | u64::from(byte & 0x7f);
+        rest = more;
+    }
+    *bytes = rest;
+    Some(value)
 }
 
 impl Open {
@@ -157,9 +189,6 @@ impl Open {
         Last { value: self.value, time: self.time, step: self.step, kind: self.kind } = last;
         let bytes = packed.bytes.get(..packed.length).unwrap_or_default();
         if let Some(new) = segments.append(self.last_segment, bytes) {
-            if self.first_segment == 0 {
-                self.first_segment = new;
-            }
             self.last_segment = new;
             self.segments = self.segments.saturating_add(1);
         }
@@ -173,15 +202,20 @@ impl Open {
 
     /// Takes all samples out.
     pub(super) fn clear(&mut self, segments: &mut Segments) {
-        segments.give_back(self.first_segment);
+        segments.give_back(self.last_segment);
         *self = Self::default();
     }
 
-    /// Hands each sample up to `end`, included, to `each`: its time, and how to have its value.
+    /// Hands each sample up to `end`, included, to `each`.
     fn each(&self, segments: &Segments, end: u32, mut each: impl FnMut(&Last)) {
-        let (mut last, mut is_first) = (Last::default(), true);
-        let mut place = self.first_segment;
+        let mut all = Vec::with_capacity(usize::from(self.segments));
+        let mut place = self.last_segment;
         while let Some(segment) = segments.get(place) {
+            all.push(segment);
+            place = segment.before();
+        }
+        let (mut last, mut is_first) = (Last::default(), true);
+        for segment in all.iter().rev() {
             let mut bytes = Bytes(segment.bytes());
             while !bytes.0.is_empty() {
                 if last.unpack(&mut bytes, is_first).is_none() || last.time > end {
@@ -190,8 +224,25 @@ impl Open {
                 is_first = false;
                 each(&last);
             }
-            place = segment.next();
         }
+    }
+
+    /// Hands the samples from the last one back to `each`, as long as it wants more; `None` when
+    /// there are more that cannot be found so.
+    fn each_back(&self, segments: &Segments, mut each: impl FnMut(&Last) -> bool) -> Option<()> {
+        let (mut last, mut place) = (self.last(), self.last_segment);
+        let mut bytes: &[u8] = &[];
+        for left in (0..self.count).rev() {
+            if !each(&last) || left == 0 {
+                break;
+            }
+            if bytes.is_empty() {
+                let segment = segments.get(place)?;
+                (bytes, place) = (segment.bytes(), segment.before());
+            }
+            last.undo(&mut bytes)?;
+        }
+        Some(())
     }
 
     /// Appends the samples from `start` to `end`, both included; `origin` is when the window begins.
@@ -211,6 +262,21 @@ impl Open {
         let about = usize::from(self.count).min(about as usize);
         times.reserve(about);
         values.reserve(about);
+        let had = times.len();
+        let mut take = |one: &Last| {
+            if (start..=end).contains(&one.time) {
+                times.push(origin.wrapping_add(i64::from(one.time)));
+                values.push(one.value());
+            }
+            one.time > start
+        };
+        if start > 0 && self.each_back(segments, &mut take).is_some() {
+            times.get_mut(had..).unwrap_or_default().reverse();
+            values.get_mut(had..).unwrap_or_default().reverse();
+            return;
+        }
+        times.truncate(had);
+        values.truncate(had);
         self.each(segments, end, |one| {
             if one.time >= start {
                 times.push(origin.wrapping_add(i64::from(one.time)));
@@ -221,11 +287,14 @@ impl Open {
 
     /// The last sample up to `end`, included.
     pub(super) fn last_upto(&self, segments: &Segments, end: u32) -> Option<(u32, f64)> {
-        if self.last_time()? <= end {
-            return Some((self.time, self.last().value()));
-        }
         let mut found = None;
-        self.each(segments, end, |one| found = Some(*one));
+        let back = |one: &Last| {
+            found = (one.time <= end).then_some(*one);
+            found.is_none()
+        };
+        if self.each_back(segments, back).is_none() {
+            self.each(segments, end, |one| found = Some(*one));
+        }
         found.map(|one| (one.time, one.value()))
     }
 
@@ -237,6 +306,8 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use hallwatch_model::Missing;
     use hallwatch_model::sample::to_float;
     use proptest::prelude::*;
@@ -258,10 +329,21 @@ mod tests {
         ]
     }
 
+    fn samples() -> impl Strategy<Value = BTreeMap<u32, f64>> {
+        // Of one kind, they are undone from the end.
+        let tenths = (-5_000i32..5_000).prop_map(|v| f64::from(v) / 10.0);
+        let floats = any::<f32>().prop_filter("finite", |v| v.is_finite()).prop_map(f64::from);
+        prop_oneof![
+            prop::collection::btree_map(0u32..7_200_000, any_value(), 0..200),
+            prop::collection::btree_map(0u32..7_200_000, tenths, 0..200),
+            prop::collection::btree_map(0u32..7_200_000, floats, 0..200),
+        ]
+    }
+
     proptest! {
         #[test]
         fn every_sample_comes_back_bit_by_bit(
-            samples in prop::collection::btree_map(0u32..7_200_000, any_value(), 0..200),
+            samples in samples(),
             from in 0u32..7_200_000,
             to in 0u32..7_200_000,
         ) {

@@ -13,12 +13,13 @@ pub(super) type Place = u32;
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(super) struct Segment {
-    next: Place,
+    /// The one before it.
+    before: Place,
     used: u8,
     bytes: [u8; ROOM],
 }
 
-const EMPTY: Segment = Segment { next: 0, used: 0, bytes: [0; ROOM] };
+const EMPTY: Segment = Segment { before: 0, used: 0, bytes: [0; ROOM] };
 
 #[derive(Debug)]
 struct Chunk {
@@ -46,8 +47,8 @@ impl Segment {
         self.used
     }
 
-    pub(super) fn next(&self) -> Place {
-        self.next
+    pub(super) fn before(&self) -> Place {
+        self.before
     }
 
     /// Appends all of the bytes, or says that there is no room for them.
@@ -78,10 +79,8 @@ impl Segments {
             return None;
         }
         let place = self.take();
-        if let Some(segment) = self.get_mut(last) {
-            segment.next = place;
-        }
         if let Some(segment) = self.get_mut(place) {
+            (segment.before, segment.used) = (last, 0);
             segment.append(bytes);
         }
         Some(place)
@@ -96,17 +95,14 @@ impl Segments {
         let Some(chunk) = self.chunks.get_mut(self.hint) else { return 0 };
         let at = chunk.free.trailing_zeros() as usize;
         chunk.free &= chunk.free - 1;
-        let segments = chunk.segments.get_or_insert_with(|| Box::new([EMPTY; TOGETHER]));
-        if let Some(segment) = segments.get_mut(at) {
-            (segment.next, segment.used) = (0, 0);
-        }
+        chunk.segments.get_or_insert_with(|| Box::new([EMPTY; TOGETHER]));
         u32::try_from(self.hint * TOGETHER + at + 1).unwrap_or(0)
     }
 
-    /// Takes back a segment and all that follow it.
-    pub(super) fn give_back(&mut self, first: Place) {
-        let mut place = first;
-        while let Some(next) = self.get(place).map(Segment::next) {
+    /// Takes back a segment and all before it.
+    pub(super) fn give_back(&mut self, last: Place) {
+        let mut place = last;
+        while let Some(before) = self.get(place).map(Segment::before) {
             let at = place as usize - 1;
             let index = at / TOGETHER;
             if let Some(chunk) = self.chunks.get_mut(index) {
@@ -116,7 +112,7 @@ impl Segments {
                 }
             }
             self.hint = self.hint.min(index);
-            place = next;
+            place = before;
         }
         while self.chunks.last().is_some_and(|chunk| chunk.segments.is_none()) {
             self.chunks.pop();
@@ -139,19 +135,18 @@ mod tests {
     fn what_is_given_back_is_taken_again() {
         let mut segments = Segments::default();
         let chain = |segments: &mut Segments, byte: u8| {
-            let first = segments.append(0, &[byte; 50]).unwrap();
-            let mut last = first;
+            let mut last = segments.append(0, &[byte; 50]).unwrap();
             for _ in 0..99 {
                 assert_eq!(segments.append(last, &[byte; 9]), None);
                 last = segments.append(last, &[byte; 50]).unwrap();
             }
-            first
+            last
         };
-        let read = |segments: &Segments, first: Place| {
-            let (mut place, mut all) = (first, Vec::new());
+        let read = |segments: &Segments, last: Place| {
+            let (mut place, mut all) = (last, Vec::new());
             while let Some(segment) = segments.get(place) {
                 all.extend_from_slice(segment.bytes());
-                place = segment.next();
+                place = segment.before();
             }
             all
         };
