@@ -270,6 +270,25 @@ fn what_an_agent_calls_old_is_old_even_where_no_watermark_is_known() {
 }
 
 #[test]
+fn a_backlog_after_a_restart_tells_nothing_of_what_people_were_told_before() {
+    let mut before = engine(LOAD);
+    receive(&mut before, &[load_of("a", 100, 3.0)], 100);
+    receive(&mut before, &[load_of("b", 100, 0.0)], 100);
+    let saved = before.save();
+    assert_eq!(saved.len(), 1);
+    let mut next = pushed(LOAD, saved, options());
+    tick(&mut next, 200);
+    // What was read while the collector was not there.
+    for (site, second, value) in
+        [("a", 130, 4.0), ("b", 130, 0.0), ("b", 140, 2.0), ("a", 140, 5.0)]
+    {
+        assert!(receive(&mut next, &[load_of(site, second, value)], 200).is_empty(), "{second}");
+    }
+    let sites: Vec<_> = next.digest().map(|alert| alert.labels.get("site").unwrap()).collect();
+    assert_eq!(sites, ["b"], "of a people know");
+}
+
+#[test]
 fn other_rules_go_on_where_these_were() {
     let held = LOAD.replace("expr: load > 1", "expr: load > 1\n    for: 10s");
     let mut engine = engine(&held);

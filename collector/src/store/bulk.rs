@@ -9,7 +9,6 @@ use super::Store;
 use super::deletion::AllHidden;
 use super::head::{Pushed, window_of};
 use super::heads::{SHARD, Shard};
-use super::index::Series;
 use super::record::{Point, read_points};
 use super::shared::{Shared, count, lock, reading};
 
@@ -44,22 +43,20 @@ type Sample = (u64, i64, f64);
 pub(super) struct Room([Mutex<Vec<Sample>>; MOST_THREADS]);
 
 impl Store {
-    /// Puts what is not in chunks yet of `raws`, which ascend, into the heads; about `rest` times
-    /// as many follow.
-    pub(super) fn apply_all(&mut self, raws: &[Raw], rest: usize, room: &Room) {
+    /// Puts what is not in chunks yet of `raws`, which ascend, into the heads.
+    pub(super) fn apply_all(&mut self, raws: &[Raw], room: &Room) {
         let bytes: usize = raws.iter().map(|raw| raw.data.len()).sum();
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let threads = cores.min(MOST_THREADS).min(bytes / BYTES_PER_THREAD).max(1);
         let hidden = reading(&self.shared.hidden).clone();
         let shared = &self.shared;
         let rows: Vec<Row> = split(raws, threads, |part| decode(part, shared, &hidden));
-        let series: &[Option<Arc<Series>>] = &self.series;
         let share = self.shards.len().div_ceil(threads).max(1);
         let shares: Vec<Share<'_>> = (0..)
             .step_by(share * SHARD)
             .zip(self.shards.chunks(share))
             .zip(&room.0)
-            .map(|((first, shards), sorted)| Share { first, shards, series, sorted, rest })
+            .map(|((first, shards), sorted)| Share { first, shards, sorted })
             .collect();
         let filled: Vec<Filled> =
             split(&shares, threads, |parts| parts.iter().map(|part| part.fill(&rows)).collect());
@@ -137,14 +134,12 @@ struct Share<'a> {
     /// The lowest number.
     first: usize,
     shards: &'a [Arc<Shard>],
-    series: &'a [Option<Arc<Series>>],
     sorted: &'a Mutex<Vec<Sample>>,
-    rest: usize,
 }
 
 impl Share<'_> {
     fn fill(&self, rows: &[Row]) -> Filled {
-        let Self { first, shards, series, sorted, rest } = *self;
+        let Self { first, shards, sorted } = *self;
         let count = shards.len() * SHARD;
         let mine = |point: &Point| {
             let at = (point.series as usize).checked_sub(first)?;
@@ -175,24 +170,19 @@ impl Share<'_> {
         }
         let mut filled = Filled::default();
         let (mut start, mut touched) = (0, i64::MIN);
-        let mut known = (0u32..).zip(series).skip(first);
+        let mut known = (0u32..).skip(first);
         for (shard, ends) in shards.iter().zip(ends.chunks(SHARD)) {
             let mut heads = shard.lock();
             for end in ends {
                 let points = sorted.get(start..*end).unwrap_or_default();
                 start = *end;
                 // A point may name a series that was deleted or is damaged.
-                let Some((series, Some(_))) = known.next().filter(|_| !points.is_empty()) else {
+                let Some(series) = known.next().filter(|series| heads.is_live(*series)) else {
                     continue;
                 };
-                let head = heads.get_mut(series);
-                for (at, (id, time, value)) in points.iter().enumerate() {
+                for (id, time, value) in points {
                     let window = window_of(*time);
-                    let pushed = head.push_with(*time, *value, || {
-                        let more = points.iter().skip(at);
-                        let more = more.take_while(|one| window_of(one.1) == window).count();
-                        more.saturating_mul(rest.saturating_add(1))
-                    });
+                    let pushed = heads.push(series, *time, *value);
                     if pushed == Pushed::Opened {
                         filled.opened.push((*id, window, series));
                     }

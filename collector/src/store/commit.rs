@@ -9,16 +9,20 @@ use rusqlite::{Connection, params};
 
 use super::bytes::{key, seal};
 use super::describe::Created;
-use super::head::Pushed;
+use super::head::{Pushed, window_of};
+use super::heads::shard_of;
 use super::record::{Point, write_points};
 use super::shared::lock;
 use super::track::{Place, Track};
-use super::{Entry, Error, Ignored, Incoming, Outcome, Store, head, heads};
+use super::{Entry, Error, Ignored, Incoming, Outcome, Store};
 
 /// The number of the collector itself, where others have an agent's.
 pub(super) const OWN: i64 = 0;
 /// The number of another collector, whose samples fill what is missing here.
 pub(super) const FILLED: i64 = -1;
+
+/// So many points have their heads looked up together.
+const AHEAD: usize = 32;
 
 /// What one transaction writes.
 #[derive(Debug, Default)]
@@ -269,30 +273,28 @@ impl Store {
     pub(super) fn apply(&mut self, id: u64, points: &[Point]) -> Applied {
         let mut applied = Applied::default();
         let mut touched = i64::MIN;
-        let mut held = None;
-        for point in points {
-            // A point may name a series that was deleted meanwhile.
-            if !self.series.get(point.series as usize).is_some_and(Option::is_some) {
-                continue;
-            }
-            let shard = heads::shard_of(point.series);
-            if held.as_ref().is_none_or(|(at, _)| *at != shard) {
-                // One lock at a time.
-                drop(held.take());
-                held = self.shards.get(shard).map(|heads| (shard, heads.lock()));
-            }
-            let Some((_, heads)) = &mut held else { continue };
-            let window = head::window_of(point.time);
-            let head = heads.get_mut(point.series);
-            applied.new_series += usize::from(head.last().is_none());
-            let pushed = head.push(point.time, point.value);
-            applied.samples += usize::from(pushed != Pushed::Known);
-            if pushed == Pushed::Opened {
-                self.flush.opened(window, point.series, id, self.now);
-            }
-            if pushed != Pushed::Known && window != touched {
-                self.flush.touched(window, self.now);
-                touched = window;
+        for neighbours in points.chunk_by(|a, b| shard_of(a.series) == shard_of(b.series)) {
+            let shard = neighbours.first().and_then(|one| self.shards.get(shard_of(one.series)));
+            let Some(mut heads) = shard.map(|shard| shard.lock()) else { continue };
+            for part in neighbours.chunks(AHEAD) {
+                heads.look_ahead(part.iter().map(|point| point.series));
+                for point in part {
+                    // A point may name a series that was deleted meanwhile.
+                    if !heads.is_live(point.series) {
+                        continue;
+                    }
+                    let window = window_of(point.time);
+                    applied.new_series += usize::from(heads.get(point.series).last().is_none());
+                    let pushed = heads.push(point.series, point.time, point.value);
+                    applied.samples += usize::from(pushed != Pushed::Known);
+                    if pushed == Pushed::Opened {
+                        self.flush.opened(window, point.series, id, self.now);
+                    }
+                    if pushed != Pushed::Known && window != touched {
+                        self.flush.touched(window, self.now);
+                        touched = window;
+                    }
+                }
             }
         }
         applied

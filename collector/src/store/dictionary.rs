@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::track::Track;
 
 /// Ids below this are looked up in a plain table.
-const DENSE: u32 = 1 << 16;
+const DENSE: usize = 1 << 16;
+/// And those below so many times as many ids as there are: agents number their series from 0 on.
+const SPREAD: usize = 4;
 /// Dictionaries asked for at most, of one agent.
 const MOST_WANTED: usize = 64;
 
@@ -13,25 +15,29 @@ const MOST_WANTED: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
     dense: Vec<u32>,
+    /// Those that have no place in the plain table: it would be too large for too few.
     sparse: HashMap<u32, u32>,
+    count: usize,
 }
 
 impl Dictionary {
     /// The store's number, or `None` when the id was never described.
     pub(super) fn get(&self, id: u32) -> Option<u32> {
-        if id < DENSE {
-            self.dense.get(id as usize).copied().filter(|series| *series != 0)
-        } else {
-            self.sparse.get(&id).copied()
+        match self.dense.get(id as usize) {
+            Some(series) if *series != 0 => Some(*series),
+            _ if self.sparse.is_empty() => None,
+            _ => self.sparse.get(&id).copied(),
         }
     }
 
     pub(super) fn set(&mut self, id: u32, series: u32) {
-        if id >= DENSE {
+        self.count += usize::from(self.get(id).is_none());
+        let at = id as usize;
+        if at >= DENSE.max(self.count.saturating_mul(SPREAD)) {
             self.sparse.insert(id, series);
             return;
         }
-        let at = id as usize;
+        self.sparse.remove(&id);
         if self.dense.len() <= at {
             self.dense.resize(at + 1, 0);
         }
@@ -39,17 +45,18 @@ impl Dictionary {
             *place = series;
         }
     }
-}
 
-impl Dictionary {
     /// Forgets entries that lead to one of these series, sorted.
     pub(super) fn forget(&mut self, series: &[u32]) {
         for place in &mut self.dense {
-            if series.binary_search(place).is_ok() {
+            if *place != 0 && series.binary_search(place).is_ok() {
                 *place = 0;
+                self.count -= 1;
             }
         }
+        let had = self.sparse.len();
         self.sparse.retain(|_, known| series.binary_search(known).is_err());
+        self.count -= had - self.sparse.len();
     }
 }
 
@@ -87,5 +94,40 @@ impl Agent {
 
     pub(super) fn wants(&self) -> bool {
         !self.wanted.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_ids_are_found_and_none_takes_much_memory() {
+        let mut dictionary = Dictionary::default();
+        // From 0 on, far apart, and downwards.
+        let ids: Vec<u32> = (0..200_000)
+            .chain((1..1_000).map(|i| i * 4_000_000))
+            .chain((900_000..900_100).rev())
+            .chain((200_000..400_000).rev())
+            .collect();
+        for (id, series) in ids.iter().zip(1..) {
+            assert_eq!(dictionary.get(*id), None);
+            dictionary.set(*id, series);
+            assert!(dictionary.dense.len() <= DENSE.max(4 * series as usize));
+        }
+        // Described anew.
+        for (id, series) in ids.iter().zip(1..).filter(|(id, _)| id.is_multiple_of(3)) {
+            dictionary.set(*id, series + 1_000_000);
+        }
+        let expected =
+            |id: u32, series| if id.is_multiple_of(3) { series + 1_000_000 } else { series };
+        for (id, series) in ids.iter().zip(1..) {
+            assert_eq!(dictionary.get(*id), Some(expected(*id, series)), "{id}");
+        }
+        assert_eq!(dictionary.count, ids.len());
+        dictionary.forget(&[1, 2, 200_002, 1_000_001, 1_000_004]);
+        let gone = ids.iter().filter(|id| dictionary.get(**id).is_none()).count();
+        assert_eq!((gone, dictionary.count), (4, ids.len() - 4));
+        assert!(dictionary.sparse.len() < 2_000, "{} sparse", dictionary.sparse.len());
     }
 }

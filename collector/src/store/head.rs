@@ -1,14 +1,21 @@
 //! The latest samples of one series, in memory, compressed.
 //!
-//! They are kept by windows of two hours, which is how they are written to disk. Within a window,
-//! full blocks are encoded, ascending and apart; only the newest samples are plain.
+//! They are kept by windows of two hours, which is how they are written to disk. A head is as large
+//! as a line of the processor's caches: of many series, each sample finds its head outside of them,
+//! and the segment that it goes to.
 
-use super::codec;
+mod columns;
+mod open;
+mod segments;
+mod window;
+
+pub(super) use columns::{cut, merge};
+use open::Open;
+pub(super) use segments::Segments;
+use window::{Block, View, Window, offset};
 
 /// How long the samples of one chunk may span, in milliseconds: two hours.
 pub(super) const WINDOW_MILLIS: i64 = 2 * 60 * 60 * 1000;
-/// Samples in an encoded block.
-const BLOCK: usize = 64;
 
 /// The window that a time belongs to.
 pub(super) fn window_of(time: i64) -> i64 {
@@ -36,284 +43,210 @@ pub(super) enum Pushed {
     Known,
 }
 
-/// The samples of one series that are not (all) in chunks yet.
-#[derive(Debug, Default)]
+/// The samples of one series that are not (all) in chunks yet. Those of the newest window that are
+/// not in blocks stand in segments, which series share: they are handed to whatever needs them.
+#[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Head {
-    windows: Vec<Window>,
-    last: Option<(i64, f64)>,
-}
-
-#[derive(Debug)]
-struct Window {
+    /// The newest sample ever pushed; [`NEVER`] is the time when there is none.
+    last: (i64, f64),
+    /// The newest window, unless it is empty; then there is no other either.
     number: i64,
+    open: Open,
+    rest: Option<Box<Rest>>,
+}
+
+/// What few heads have.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Of the newest window.
     blocks: Vec<Block>,
-    /// Later than every block.
-    open: Vec<(i64, f64)>,
+    /// Ascending.
+    older: Vec<Window>,
 }
 
-#[derive(Debug)]
-struct Block {
-    first: i64,
-    last: i64,
-    data: Box<[u8]>,
-}
+const NEVER: i64 = i64::MIN;
 
-impl Block {
-    fn new(samples: &[(i64, f64)]) -> Option<Self> {
-        let (first, last) = (samples.first()?.0, samples.last()?.0);
-        let (times, values): (Vec<i64>, Vec<f64>) = samples.iter().copied().unzip();
-        Some(Self { first, last, data: codec::encode(&times, &values).into() })
+impl Default for Head {
+    fn default() -> Self {
+        Self { last: (NEVER, 0.0), number: 0, open: Open::default(), rest: None }
     }
 }
 
 impl Head {
     /// Adds a sample, unless there is one at its time.
-    pub(super) fn push(&mut self, time: i64, value: f64) -> Pushed {
-        self.push_with(time, value, || 1)
-    }
-
-    /// As [`Head::push`]; when it opens a window, so many samples of it are to come with this one.
-    pub(super) fn push_with(
-        &mut self,
-        time: i64,
-        value: f64,
-        coming: impl FnOnce() -> usize,
-    ) -> Pushed {
-        if self.last.is_none_or(|(last, _)| last < time) {
-            self.last = Some((time, value));
+    pub(super) fn push(&mut self, segments: &mut Segments, time: i64, value: f64) -> Pushed {
+        if self.last.0 < time {
+            self.last = (time, value);
         }
         let number = window_of(time);
-        let at = match self.windows.last() {
-            Some(newest) if newest.number == number => self.windows.len() - 1,
-            _ => match self.windows.binary_search_by_key(&number, |window| window.number) {
-                Ok(at) => at,
-                Err(at) => {
-                    let room = coming().clamp(1, BLOCK).next_power_of_two();
-                    let mut open = Vec::with_capacity(room);
-                    open.push((time, value));
-                    // Most series have one window; room for more would be as large as the head.
-                    self.windows.reserve_exact(1);
-                    self.windows.insert(at, Window { number, blocks: Vec::new(), open });
-                    return Pushed::Opened;
-                }
-            },
-        };
-        let stored = self.windows.get_mut(at).is_some_and(|window| window.push(time, value));
-        if stored { Pushed::Stored } else { Pushed::Known }
+        let at = offset(number, time);
+        // Nearly all of them.
+        if number == self.number && self.open.last_time().is_some_and(|last| last < at) {
+            self.open.put(segments, at, value);
+            if self.open.is_full() {
+                self.change(|windows| {
+                    windows.last_mut().into_iter().for_each(|newest| newest.close_full(segments));
+                });
+            }
+            return Pushed::Stored;
+        }
+        self.change(|windows| match windows.binary_search_by_key(&number, |window| window.number) {
+            Ok(at) => {
+                let window = windows.get_mut(at);
+                let stored = window.is_some_and(|window| window.push(segments, time, value));
+                if stored { Pushed::Stored } else { Pushed::Known }
+            }
+            Err(at) => {
+                let mut window = Window { number, ..Window::default() };
+                window.append(segments, time, value);
+                windows.insert(at, window);
+                Pushed::Opened
+            }
+        })
+    }
+
+    /// A byte of what a push needs.
+    pub(super) fn peek(&self, segments: &Segments) -> u8 {
+        self.open.peek(segments)
+    }
+
+    /// Changes the windows, as if they were a list.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Vec<Window>) -> T) -> T {
+        let rest = self.rest.take().map(|rest| *rest);
+        let Rest { blocks, older: mut windows } = rest.unwrap_or_default();
+        let newest = Window { number: self.number, blocks, open: std::mem::take(&mut self.open) };
+        if !newest.is_empty() {
+            windows.push(newest);
+        }
+        let done = change(&mut windows);
+        let newest = windows.pop().unwrap_or_default();
+        (self.number, self.open) = (newest.number, newest.open);
+        if !newest.blocks.is_empty() || !windows.is_empty() {
+            windows.shrink_to_fit();
+            self.rest = Some(Box::new(Rest { blocks: newest.blocks, older: windows }));
+        }
+        done
+    }
+
+    fn older(&self) -> &[Window] {
+        self.rest.as_ref().map(|rest| rest.older.as_slice()).unwrap_or_default()
+    }
+
+    /// From the first window that ends at `start` or later.
+    fn views(&self, start: i64) -> impl DoubleEndedIterator<Item = View<'_>> {
+        let older = self.older();
+        let from = older.partition_point(|window| window_end(window.number) < start);
+        let older = older.get(from..).unwrap_or_default();
+        let blocks = self.rest.as_ref().map(|rest| rest.blocks.as_slice()).unwrap_or_default();
+        let newest = View { number: self.number, blocks, open: &self.open };
+        let is_there = !newest.open.is_empty() || !newest.blocks.is_empty();
+        let newest = (is_there && window_end(newest.number) >= start).then_some(newest);
+        older.iter().map(Window::view).chain(newest)
     }
 
     /// The newest sample ever pushed.
     pub(super) fn last(&self) -> Option<(i64, f64)> {
-        self.last
+        (self.last.0 != NEVER).then_some(self.last)
     }
 
     /// Appends the samples from `start` to `end`, both included, ascending.
-    pub(super) fn read(&self, start: i64, end: i64, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-        let from = self.windows.partition_point(|window| window_end(window.number) < start);
-        for window in self.windows.iter().skip(from) {
-            if window_start(window.number) > end {
-                break;
-            }
-            window.read(start, end, times, values);
+    pub(super) fn read(
+        &self,
+        segments: &Segments,
+        start: i64,
+        end: i64,
+        times: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) {
+        for window in self.views(start).take_while(|window| window_start(window.number) <= end) {
+            window.read(segments, start, end, times, values);
         }
     }
 
     /// The last sample from `start` to `end`, both included. The newest ever pushed is given also
     /// when it is in a chunk by now.
-    pub(super) fn last_between(&self, start: i64, end: i64) -> Option<(i64, f64)> {
+    pub(super) fn last_between(
+        &self,
+        segments: &Segments,
+        start: i64,
+        end: i64,
+    ) -> Option<(i64, f64)> {
         // What most queries ask for needs no look into the windows.
         match self.last {
-            None => return None,
-            Some((time, _)) if time < start => return None,
-            Some(last) if last.0 <= end => return Some(last),
-            Some(_) => (),
+            (time, _) if time < start => return None,
+            last if last.0 <= end && last.0 != NEVER => return Some(last),
+            _ => (),
         }
-        let to = self.windows.partition_point(|window| window_start(window.number) <= end);
-        let windows = self.windows.iter().take(to).rev();
-        let mut touched = windows.take_while(|window| window_end(window.number) >= start);
-        touched.find_map(|window| window.last_between(start, end))
+        let windows = self.views(start).rev();
+        let mut touched = windows.filter(|window| window_start(window.number) <= end);
+        touched.find_map(|window| window.last_between(segments, start, end))
     }
 
     /// Whether there is a sample from `start` to `end`, by the windows that they lie in.
     pub(super) fn touches(&self, start: i64, end: i64) -> bool {
-        let from = self.windows.partition_point(|window| window_end(window.number) < start);
-        self.windows.get(from).is_some_and(|window| window_start(window.number) <= end)
+        self.views(start).next().is_some_and(|window| window_start(window.number) <= end)
     }
 
     /// The windows that it has samples of, ascending.
     pub(super) fn windows(&self) -> Vec<i64> {
-        self.windows.iter().map(|window| window.number).collect()
+        self.views(i64::MIN).map(|window| window.number).collect()
     }
 
     /// Forgets a window, because its samples are in a chunk or beyond retention.
-    pub(super) fn drop_window(&mut self, number: i64) {
-        self.windows.retain(|window| window.number != number);
-        if self.windows.is_empty() {
-            self.windows.shrink_to_fit();
+    pub(super) fn drop_window(&mut self, segments: &mut Segments, number: i64) {
+        let is_there = self.views(i64::MIN).any(|window| window.number == number);
+        if is_there {
+            self.change(|windows| {
+                windows.retain_mut(|window| {
+                    if window.number == number {
+                        window.clear(segments);
+                    }
+                    !window.is_empty()
+                });
+            });
         }
     }
 
+    /// Forgets everything.
+    pub(super) fn clear(&mut self, segments: &mut Segments) {
+        self.change(|windows| {
+            windows.drain(..).for_each(|mut window| window.clear(segments));
+        });
+        *self = Self::default();
+    }
+
     /// Forgets the samples from `start` to `end`, both included.
-    pub(super) fn remove(&mut self, start: i64, end: i64) {
-        let from = self.windows.partition_point(|window| window_end(window.number) < start);
-        for window in self.windows.iter_mut().skip(from) {
-            if window_start(window.number) > end {
-                break;
-            }
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            window.read(i64::MIN, i64::MAX, &mut times, &mut values);
-            (window.blocks, window.open) = (Vec::new(), Vec::new());
-            for (time, value) in times.into_iter().zip(values) {
-                if !(start..=end).contains(&time) {
-                    window.append(time, value);
+    pub(super) fn remove(&mut self, segments: &mut Segments, start: i64, end: i64) {
+        self.change(|windows| {
+            let from = windows.partition_point(|window| window_end(window.number) < start);
+            for window in windows.iter_mut().skip(from) {
+                if window_start(window.number) > end {
+                    break;
+                }
+                let (times, values) = window.take_all(segments);
+                for (time, value) in times.into_iter().zip(values) {
+                    if !(start..=end).contains(&time) {
+                        window.append(segments, time, value);
+                    }
                 }
             }
-        }
-        self.windows.retain(|window| !window.blocks.is_empty() || !window.open.is_empty());
-        if self.last.is_some_and(|(last, _)| (start..=end).contains(&last)) {
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            if let Some(newest) = self.windows.last() {
-                newest.read(i64::MIN, i64::MAX, &mut times, &mut values);
-            }
-            self.last = times.last().copied().zip(values.last().copied());
+            windows.retain(|window| !window.is_empty());
+        });
+        if (start..=end).contains(&self.last.0) {
+            let newest = self.views(i64::MIN).next_back();
+            let last = newest.and_then(|one| one.last_between(segments, i64::MIN, i64::MAX));
+            self.last = last.unwrap_or((NEVER, 0.0));
         }
     }
 
     /// Bytes in memory, roughly.
     pub(super) fn bytes(&self) -> usize {
-        let block = |block: &Block| size_of::<Block>() + block.data.len();
-        let window = |window: &Window| {
-            size_of::<Window>()
-                + window.blocks.iter().map(block).sum::<usize>()
-                + window.open.capacity() * size_of::<(i64, f64)>()
-        };
-        size_of::<Self>() + self.windows.iter().map(window).sum::<usize>()
-    }
-}
-
-impl Window {
-    fn push(&mut self, time: i64, value: f64) -> bool {
-        let newest = self.open.last().map(|sample| sample.0);
-        if newest.is_some_and(|newest| newest < time) {
-            self.append(time, value);
-            return true;
-        }
-        let closed = self.blocks.last().map(|block| block.last);
-        if closed.is_some_and(|closed| time <= closed) {
-            return self.insert_closed(time, value);
-        }
-        match self.open.binary_search_by_key(&time, |sample| sample.0) {
-            Ok(_) => false,
-            Err(at) => {
-                self.open.insert(at, (time, value));
-                self.close_full();
-                true
-            }
-        }
-    }
-
-    fn append(&mut self, time: i64, value: f64) {
-        self.open.push((time, value));
-        self.close_full();
-    }
-
-    fn close_full(&mut self) {
-        if self.open.len() >= BLOCK {
-            self.blocks.extend(Block::new(&self.open));
-            self.open.clear();
-        }
-    }
-
-    /// A late one: its block is opened, and closed again as one or two.
-    fn insert_closed(&mut self, time: i64, value: f64) -> bool {
-        let at = self.blocks.partition_point(|block| block.last < time);
-        let Some(block) = self.blocks.get(at) else { return false };
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        if codec::decode(&block.data, &mut times, &mut values).is_none() {
-            return false;
-        }
-        let Err(index) = times.binary_search(&time) else { return false };
-        times.insert(index, time);
-        values.insert(index, value);
-        let samples: Vec<(i64, f64)> = times.into_iter().zip(values).collect();
-        let half = if samples.len() >= 2 * BLOCK { samples.len() / 2 } else { samples.len() };
-        let (left, right) = samples.split_at(half);
-        self.blocks.splice(at..=at, Block::new(left).into_iter().chain(Block::new(right)));
-        true
-    }
-
-    /// Of the blocks, one is decoded at most.
-    fn last_between(&self, start: i64, end: i64) -> Option<(i64, f64)> {
-        let to = self.open.partition_point(|sample| sample.0 <= end);
-        if let Some(last) = self.open.get(..to).and_then(<[_]>::last) {
-            return (last.0 >= start).then_some(*last);
-        }
-        let to = self.blocks.partition_point(|block| block.first <= end);
-        let block = self.blocks.get(..to)?.last().filter(|block| block.last >= start)?;
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        // What was encoded here decodes; were it not so, these samples alone are missing.
-        let _ = codec::decode(&block.data, &mut times, &mut values);
-        cut(0, start, end, &mut times, &mut values);
-        times.last().copied().zip(values.last().copied())
-    }
-
-    fn read(&self, start: i64, end: i64, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-        let from = self.blocks.partition_point(|block| block.last < start);
-        for block in self.blocks.iter().skip(from) {
-            if block.first > end {
-                return;
-            }
-            let had = times.len();
-            // What was encoded here decodes; were it not so, these samples alone are missing.
-            let _ = codec::decode(&block.data, times, values);
-            cut(had, start, end, times, values);
-        }
-        let from = self.open.partition_point(|sample| sample.0 < start);
-        let to = self.open.partition_point(|sample| sample.0 <= end).max(from);
-        let wanted = self.open.get(from..to).unwrap_or_default();
-        // Each at once, into memory of the right size: most of what queries for the present cost.
-        times.extend(wanted.iter().map(|sample| sample.0));
-        values.extend(wanted.iter().map(|sample| sample.1));
-    }
-}
-
-/// Removes from the columns, beyond the first `had`, what is not from `start` to `end`.
-pub(super) fn cut(had: usize, start: i64, end: i64, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-    let added = times.get(had..).unwrap_or_default();
-    let from = had + added.partition_point(|time| *time < start);
-    let to = had + added.partition_point(|time| *time <= end);
-    times.truncate(to);
-    values.truncate(to);
-    if from > had {
-        times.drain(had..from.min(to));
-        values.drain(had..from.min(to));
-    }
-}
-
-/// Joins two ascending columns; of the same time in both, the first one's value stays.
-pub(super) fn merge(first: (&[i64], &[f64]), second: (&[i64], &[f64])) -> (Vec<i64>, Vec<f64>) {
-    let mut times = Vec::with_capacity(first.0.len() + second.0.len());
-    let mut values = Vec::with_capacity(first.0.len() + second.0.len());
-    let mut left = first.0.iter().zip(first.1).peekable();
-    let mut right = second.0.iter().zip(second.1).peekable();
-    loop {
-        let next = match (left.peek(), right.peek()) {
-            (Some((a, _)), Some((b, _))) => {
-                if a == b {
-                    right.next();
-                    left.next()
-                } else if a < b {
-                    left.next()
-                } else {
-                    right.next()
-                }
-            }
-            (Some(_), None) => left.next(),
-            (None, _) => right.next(),
-        };
-        let Some((time, value)) = next else { return (times, values) };
-        times.push(*time);
-        values.push(*value);
+        let blocks = self.views(i64::MIN).flat_map(|window| window.blocks).map(Block::bytes);
+        let open = self.views(i64::MIN).map(|window| window.open.bytes());
+        let rest = if self.rest.is_some() { size_of::<Rest>() } else { 0 };
+        let older = std::mem::size_of_val(self.older());
+        size_of::<Self>() + rest + older + open.chain(blocks).sum::<usize>()
     }
 }
 
@@ -325,10 +258,28 @@ mod tests {
 
     use super::*;
 
-    fn contents(head: &Head, start: i64, end: i64) -> Vec<(i64, u64)> {
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        head.read(start, end, &mut times, &mut values);
-        times.into_iter().zip(values.into_iter().map(f64::to_bits)).collect()
+    /// A head with segments of its own.
+    #[derive(Default)]
+    struct Alone {
+        head: Head,
+        segments: Segments,
+    }
+
+    impl Alone {
+        fn push(&mut self, time: i64, value: f64) -> Pushed {
+            self.head.push(&mut self.segments, time, value)
+        }
+
+        fn contents(&self, start: i64, end: i64) -> Vec<(i64, u64)> {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            self.head.read(&self.segments, start, end, &mut times, &mut values);
+            times.into_iter().zip(values.into_iter().map(f64::to_bits)).collect()
+        }
+
+        fn last_between(&self, start: i64, end: i64) -> Option<(i64, u64)> {
+            let last = self.head.last_between(&self.segments, start, end);
+            last.map(|(time, value)| (time, value.to_bits()))
+        }
     }
 
     proptest! {
@@ -336,36 +287,87 @@ mod tests {
         fn any_order_gives_the_map_where_the_first_wins(
             samples in prop::collection::vec((0i64..900, -3i32..3), 0..700),
             cut in (0i64..900, 0i64..900),
+            gone in (0i64..900, 0i64..900),
+            dropped in 0i64..3,
         ) {
-            // 900 slots of 20 s: three windows.
-            let (mut head, mut map) = (Head::default(), BTreeMap::new());
+            // 900 slots of 20 s, some before 1970: three windows.
+            let at = |slot: i64| (slot - 500) * 20_000;
+            let (mut head, mut map) = (Alone::default(), BTreeMap::new());
             for (slot, value) in samples {
-                let (time, value) = (slot * 20_000, f64::from(value));
-                let known = map.contains_key(&time);
-                prop_assert_eq!(head.push(time, value) == Pushed::Known, known);
-                map.entry(time).or_insert(value.to_bits());
+                // Decimals, what is no decimal, and what is missing.
+                let value = match value {
+                    2 => f64::NAN,
+                    1 => 1.0 / 3.0,
+                    tenths => f64::from(tenths) / 10.0,
+                };
+                let known = map.contains_key(&at(slot));
+                prop_assert_eq!(head.push(at(slot), value) == Pushed::Known, known);
+                map.entry(at(slot)).or_insert(value.to_bits());
             }
-            let (start, end) = (cut.0 * 20_000, cut.1 * 20_000);
-            let all: Vec<_> = map.iter().map(|(t, v)| (*t, *v)).collect();
-            prop_assert_eq!(contents(&head, i64::MIN, i64::MAX), all.clone());
-            let within: Vec<_> =
-                all.into_iter().filter(|(t, _)| (start..=end).contains(t)).collect();
-            let last = head.last_between(start, end).map(|(t, v)| (t, v.to_bits()));
-            prop_assert_eq!(last, within.last().copied());
-            prop_assert_eq!(contents(&head, start, end), within);
+            let (start, end) = (at(cut.0), at(cut.1));
+            let check = |head: &Alone, map: &BTreeMap<i64, u64>| {
+                let all: Vec<_> = map.iter().map(|(t, v)| (*t, *v)).collect();
+                prop_assert_eq!(head.contents(i64::MIN, i64::MAX), all.clone());
+                let mut windows: Vec<i64> = map.keys().map(|time| window_of(*time)).collect();
+                windows.dedup();
+                prop_assert_eq!(head.head.windows(), windows);
+                let within: Vec<_> =
+                    all.into_iter().filter(|(t, _)| (start..=end).contains(t)).collect();
+                prop_assert_eq!(head.last_between(start, end), within.last().copied());
+                prop_assert_eq!(head.contents(start, end), within);
+                Ok(())
+            };
+            check(&head, &map)?;
+            let gone = (at(gone.0), at(gone.1));
+            head.head.remove(&mut head.segments, gone.0, gone.1);
+            map.retain(|time, _| !(gone.0..=gone.1).contains(time));
+            check(&head, &map)?;
+            let dropped = dropped - 2;
+            head.head.drop_window(&mut head.segments, dropped);
+            let last = map.last_key_value().map(|(time, _)| *time);
+            map.retain(|time, _| window_of(*time) != dropped);
+            if last == map.last_key_value().map(|(time, _)| *time) {
+                check(&head, &map)?;
+            }
+            let all: Vec<_> = map.into_iter().collect();
+            prop_assert_eq!(head.contents(i64::MIN, i64::MAX), all);
+            prop_assert_eq!(head.head.last().map(|(time, _)| time), last);
+            head.head.clear(&mut head.segments);
+            prop_assert_eq!(head.segments.bytes(), 0, "segments that nobody gives back");
         }
     }
 
     #[test]
     fn ascending_and_descending_series_are_the_same() {
-        let (mut up, mut down) = (Head::default(), Head::default());
+        let (mut up, mut down) = (Alone::default(), Alone::default());
         for i in 0..2_000 {
             up.push(i * 1_000, 1.5);
             down.push((1_999 - i) * 1_000, 1.5);
         }
-        assert_eq!(contents(&up, i64::MIN, i64::MAX), contents(&down, i64::MIN, i64::MAX));
-        assert_eq!(contents(&up, 5_000, 7_000).len(), 3);
-        assert!(up.bytes() < 4_000, "{} bytes", up.bytes());
-        assert_eq!(up.last(), down.last());
+        assert_eq!(up.contents(i64::MIN, i64::MAX), down.contents(i64::MIN, i64::MAX));
+        assert_eq!(up.contents(5_000, 7_000).len(), 3);
+        assert!(up.head.bytes() < 2_000, "{} bytes", up.head.bytes());
+        assert_eq!(up.head.last(), down.head.last());
+    }
+
+    #[test]
+    fn the_first_and_the_last_of_all_times_are_kept() {
+        let mut head = Alone::default();
+        let all: Vec<_> = [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX]
+            .map(|time| (time, 0.5f64.to_bits()))
+            .into();
+        for (time, _) in all.iter().rev() {
+            assert_ne!(head.push(*time, 0.5), Pushed::Known, "{time}");
+        }
+        assert_eq!(head.contents(i64::MIN, i64::MAX), all);
+        assert_eq!(head.last_between(i64::MIN, i64::MIN), all.first().copied());
+        let mut lonely = Alone::default();
+        lonely.push(i64::MIN, 0.5);
+        assert_eq!(lonely.last_between(i64::MIN, 0), all.first().copied());
+    }
+
+    #[test]
+    fn a_head_is_one_line_of_the_caches() {
+        assert_eq!((size_of::<Head>(), align_of::<Head>()), (64, 64));
     }
 }

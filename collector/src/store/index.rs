@@ -8,7 +8,6 @@ use std::sync::Arc;
 use hallwatch_model::{Label, Labels};
 use hallwatch_promql::Matchers;
 
-use super::head::Head;
 use super::heads::{Held, Shard, shard_of};
 
 /// A series of the store, by its number from 1.
@@ -63,6 +62,7 @@ impl Index {
             self.shards.resize_with(shard_of(id) + 1, Arc::default);
         }
         let heads = self.shards.get(shard_of(id)).cloned().unwrap_or_default();
+        heads.head(id).begin();
         let series = Arc::new(Series { id, labels, heads });
         let at = id as usize;
         if self.series.len() <= at {
@@ -106,7 +106,7 @@ impl Index {
     /// Forgets a series and its labels.
     pub(super) fn remove(&mut self, id: u32) {
         let Some(series) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
-        *series.head() = Head::default();
+        series.head().end();
         self.count = self.count.saturating_sub(1);
         self.ids.remove(&series.labels);
         for label in &series.labels {

@@ -137,7 +137,7 @@ impl Store {
             let room = Room::default();
             for batch in batches {
                 self.now = self.now.max(batch.received);
-                self.apply_all(&batch.raws, batch.rest, &room);
+                self.apply_all(&batch.raws, &room);
             }
             joined(reading.join())
         })

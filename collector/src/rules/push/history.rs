@@ -9,8 +9,8 @@ use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::Source;
 
 use super::{GroupInfo, PushEngine, Pushed, Received, RuleInfo, Timing};
-use crate::rules::alert::AlertState;
-use crate::rules::engine::Evaluation;
+use crate::rules::alert::{Alert, AlertState};
+use crate::rules::engine::{Evaluation, Transition};
 
 /// How many are kept.
 const MAX_HISTORICAL: usize = 1000;
@@ -117,12 +117,34 @@ impl PushEngine {
                 let mut evaluation = engine.receive(received, sample.time, source);
                 let ticked = engine.tick(sample.time, source);
                 evaluation.transitions.extend(ticked.transitions);
-                self.histories.note(&evaluation, now);
+                self.note_past(shard, evaluation, now);
             }
             let ended = engine.tick(last, source);
-            self.histories.note(&ended, now);
+            self.note_past(shard, ended, now);
             self.histories.catching_up.insert(shard, (engine, now));
         }
+    }
+
+    /// Takes note of what of this is not known to people as an alert of its time.
+    fn note_past(&mut self, shard: usize, mut evaluation: Evaluation, now: Timestamp) {
+        evaluation.transitions.retain(|change| {
+            change.to != AlertState::Firing || !self.fired(shard, &change.rule, change)
+        });
+        self.histories.note(&evaluation, now);
+    }
+
+    /// Whether the alert fired then, as of what was known then: after a restart a backlog of some
+    /// seconds is all that an alert of hours has of its past.
+    fn fired(&self, shard: usize, rule: &str, then: &Transition) -> bool {
+        let is_it = |alert: &Alert| {
+            alert.labels == then.alert.labels
+                && alert.fired_at.is_some_and(|fired| fired <= then.at)
+                && alert.resolved_at.is_none_or(|resolved| then.at <= resolved)
+        };
+        let mut runs = self.shards[shard].runs.values().map(|run| &run.rule);
+        let live = runs.find(|run| &*run.key == rule);
+        let live = live.and_then(|run| run.alerts.get(&then.alert.labels));
+        live.is_some_and(is_it) || self.resolved.iter().any(is_it)
     }
 
     /// An engine for what was, with the past before `first`.

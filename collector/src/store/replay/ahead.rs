@@ -25,8 +25,6 @@ pub(super) struct Batch {
     pub(super) raws: Vec<Raw>,
     /// When the latest of them was received.
     pub(super) received: i64,
-    /// About as many such batches follow.
-    pub(super) rest: usize,
 }
 
 /// A part of a dictionary: numbers of the agent, and those of the store for them.
@@ -54,8 +52,8 @@ pub(super) fn read_log(
     let connection = schema::open_reader(&shared.path)?;
     let query = "SELECT id, received, data FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id";
     while next <= last {
-        let mut batch = Batch { raws: Vec::new(), received: 0, rest: 0 };
-        let (mut filled, first) = (0, next);
+        let mut batch = Batch { raws: Vec::new(), received: 0 };
+        let mut filled = 0;
         while next <= last && filled < bytes {
             let until = next.saturating_add(STEP);
             rows(&connection, &shared.found.log_rows, query, [next, until], |row| {
@@ -68,8 +66,6 @@ pub(super) fn read_log(
             })?;
             next = until;
         }
-        let rest = last.saturating_sub(next) / next.saturating_sub(first).max(1);
-        batch.rest = usize::try_from(rest).unwrap_or(0);
         if batches.send(batch).is_err() {
             return Ok(());
         }
