@@ -2,7 +2,6 @@
 //! newest samples are packed one by one.
 
 use super::super::codec;
-use super::columns::cut;
 use super::open::{MOST, Open};
 use super::segments::Segments;
 use super::{window_end, window_start};
@@ -40,6 +39,16 @@ impl Block {
     fn new(times: &[i64], values: &[f64]) -> Option<Self> {
         let (first, last) = (*times.first()?, *times.last()?);
         Some(Self { first, last, data: codec::encode(times, values).into() })
+    }
+
+    fn decode_between(
+        &self,
+        start: i64,
+        end: i64,
+        both: (&mut Vec<i64>, &mut Vec<f64>),
+    ) -> Option<()> {
+        // Nothing of it is elsewhere.
+        codec::decode_between(&self.data, start, end, both, &mut |_, _| None)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -159,8 +168,7 @@ impl View<'_> {
         let block = self.blocks.get(..to)?.last().filter(|block| block.last >= start)?;
         let (mut times, mut values) = (Vec::new(), Vec::new());
         // What was encoded here decodes; were it not so, these samples alone are missing.
-        let _ = codec::decode(&block.data, &mut times, &mut values);
-        cut(0, start, end, &mut times, &mut values);
+        let _ = block.decode_between(start, end, (&mut times, &mut values));
         times.last().copied().zip(values.last().copied())
     }
 
@@ -177,10 +185,8 @@ impl View<'_> {
             if block.first > end {
                 return;
             }
-            let had = times.len();
             // What was encoded here decodes; were it not so, these samples alone are missing.
-            let _ = codec::decode(&block.data, times, values);
-            cut(had, start, end, times, values);
+            let _ = block.decode_between(start, end, (&mut *times, &mut *values));
         }
         let origin = window_start(self.number);
         if start <= window_end(self.number) && end >= origin {
