@@ -12,6 +12,13 @@ use crate::wait::wait_for;
 /// Set in a test that is isolated already.
 const ISOLATED: &str = "HALLWATCH_TEST_ISOLATED";
 
+/// Runs the test `name` isolated, see [`is_isolated`].
+pub fn isolated(name: &str, test: impl Future<Output = ()>) {
+    if is_isolated(name) {
+        tokio::runtime::Runtime::new().expect("a runtime").block_on(test);
+    }
+}
+
 /// Whether this process is the one that shall do what the test `name` is about: it runs alone, with
 /// mounts and processes that end with it, however it ends. For any other process the test has
 /// passed by then, or this panics.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hallwatch_tests::disk;
-use hallwatch_tests::namespace::is_isolated;
+use hallwatch_tests::namespace::isolated;
 use hallwatch_tests::prometheus::http;
 use hallwatch_tests::site::{Options, Site};
 use hallwatch_tests::wait::wait_for;
@@ -13,10 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_full_disk_pages_and_does_not_silence_what_else_fires() {
-    if is_isolated(NAME) {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(full());
-    }
+    isolated(NAME, full());
 }
 
 async fn full() {
@@ -64,10 +61,7 @@ groups:
 
 #[test]
 fn beyond_the_reserve_alerts_go_on_in_memory_and_come_back_to_the_disk() {
-    if is_isolated(BEYOND) {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(beyond());
-    }
+    isolated(BEYOND, beyond());
 }
 
 async fn beyond() {

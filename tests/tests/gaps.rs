@@ -108,9 +108,15 @@ async fn a_full_disk_is_one_alert_and_heals_by_itself() {
     assert!(site.agent.terminate().await.success());
     let data = site.directory().join("agent");
     site.restart_agent_as(|inner| on_small_disk(&inner, &data, "size=8m", ""));
-    site.reads("agent_journal_durable == 1 and agent_up == 1", PATIENCE).await;
-    // Until nothing fits any more; that it fails in the end is the point.
-    beside(&site, &format!("dd if=/dev/zero of={}/fill bs=4k 2>/dev/null", data.display()));
+    let started = now().as_seconds();
+    // What the agent before it said still stands, and a new one is not yet on its own disk: only
+    // what this one sends shows that it is.
+    site.reads(&format!("agent_watermark_seconds > {started}"), PATIENCE).await;
+    site.reads("agent_journal_durable == 1", PATIENCE).await;
+    assert!(beside(&site, &format!("mountpoint --quiet {}", data.display())));
+    // Until nothing fits any more: twice what the disk holds.
+    let fill = format!("dd if=/dev/zero of={}/fill bs=4k count=4k 2>/dev/null", data.display());
+    assert!(!beside(&site, &fill), "16 MiB fit on a disk of 8");
     site.reads("agent_journal_durable == 0", PATIENCE).await;
     let firing = "ALERTS{alertname=\"AgentNotDurable\", alertstate=\"firing\"}";
     assert_eq!(site.reads(firing, PATIENCE).await.len(), 1);

@@ -9,7 +9,7 @@ mod open;
 mod segments;
 mod window;
 
-pub(super) use columns::{cut, merge};
+pub(super) use columns::{Columns, cut, merge};
 use open::Open;
 pub(super) use segments::Segments;
 use window::{Block, View, Window, offset};
@@ -151,16 +151,9 @@ impl Head {
     }
 
     /// Appends the samples from `start` to `end`, both included, ascending.
-    pub(super) fn read(
-        &self,
-        segments: &Segments,
-        start: i64,
-        end: i64,
-        times: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) {
+    pub(super) fn read(&self, segments: &Segments, start: i64, end: i64, to: &mut Columns) {
         for window in self.views(start).take_while(|window| window_start(window.number) <= end) {
-            window.read(segments, start, end, times, values);
+            window.read(segments, start, end, to);
         }
     }
 
@@ -271,8 +264,9 @@ mod tests {
         }
 
         fn contents(&self, start: i64, end: i64) -> Vec<(i64, u64)> {
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            self.head.read(&self.segments, start, end, &mut times, &mut values);
+            let mut read = Columns::default();
+            self.head.read(&self.segments, start, end, &mut read);
+            let (times, values) = read;
             times.into_iter().zip(values.into_iter().map(f64::to_bits)).collect()
         }
 

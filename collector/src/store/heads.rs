@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::head::{Head, Pushed, Segments};
+use super::head::{Columns, Head, Pushed, Segments};
 use super::shared::lock;
 
 /// Heads under one lock: as many as one byte counts.
@@ -105,8 +105,8 @@ impl View<'_> {
     }
 
     /// See [`Head::read`].
-    pub(super) fn read(self, start: i64, end: i64, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-        self.head.read(self.segments, start, end, times, values);
+    pub(super) fn read(self, start: i64, end: i64, to: &mut Columns) {
+        self.head.read(self.segments, start, end, to);
     }
 }
 
@@ -121,8 +121,8 @@ impl Held<'_> {
     }
 
     /// See [`Head::read`].
-    pub(super) fn read(&self, start: i64, end: i64, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-        self.view().read(start, end, times, values);
+    pub(super) fn read(&self, start: i64, end: i64, to: &mut Columns) {
+        self.view().read(start, end, to);
     }
 
     /// See [`Head::touches`].

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::bytes::{key, seal, unseal};
-use super::super::head::{merge, window_end, window_start};
+use super::super::head::{Columns, merge, window_end, window_start};
 use super::super::record::{read_ids, write_ids};
 use super::super::rollup::note_stale;
 use super::super::shared::{Filled, count, reading};
@@ -48,9 +48,10 @@ impl Store {
             }
             step.done += 1;
             let Some(series) = self.by_id(*id) else { continue };
-            let (mut times, mut values) = (Vec::new(), Vec::new());
+            let mut read = Columns::default();
             let (start, end) = (window_start(window), window_end(window));
-            series.head().read(start, end, &mut times, &mut values);
+            series.head().read(start, end, &mut read);
+            let (mut times, mut values) = read;
             if times.is_empty() {
                 continue;
             }

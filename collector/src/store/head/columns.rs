@@ -1,5 +1,8 @@
 //! Times and values, side by side.
 
+/// As many values as times, which ascend.
+pub(in super::super) type Columns = (Vec<i64>, Vec<f64>);
+
 /// Removes from the columns, beyond the first `had`, what is not from `start` to `end`.
 pub(in super::super) fn cut(
     had: usize,

@@ -7,6 +7,7 @@
 
 use super::super::bytes::{Bytes, unzigzag, zigzag};
 use super::super::decimal::{decimal, from_decimal};
+use super::columns::Columns;
 use super::segments::{Place, Segment, Segments};
 
 /// Samples in it, at most; and the segments they may take.
@@ -251,7 +252,7 @@ impl Open {
         segments: &Segments,
         (start, end): (u32, u32),
         origin: i64,
-        (times, values): (&mut Vec<i64>, &mut Vec<f64>),
+        (times, values): &mut Columns,
     ) {
         if self.last_time().is_none_or(|last| last < start) {
             return;
@@ -352,8 +353,9 @@ mod tests {
                 open.put(&mut segments, *time, *value);
             }
             for (from, to) in [(0, u32::MAX), (from, to)] {
-                let (mut times, mut values) = (vec![1], vec![1.0]);
-                open.read(&segments, (from, to), 1_000, (&mut times, &mut values));
+                let mut read = (vec![1], vec![1.0]);
+                open.read(&segments, (from, to), 1_000, &mut read);
+                let (times, values) = read;
                 let expected: Vec<_> = samples
                     .iter()
                     .filter(|(time, _)| (from..=to).contains(time))

@@ -2,6 +2,7 @@
 //! newest samples are packed one by one.
 
 use super::super::codec;
+use super::columns::Columns;
 use super::open::{MOST, Open};
 use super::segments::Segments;
 use super::{window_end, window_start};
@@ -41,14 +42,9 @@ impl Block {
         Some(Self { first, last, data: codec::encode(times, values).into() })
     }
 
-    fn decode_between(
-        &self,
-        start: i64,
-        end: i64,
-        both: (&mut Vec<i64>, &mut Vec<f64>),
-    ) -> Option<()> {
+    fn decode_between(&self, start: i64, end: i64, (times, values): &mut Columns) -> Option<()> {
         // Nothing of it is elsewhere.
-        codec::decode_between(&self.data, start, end, both, &mut |_, _| None)
+        codec::decode_between(&self.data, start, end, (times, values), &mut |_, _| None)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -108,20 +104,20 @@ impl Window {
         }
     }
 
-    fn take_open(&mut self, segments: &mut Segments) -> (Vec<i64>, Vec<f64>) {
-        let (mut times, mut values) = (Vec::new(), Vec::new());
+    fn take_open(&mut self, segments: &mut Segments) -> Columns {
+        let mut taken = Columns::default();
         let view = View { blocks: &[], ..self.view() };
-        view.read(segments, i64::MIN, i64::MAX, &mut times, &mut values);
+        view.read(segments, i64::MIN, i64::MAX, &mut taken);
         self.open.clear(segments);
-        (times, values)
+        taken
     }
 
     /// Takes all samples out.
-    pub(super) fn take_all(&mut self, segments: &mut Segments) -> (Vec<i64>, Vec<f64>) {
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        self.view().read(segments, i64::MIN, i64::MAX, &mut times, &mut values);
+    pub(super) fn take_all(&mut self, segments: &mut Segments) -> Columns {
+        let mut taken = Columns::default();
+        self.view().read(segments, i64::MIN, i64::MAX, &mut taken);
         self.clear(segments);
-        (times, values)
+        taken
     }
 
     pub(super) fn clear(&mut self, segments: &mut Segments) {
@@ -166,32 +162,25 @@ impl View<'_> {
         }
         let to = self.blocks.partition_point(|block| block.first <= end);
         let block = self.blocks.get(..to)?.last().filter(|block| block.last >= start)?;
-        let (mut times, mut values) = (Vec::new(), Vec::new());
+        let mut read = Columns::default();
         // What was encoded here decodes; were it not so, these samples alone are missing.
-        let _ = block.decode_between(start, end, (&mut times, &mut values));
-        times.last().copied().zip(values.last().copied())
+        let _ = block.decode_between(start, end, &mut read);
+        read.0.last().copied().zip(read.1.last().copied())
     }
 
-    pub(super) fn read(
-        &self,
-        segments: &Segments,
-        start: i64,
-        end: i64,
-        times: &mut Vec<i64>,
-        values: &mut Vec<f64>,
-    ) {
+    pub(super) fn read(&self, segments: &Segments, start: i64, end: i64, to: &mut Columns) {
         let from = self.blocks.partition_point(|block| block.last < start);
         for block in self.blocks.iter().skip(from) {
             if block.first > end {
                 return;
             }
             // What was encoded here decodes; were it not so, these samples alone are missing.
-            let _ = block.decode_between(start, end, (&mut *times, &mut *values));
+            let _ = block.decode_between(start, end, to);
         }
         let origin = window_start(self.number);
         if start <= window_end(self.number) && end >= origin {
             let span = (offset(self.number, start), offset(self.number, end));
-            self.open.read(segments, span, origin, (times, values));
+            self.open.read(segments, span, origin, to);
         }
     }
 }

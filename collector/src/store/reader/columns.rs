@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::{Connection, params};
 
 use super::super::bytes::{key, unseal};
-use super::super::head::{merge, window_of};
+use super::super::head::{Columns, merge, window_of};
 use super::super::heads::shard_of;
 use super::super::index::Series;
 use super::super::shared::{count, reading};
@@ -14,9 +14,6 @@ use super::super::times::{SELECT_TIMES, select_times};
 use super::super::{Error, codec, schema};
 use super::Reader;
 use super::halves::by_halves;
-
-/// Times and values.
-type Columns = (Vec<i64>, Vec<f64>);
 
 /// To look a chunk up costs as much as to pass over so many of its neighbours.
 const PASSED_OVER: usize = 8;
@@ -172,16 +169,16 @@ impl Reader {
 /// What is in memory of each of the series.
 fn heads_of(series: &[Arc<Series>], start: i64, end: i64) -> Vec<Columns> {
     let mut all = Vec::with_capacity(series.len());
-    // Blocks are decoded whole: here, so that of each series only what is wanted takes memory.
-    let (mut times, mut values) = (Vec::new(), Vec::new());
+    // Read here first, so that of each series only what is there takes memory.
+    let mut read = Columns::default();
     for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
         let Some(first) = neighbours.first() else { continue };
         let heads = first.heads().lock();
         for one in neighbours {
-            times.clear();
-            values.clear();
-            heads.get(one.id).read(start, end, &mut times, &mut values);
-            all.push((times.clone(), values.clone()));
+            read.0.clear();
+            read.1.clear();
+            heads.get(one.id).read(start, end, &mut read);
+            all.push(read.clone());
         }
     }
     all
