@@ -250,9 +250,7 @@ impl PushEngine {
         let mut old: Vec<Pushed> = Vec::new();
         let (mut last, earliest) = (0, now - self.timing.wait);
         for part in pushed.chunks(FORESEEN) {
-            for one in part {
-                self.foresee(one.handle);
-            }
+            self.foresee(part);
             for one in part {
                 let shard = self.site_of(one.handle);
                 let late = one.time < earliest;
@@ -325,15 +323,15 @@ impl PushEngine {
         }
     }
 
-    /// Loads what pushing a sample of this series will look at.
+    /// Loads what pushing these samples will look at.
     #[inline]
-    fn foresee(&self, handle: Handle) {
-        let Some(Route { targets: Some(targets), .. }) = self.routes.get(handle) else { return };
-        for Target { shard, series } in targets.into_iter().flatten() {
-            if let Some(shard) = self.shards.get(shard as usize) {
-                shard.graph.foresee(series);
-            }
-        }
+    fn foresee(&self, part: &[Pushed]) {
+        let routes = part.iter().filter_map(|one| self.routes.get(one.handle)?.targets);
+        let graphs = routes.flatten().flatten().filter_map(|Target { shard, series }| {
+            Some((&self.shards.get(shard as usize)?.graph, series))
+        });
+        graphs.clone().for_each(|(graph, series)| graph.foresee(series));
+        graphs.for_each(|(graph, series)| graph.foresee_samples(series));
     }
 
     fn push_to(&mut self, labels: &Labels, sample: Sample) {

@@ -109,7 +109,7 @@ impl Aggregate {
         for group in dirty {
             let state = &mut self.states[at(group)];
             state.dirty = false;
-            let members = state.members.0.iter().map(|slot| values[at(*slot)]);
+            let members = state.members.rows().iter().map(|slot| values[at(*slot)]);
             let value = match self.what {
                 What::Fold(op) => folded(op, members),
                 What::Quantile(_) => {
@@ -122,7 +122,8 @@ impl Aggregate {
                         upper_bound: bounds[at(*slot)],
                         count: values[at(*slot)],
                     };
-                    let mut buckets: Vec<Bucket> = state.members.0.iter().map(bucket).collect();
+                    let mut buckets: Vec<Bucket> =
+                        state.members.rows().iter().map(bucket).collect();
                     if buckets.is_empty() {
                         ABSENT
                     } else {
@@ -157,8 +158,8 @@ impl Aggregate {
     fn best(&mut self, group: u32, values: &[f64], (largest, k): (bool, f64), out: &mut Out) {
         let state = &mut self.states[at(group)];
         state.dirty = false;
-        let mut best = Best::new(count_of(k).min(state.members.0.len()), largest);
-        state.members.0.iter().for_each(|slot| best.offer(values[at(*slot)], at(*slot)));
+        let mut best = Best::new(count_of(k).min(state.members.rows().len()), largest);
+        state.members.rows().iter().for_each(|slot| best.offer(values[at(*slot)], at(*slot)));
         let mut kept: Vec<Slot> =
             best.into_sorted().iter().map(|(_, slot)| super::node::number(*slot)).collect();
         kept.sort_unstable();
@@ -179,9 +180,10 @@ impl Aggregate {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let states = self.states.iter().map(|state| {
-            size_of::<State>() + (state.members.0.capacity() + state.kept.capacity()) * 4
-        });
+        let states = self
+            .states
+            .iter()
+            .map(|state| size_of::<State>() + state.members.bytes() + state.kept.capacity() * 4);
         self.groups.bytes()
             + self.group_of.capacity() * 4
             + self.bounds.capacity() * 8

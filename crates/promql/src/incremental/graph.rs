@@ -160,9 +160,8 @@ impl Graph {
     /// Watches which of these series have a value.
     pub fn watch(&mut self, matchers: &Matchers) -> WatchId {
         let leaf = Leaf::new(matchers.clone(), 0, super::leaf::Kind::Value, false);
-        let key = format!("leaf {matchers} 0 false {:?} []", super::leaf::Kind::Value);
         let known = self.len();
-        let leaf = self.intern(key, Op::Leaf(leaf), Names::Own(Vec::new()), &[]);
+        let leaf = self.intern(newest(matchers), Op::Leaf(leaf), Names::Own(Vec::new()), &[]);
         if self.len() > known {
             self.note_leaf(leaf);
         }
@@ -174,6 +173,17 @@ impl Graph {
         self.watched.insert(leaf, watch);
         self.nodes[at(leaf)].is_watched = true;
         watch
+    }
+
+    /// The numbers of the series that match, of those that are read.
+    fn matching(&self, matchers: &Matchers) -> Vec<u32> {
+        let matches = |id: &u32| matchers.matches(&self.series[at(*id)].labels);
+        match matchers.metric_name().filter(|name| !name.is_empty()) {
+            Some(name) => {
+                self.by_name.get(name).into_iter().flatten().copied().filter(matches).collect()
+            }
+            None => (0..number(self.series.len())).filter(matches).collect(),
+        }
     }
 
     /// The series with these labels; `None` when no query reads it. Ask again after a query was
@@ -216,13 +226,22 @@ impl Graph {
         self.take(series, time, value);
     }
 
-    /// Loads what [`Graph::push`] of this series will look at; changes nothing. A processor waits for
-    /// the memory of many series at once when nothing else stands between: to foresee some dozens
-    /// before they are pushed takes less time than to wait for each of them.
+    /// Loads what [`Graph::push`] of this series will look at first; changes nothing. A processor
+    /// waits for the memory of many series at once when nothing else stands between: to foresee some
+    /// dozens, and then [their samples](Graph::foresee_samples), before they are pushed takes less
+    /// time than to wait for each of them.
     #[inline]
     pub fn foresee(&self, series: SeriesId) {
         if let Some(track) = self.series.get(at(series.0)) {
             track.foresee();
+        }
+    }
+
+    /// Loads what [`Graph::push`] of this series will look at of its samples.
+    #[inline]
+    pub fn foresee_samples(&self, series: SeriesId) {
+        if let Some(track) = self.series.get(at(series.0)) {
+            track.foresee_samples();
         }
     }
 
@@ -410,4 +429,9 @@ impl Graph {
             }
         }
     }
+}
+
+/// The key of the leaf with the newest value of each series that matches.
+fn newest(matchers: &Matchers) -> String {
+    format!("leaf {matchers} 0 false {:?} []", super::leaf::Kind::Value)
 }

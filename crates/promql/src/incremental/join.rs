@@ -74,15 +74,15 @@ impl Join {
             let to_one = self.cardinality == Cardinality::OneToOne;
             let [manys, ones] = &mut self.state.matched.members[at(group)];
             let bad = |manys: usize, ones: usize| (ones > 1, to_one && manys > 1 && ones > 0);
-            let before = bad(manys.0.len(), ones.0.len());
+            let before = bad(manys.rows().len(), ones.rows().len());
             if usize::from(*side) == MANY {
                 manys.update(*slot, present);
                 todo.push((*slot, group));
             } else {
                 ones.update(*slot, present);
-                todo.extend(manys.0.iter().map(|many| (*many, group)));
+                todo.extend(manys.rows().iter().map(|many| (*many, group)));
             }
-            let after = bad(manys.0.len(), ones.0.len());
+            let after = bad(manys.rows().len(), ones.rows().len());
             let state = &mut self.state;
             state.several_ones = state.several_ones + usize::from(after.0) - usize::from(before.0);
             state.several_manys =
@@ -108,7 +108,7 @@ impl Join {
     fn row(&mut self, below: &[Node], many: Slot, group: u32, out: &mut Out) {
         let value = below[at(self.sides[MANY])].out.values[at(many)];
         let ones = &below[at(self.sides[ONE])].out.values;
-        let one = self.state.matched.members[at(group)][ONE].0.first().copied();
+        let one = self.state.matched.members[at(group)][ONE].rows().first().copied();
         let result = match one {
             Some(one) if !is_absent(value) => self.calculate(value, ones[at(one)]),
             _ => ABSENT,
@@ -185,8 +185,8 @@ impl Join {
 
     fn duplicate(&self, nodes: &[Node]) -> Option<Error> {
         let matched = &self.state.matched;
-        let group = matched.members.iter().position(|[_, ones]| ones.0.len() > 1)?;
-        let [first, second, ..] = &matched.members[group][ONE].0[..] else { return None };
+        let group = matched.members.iter().position(|[_, ones]| ones.rows().len() > 1)?;
+        let [first, second, ..] = matched.members[group][ONE].rows() else { return None };
         let swapped = self.cardinality == Cardinality::OneToMany;
         let side = if swapped { "left" } else { "right" };
         let labels = |slot| name(nodes, self.sides[ONE], slot).0;

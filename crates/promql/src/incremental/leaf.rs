@@ -70,6 +70,8 @@ pub(super) struct Row {
     pub(super) reset: bool,
     /// When it will be looked at again; in the past when no timer runs.
     pub(super) armed: i64,
+    /// When it was looked at last.
+    looked: i64,
 }
 
 /// What the rows of costly windows know of the window before, side by side.
@@ -164,7 +166,13 @@ impl Leaf {
         if let Kind::Window { over, .. } = &self.kind {
             self.moving.begin(self.rows.len(), *over);
         }
-        self.rows.push(Row { series, queued: false, reset: false, armed: i64::MIN });
+        self.rows.push(Row {
+            series,
+            queued: false,
+            reset: false,
+            armed: i64::MIN,
+            looked: i64::MIN,
+        });
         out.row(track.labels.clone(), self.drops_name)
     }
 
@@ -202,27 +210,33 @@ impl Leaf {
         (out, timers): (&mut Out, &mut Timers),
     ) {
         let factor = self.factor(below, moment.now);
-        if refresh || inbox.iter().any(|(port, _)| *port > 0) {
-            let all = number(self.rows.len());
-            for part in (0..all).step_by(FORESEEN) {
-                let part = part..all.min(part + number(FORESEEN));
-                self.foresee(part.clone(), moment.series);
-                part.for_each(|slot| self.row(slot, factor, moment, (out, timers)));
-            }
-            return;
-        }
-        for part in inbox.chunks(FORESEEN) {
-            self.foresee(part.iter().map(|(_, slot)| *slot), moment.series);
-            for (_, slot) in part {
+        let slots: Vec<Slot> = if inbox.iter().any(|(port, _)| *port > 0) {
+            (0..number(self.rows.len())).collect()
+        } else if refresh {
+            let is_due = |row: &Row| row.queued || !self.is_window() || row.looked != moment.now;
+            let due = (0..).zip(&self.rows).filter(|(_, row)| is_due(row));
+            due.map(|(slot, _)| slot).collect()
+        } else {
+            inbox.iter().map(|(_, slot)| *slot).collect()
+        };
+        for part in slots.chunks(FORESEEN) {
+            self.foresee(part, moment.series);
+            for slot in part {
                 self.row(*slot, factor, moment, (out, timers));
             }
         }
     }
 
+    fn is_window(&self) -> bool {
+        matches!(self.kind, Kind::Window { .. })
+    }
+
     /// See [`Graph::foresee`](super::Graph::foresee): a tick finds nothing in the caches.
-    fn foresee(&self, slots: impl Iterator<Item = Slot>, series: &[Track]) {
-        if let Kind::Window { .. } = &self.kind {
-            slots.for_each(|slot| series[at(self.rows[at(slot)].series)].foresee());
+    fn foresee(&self, slots: &[Slot], series: &[Track]) {
+        if self.is_window() {
+            let tracks = slots.iter().map(|slot| &series[at(self.rows[at(*slot)].series)]);
+            tracks.clone().for_each(Track::foresee);
+            tracks.for_each(Track::foresee_samples);
         }
     }
 
@@ -245,6 +259,7 @@ impl Leaf {
     ) {
         let row = &mut self.rows[at(slot)];
         row.queued = false;
+        row.looked = moment.now;
         let track = &moment.series[at(row.series)];
         let time = moment.now.saturating_sub(self.offset);
         let (value, next) = match &self.kind {

@@ -78,24 +78,51 @@ impl Groups {
     }
 }
 
-/// The rows of a group that have a value, in order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Members(pub(super) Vec<Slot>);
+/// The rows of a group that have a value, in order. Most groups have one row, which needs no memory
+/// of its own: to wait for that would be most of what a match costs.
+#[derive(Clone, Debug)]
+pub(super) struct Members {
+    /// The only one, unless there are `several`.
+    one: Slot,
+    several: Vec<Slot>,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self { one: NONE, several: Vec::new() }
+    }
+}
 
 impl Members {
-    /// Takes note of whether a row has a value; whether that is new.
-    pub(super) fn update(&mut self, slot: Slot, present: bool) -> bool {
-        match (self.0.binary_search(&slot), present) {
+    pub(super) fn rows(&self) -> &[Slot] {
+        if self.one == NONE { &self.several } else { std::slice::from_ref(&self.one) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows().is_empty()
+    }
+
+    /// Takes note of whether a row has a value.
+    pub(super) fn update(&mut self, slot: Slot, present: bool) {
+        match (self.rows().binary_search(&slot), present) {
+            (Err(_), true) if self.is_empty() => self.one = slot,
             (Err(at), true) => {
-                self.0.insert(at, slot);
-                true
+                if self.one != NONE {
+                    self.several.push(std::mem::replace(&mut self.one, NONE));
+                }
+                self.several.insert(at, slot);
             }
+            (Ok(_), false) if self.one != NONE => self.one = NONE,
             (Ok(at), false) => {
-                self.0.remove(at);
-                true
+                self.several.remove(at);
             }
-            _ => false,
+            _ => {}
         }
+    }
+
+    /// Memory beside its own.
+    pub(super) fn bytes(&self) -> usize {
+        self.several.capacity() * size_of::<Slot>()
     }
 }
 
@@ -123,9 +150,31 @@ impl Matched {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let members = self.members.iter().flatten().map(|members| members.0.capacity() * 4 + 24);
+        let members = self.members.iter().flatten().map(|of| of.bytes() + size_of::<Members>());
         self.groups.bytes()
             + members.sum::<usize>()
             + self.group_of.iter().map(|known| known.capacity() * 4).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn members_are_a_sorted_set(steps in prop::collection::vec((0u32..5, any::<bool>()), 0..60)) {
+            let (mut members, mut expected) = (Members::default(), BTreeSet::new());
+            for (slot, present) in steps {
+                members.update(slot, present);
+                if present { expected.insert(slot); } else { expected.remove(&slot); }
+                prop_assert_eq!(members.rows(), &expected.iter().copied().collect::<Vec<_>>()[..]);
+                prop_assert_eq!(members.is_empty(), expected.is_empty());
+            }
+        }
     }
 }

@@ -32,13 +32,14 @@ impl Buffer {
         self.removed + self.head
     }
 
-    /// Whether the sample was only added at the end.
-    fn insert(&mut self, time: i64, value: f64) -> bool {
-        if self.times.last().is_none_or(|last| *last < time) {
-            self.times.push(time);
-            self.values.push(value);
-            return true;
-        }
+    /// Adds a sample that is newer than all others.
+    fn push(&mut self, time: i64, value: f64) {
+        self.times.push(time);
+        self.values.push(value);
+    }
+
+    /// Adds a sample, or replaces the one of its time.
+    fn insert(&mut self, time: i64, value: f64) {
         match self.times[self.head..].binary_search(&time) {
             Ok(at) => self.values[self.head + at] = value,
             Err(at) => {
@@ -46,7 +47,6 @@ impl Buffer {
                 self.values.insert(self.head + at, value);
             }
         }
-        false
     }
 
     fn remove(&mut self, time: i64) {
@@ -69,7 +69,7 @@ impl Buffer {
         }
     }
 
-    /// Loads what [`Buffer::trim`] and [`Buffer::insert`] look at.
+    /// Loads its beginning, which [`Buffer::trim`] looks at, and its end, where samples are added.
     #[inline]
     fn foresee(&self) {
         let (first, last) = (self.times.get(self.head).copied(), self.times.last().copied());
@@ -170,10 +170,15 @@ impl Track {
             .is_some_and(|(time, value)| time.saturating_add(lookback) > now && !is_missing(value))
     }
 
-    /// Loads what [`Track::take`] will look at, see [`Graph::foresee`](super::Graph::foresee).
+    /// Loads its own lines, which say where its samples are.
     #[inline]
     pub(super) fn foresee(&self) {
-        black_box(self.newest);
+        black_box((self.newest, self.samples.head));
+    }
+
+    /// Loads what [`Track::take`] will look at of the samples.
+    #[inline]
+    pub(super) fn foresee_samples(&self) {
         if self.reach > 0 {
             self.samples.foresee();
         }
@@ -185,22 +190,27 @@ impl Track {
         if !older {
             (self.newest, self.value) = (time, value);
         }
-        let mut appended = true;
+        // What is newer than the newest is not compared with what the buffers end with: that would
+        // be one more place in memory to wait for.
         if self.reach > 0 {
             self.samples.trim(now.saturating_sub(self.reach));
-            if !is_missing(value) {
-                appended &= self.samples.insert(time, value);
-            } else if !newest {
-                self.samples.remove(time);
-                appended = false;
+            match (is_missing(value), newest) {
+                (false, true) => self.samples.push(time, value),
+                (false, false) => self.samples.insert(time, value),
+                (true, true) => {}
+                (true, false) => self.samples.remove(time),
             }
         }
         if self.history_reach > 0 {
             // The last one before is the value until the next one.
             self.history.trim(now.saturating_sub(self.history_reach));
-            appended &= self.history.insert(time, value);
+            if newest {
+                self.history.push(time, value);
+            } else {
+                self.history.insert(time, value);
+            }
         }
-        match (older, newest && appended) {
+        match (older, newest) {
             (true, _) => Taken::Older,
             (_, true) => Taken::Newest,
             _ => Taken::Replaced,

@@ -31,11 +31,11 @@ impl Sets {
             let group = self.matched.group(below, node, (*side, *slot));
             let members = &mut self.matched.members[at(group)];
             let (own, other) = (usize::from(*side), usize::from(1 - *side));
-            let had = !members[own].0.is_empty();
+            let had = !members[own].is_empty();
             members[own].update(*slot, present);
             let decides = if self.op == Operator::Or { *side == 0 } else { *side == 1 };
-            if decides && had == members[own].0.is_empty() {
-                todo.extend(members[other].0.iter().map(|slot| (1 - *side, *slot, group)));
+            if decides && had == members[own].is_empty() {
+                todo.extend(members[other].rows().iter().map(|slot| (1 - *side, *slot, group)));
             }
             if *side == 0 || self.op == Operator::Or {
                 todo.push((*side, *slot, group));
@@ -48,10 +48,10 @@ impl Sets {
             let value = below[at(self.sides[usize::from(side)])].out.values[at(slot)];
             let [left, right] = &self.matched.members[at(group)];
             let kept = match (self.op, side) {
-                (Operator::And, _) => !right.0.is_empty(),
-                (Operator::Unless, _) => right.0.is_empty(),
+                (Operator::And, _) => !right.is_empty(),
+                (Operator::Unless, _) => right.is_empty(),
                 (_, 0) => true,
-                _ => left.0.is_empty(),
+                _ => left.is_empty(),
             };
             let value = if kept { value } else { ABSENT };
             if self.op != Operator::Or {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hallwatch_model::{Labels, Timestamp};
 
-use super::{Change, Graph, RootId, SeriesId};
+use super::{Change, Graph, RootId, SeriesId, newest};
 use crate::error::{Error, millis};
 use crate::incremental::memory::Memory;
 use crate::incremental::node::{Names, Node, Op, at};
@@ -63,18 +63,18 @@ impl Graph {
 
     /// The newest sample of each series that matches and is read by anything.
     pub fn latest(&self, matchers: &Matchers) -> Vec<(Labels, Timestamp, f64)> {
-        let found = |track: &Track| {
+        let found = |id: u32| {
+            let track = &self.series[at(id)];
             let (time, value) = track.last()?;
-            let matches = matchers.matches(&track.labels);
-            matches.then(|| (track.labels.clone(), Timestamp::from_millis(time), value))
+            Some((track.labels.clone(), Timestamp::from_millis(time), value))
         };
-        match matchers.metric_name().filter(|name| !name.is_empty()) {
-            Some(name) => {
-                let named = self.by_name.get(name).into_iter().flatten();
-                named.filter_map(|id| found(&self.series[at(*id)])).collect()
-            }
-            None => self.series.iter().filter_map(found).collect(),
+        // What is watched has a row for each series that matches: none has to be searched for.
+        if let Some(leaf) = self.known.get(&newest(matchers))
+            && let Op::Leaf(leaf) = &self.nodes[at(*leaf)].op
+        {
+            return leaf.rows.iter().filter_map(|row| found(row.series)).collect();
         }
+        self.matching(matchers).into_iter().filter_map(found).collect()
     }
 
     /// How far back the operators read: what has to be pushed again into a new graph.

@@ -137,22 +137,11 @@ impl Graph {
         let Op::Leaf(leaf) = &self.nodes[at(id)].op else { return };
         let matchers = leaf.matchers.clone();
         match matchers.metric_name().filter(|name| !name.is_empty()) {
-            Some(name) => {
-                self.leaves.entry(name.to_owned()).or_default().push(id);
-                for series in self.by_name.get(name).cloned().unwrap_or_default() {
-                    if matchers.matches(&self.series[at(series)].labels) {
-                        self.subscribe(id, series);
-                    }
-                }
-            }
-            None => {
-                self.nameless.push(id);
-                for series in 0..number(self.series.len()) {
-                    if matchers.matches(&self.series[at(series)].labels) {
-                        self.subscribe(id, series);
-                    }
-                }
-            }
+            Some(name) => self.leaves.entry(name.to_owned()).or_default().push(id),
+            None => self.nameless.push(id),
+        }
+        for series in self.matching(&matchers) {
+            self.subscribe(id, series);
         }
     }
 
