@@ -27,7 +27,10 @@ groups:
       - alert: UpsOnBattery
         expr: ups_on_battery == 1
         labels: { severity: critical }
-        annotations: { summary: "UPS {{ $labels.device }} on battery", action: "Look for the cause" }
+        annotations:
+          summary: UPS {{ $labels.device }} on battery
+          action: Look for the cause
+          dashboard: "{{ externalURL }}{{ graphLink `up` }} {{ pathPrefix }}"
       - record: site:ups_on_battery:max
         expr: max by (tenant, site) (ups_on_battery)
 "#;
@@ -206,7 +209,9 @@ async fn from_a_batch_to_a_page_and_back() {
     let (webhook, pages) = listener(|_| (200, "ok")).await;
 
     // Without a broker it serves, and says what is wrong.
-    let collector = run(config(folder.path(), port, webhook, "")).await;
+    let mut own = config(folder.path(), port, webhook, "");
+    own.external_url = Some("http://hall.example.net/p/".parse().unwrap());
+    let collector = run(own).await;
     let reason = eventually("the broker is missed", async || {
         let (status, body) = collector.get("/readyz").await;
         (status == 503 && body.contains("no connection to mqtt://")).then_some(body)
@@ -236,6 +241,12 @@ async fn from_a_batch_to_a_page_and_back() {
     assert_eq!(page["receiver"], "noc");
     assert_eq!(page["alerts"][0]["labels"]["tenant"], "acme");
     assert_eq!(page["alerts"][0]["annotations"]["summary"], "UPS ups-a on battery");
+    // Every link begins with the address as people write it, and has no `//` in it.
+    assert_eq!(page["externalURL"], "http://hall.example.net/p");
+    let link = "http://hall.example.net/p/graph?g0.expr=ups_on_battery+%3D%3D+1&g0.tab=1";
+    assert_eq!(page["alerts"][0]["generatorURL"], link);
+    let dashboard = "http://hall.example.net/p/graph?g0.expr=up&g0.tab=0 /p";
+    assert_eq!(page["alerts"][0]["annotations"]["dashboard"], dashboard);
     let (_, alerts) = collector.get("/api/v1/alerts").await;
     assert!(alerts.contains(r#""state":"firing""#), "{alerts}");
     let (_, rules) = collector.get("/api/v1/rules?type=alert").await;

@@ -175,6 +175,7 @@ async fn what_a_gateway_reads_before_it_knows_the_time_arrives_with_the_right_ti
     for api in [&site.api, &second_api] {
         let expr = format!(
             "agent_watermark_seconds > {healed} + 2 and on() agent_journal_backlog < 3 \
+             and on() timestamp(agent_journal_backlog) > {healed} \
              and on() agent_clock_offset_seconds < -10000"
         );
         wait_for(&format!("{api}: {expr}"), PATIENCE, async || {
@@ -270,7 +271,10 @@ async fn what_was_read_between_two_starts_of_the_machine_is_kept_between_them_an
     site.restart_agent_as(|command| rebooted(&command));
     site.broker.restart().await;
     let healed = now().as_seconds();
-    let expr = format!("agent_watermark_seconds > {healed} + 2 and on() agent_journal_backlog < 3");
+    let expr = format!(
+        "agent_watermark_seconds > {healed} + 2 and on() agent_journal_backlog < 3 \
+         and on() timestamp(agent_journal_backlog) > {healed}"
+    );
     site.reads(&expr, PATIENCE).await;
     let found = rows(&site.api, "clock_uncertain", stopped).await;
     let [row] = &found[..] else { panic!("{found:?}") };

@@ -162,12 +162,13 @@ async fn a_failed_sync_ends_the_agent_and_a_new_start_loses_nothing() {
     let status = site.agent.ended(PATIENCE).await;
     assert!(!status.success());
     assert!(site.agent.output().contains("could not write the journal"), "{}", site.agent.output());
-    site.restart_agent();
     let started = now().as_seconds();
+    site.restart_agent();
     let drained =
         format!("agent_journal_backlog < 5 and timestamp(agent_journal_backlog) > {started} + 5");
     site.reads(&drained, PATIENCE).await;
-    gap(&site, "state=lost&cause=agent_down").await;
+    // The one before was over when the agent ran that failed.
+    gap(&site, &format!("state=lost&cause=agent_down&start={started}")).await;
     assert!(site.agent.terminate().await.success());
     assert!(site.collector.terminate().await.success());
     let journal = Journal::open(&site.journal());

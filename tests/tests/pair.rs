@@ -140,12 +140,13 @@ impl Pair {
         self.second = start_second(self.directory());
     }
 
-    /// Both hear the agent, and each other.
+    /// Both hear the agent, and each other, as of now: what they stored before does not count.
     async fn both_ready(&self) {
+        let since = now().as_seconds();
         for (api, peer) in [(self.site.api.clone(), "c-2"), (self.second_api(), "c-1")] {
-            let expr = format!(
-                "collector_peer_up{{peer=\"{peer}\"}} == 1 and on() device_up{{device=\"ups-a\"}} == 1"
-            );
+            let fresh = |series: &str| format!("({series} == 1 and timestamp({series}) > {since})");
+            let peer = fresh(&format!("collector_peer_up{{peer=\"{peer}\"}}"));
+            let expr = format!("{peer} and on() {}", fresh("device_up{device=\"ups-a\"}"));
             wait_for(&format!("{api}: {expr}"), PATIENCE, async || {
                 try_query(&api, &expr).await.ok().filter(|series| !series.is_empty())
             })

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use hallwatch_tests::pager::now;
 use hallwatch_tests::prometheus;
 use hallwatch_tests::site::{Options, Site};
 use hallwatch_tests::wait::wait_for;
@@ -58,12 +59,17 @@ async fn a_ups_that_fails_pages_once_and_what_remains_after_it_pages_too() {
     // A restart forgets none of it.
     site.collector.kill();
     site.restart_collector();
-    site.reads("ups_output_off{device=\"ups-a\"} == 1", PATIENCE).await;
+    let started = now().as_seconds();
+    // What was read and decided since then, not what the store had before.
+    for series in ["ups_output_off{device=\"ups-a\"}", "ALERTS{alertname=\"PduFeedLost\"}"] {
+        site.reads(&format!("{series} == 1 and timestamp({series}) > {started}"), PATIENCE).await;
+    }
     let kept = wait_for("the alerts after a restart", PATIENCE, async || {
         Some(firing(&site, "PduFeedLost").await).filter(|found| found.len() == 2)
     })
     .await;
     assert!(kept.iter().all(|alert| alert["suppressedBy"]["device"] == "ups-a"), "{kept:?}");
+    assert_eq!(site.pager.place("PduFeedLost", "firing"), None, "it paged after the restart");
 
     // The UPS comes back; one PDU does not, for its own breaker has opened meanwhile.
     site.cause("pdu-a1-off").await;

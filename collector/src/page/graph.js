@@ -25,35 +25,50 @@ function rowsOf({ resultType, result }) {
   return result.map((series) => [nameOf(series.metric), text(series)]);
 }
 
-async function ask(expression) {
-  const body = new URLSearchParams({ query: expression });
-  const response = await fetch("/api/v1/query", { method: "POST", body });
-  const answer = await response.json();
-  if (answer.status !== "success") throw new Error(answer.error);
-  return rowsOf(answer.data);
+/** When an answer holds, in milliseconds: its values say it; where there are none, its server does. */
+function timeOf({ resultType, result }, response) {
+  const value = resultType === "scalar" || resultType === "string" ? result : result[0]?.value;
+  return value ? value[0] * 1000 : Date.parse(response.headers.get("Date"));
 }
 
+async function ask(expression) {
+  const body = new URLSearchParams({ query: expression });
+  const response = await fetch("api/v1/query", { method: "POST", body });
+  const answer = await response.json();
+  if (answer.status !== "success") throw new Error(answer.error);
+  return { rows: rowsOf(answer.data), time: timeOf(answer.data, response) };
+}
+
+function say({ rows, time }) {
+  const at = Number.isNaN(time) ? "" : `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC: `;
+  const count = rows.length === 1 ? "1 series" : `${rows.length} series`;
+  const more = rows.length > MAX_ROWS ? `, of which ${MAX_ROWS} are shown` : "";
+  byId("said").textContent = rows.length === 0
+    ? `${at}nothing. No series has such a value now, or none is there.`
+    : `${at}${count}${more}`;
+  byId("rows").replaceChildren(...rows.slice(0, MAX_ROWS).map(([series, value]) => {
+    const row = document.createElement("tr");
+    row.append(cell("td", series), cell("td", value));
+    return row;
+  }));
+  byId("results").hidden = rows.length === 0;
+}
+
+/** How often something was asked: an answer counts only while nothing was asked after it. */
+let asked = 0;
+
 async function show(expression) {
+  asked += 1;
+  const own = asked;
   byId("results").hidden = true;
+  document.title = `${expression || "Expression"} – Hallwatch`;
+  byId("said").textContent = expression ? "Asking …" : "Nothing is asked.";
   if (!expression) return;
-  document.title = `${expression} – Hallwatch`;
-  byId("said").textContent = "Asking …";
   try {
-    const rows = await ask(expression);
-    const at = new Date().toISOString().slice(0, 19).replace("T", " ");
-    const count = rows.length === 1 ? "1 series" : `${rows.length} series`;
-    const more = rows.length > MAX_ROWS ? `, of which ${MAX_ROWS} are shown` : "";
-    byId("said").textContent = rows.length === 0
-      ? `${at} UTC: nothing. No series has such a value now, or none is there.`
-      : `${at} UTC: ${count}${more}`;
-    byId("rows").replaceChildren(...rows.slice(0, MAX_ROWS).map(([series, value]) => {
-      const row = document.createElement("tr");
-      row.append(cell("td", series), cell("td", value));
-      return row;
-    }));
-    byId("results").hidden = rows.length === 0;
+    const answer = await ask(expression);
+    if (own === asked) say(answer);
   } catch (error) {
-    byId("said").textContent = `It cannot be answered: ${error.message}`;
+    if (own === asked) byId("said").textContent = `It cannot be answered: ${error.message}`;
   }
 }
 

@@ -124,28 +124,10 @@ function makeAlert() {
   return node;
 }
 
-/** What follows from what: alerts by key, and how many are not paged because of which. */
-function relations(alerts) {
-  const byKey = new Map(alerts.map((alert) => [alert.key, alert]));
-  const followers = new Map();
-  for (const { suppressed_by: cause } of alerts) {
-    if (cause) followers.set(cause, (followers.get(cause) ?? 0) + 1);
-  }
-  return { byKey, followers };
-}
-
-function nameOf(key, related) {
-  const cause = related.byKey.get(key);
-  return cause ? [cause.name, cause.device].filter(Boolean).join(" ") : key;
-}
-
 /** Alerts that are not paged because they follow from this one, and what this one follows from. */
-function following(alert, related) {
-  if (alert.suppressed_by) {
-    return `not paged: follows from ${nameOf(alert.suppressed_by, related)}`;
-  }
-  const count = related.followers.get(alert.key) ?? 0;
-  return count > 0 ? `${count} suppressed by this` : "";
+function following(alert) {
+  if (alert.suppressed_by) return `not paged: follows from ${alert.follows_from}`;
+  return alert.followers > 0 ? `${alert.followers} suppressed by this` : "";
 }
 
 function placeOf(alert) {
@@ -153,7 +135,7 @@ function placeOf(alert) {
 }
 
 /** `row`: what the row of its rule, in which it stands, has said already. */
-function fillAlert(node, alert, now, related, row = null) {
+function fillAlert(node, alert, now, row = null) {
   const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
   const quiet = alert.suppressed_by ? " suppressed" : "";
   setClass(node, `alert ${severityOf(alert)} ${alert.state}${quiet}${fresh}`);
@@ -165,7 +147,7 @@ function fillAlert(node, alert, now, related, row = null) {
   setText(node.held, alert.held_since === null ? "" :
     `Not known since ${moment(alert.held_since, now)} (${ago(now - alert.held_since)}): ${alert.held_because}`);
   node.held.hidden = !alert.held;
-  const follows = following(alert, related);
+  const follows = following(alert);
   setText(node.suppressedMark, follows);
   node.suppressedMark.hidden = !follows;
   setText(node.since.firstChild, `since ${moment(alert.since, now)}`);
@@ -190,36 +172,32 @@ const PLACES = 4;
 
 /**
  * The rows of the list: a rule each, with its alerts. The most urgent alert of a rule decides where it
- * stands, and since when it is: so a row does not move when more of the same comes.
+ * stands, and since when it is: so a row does not move when more of the same comes. `rules`: what is
+ * to say of a rule with several, counted by the collector, for the picture may not have them all.
  */
-function rows(alerts, leftOut) {
+function rows(alerts, rules) {
   const found = new Map();
+  const keyOf = ({ name, severity }) => JSON.stringify([name, severity]);
   for (const alert of [...alerts].sort(byUrgency)) {
-    const key = JSON.stringify([alert.name, alert.severity]);
-    if (!found.has(key)) found.set(key, { key, alerts: [], more: 0 });
+    const key = keyOf(alert);
+    if (!found.has(key)) found.set(key, { key, alerts: [], since: alert.since, rule: null });
     found.get(key).alerts.push(alert);
   }
-  for (const { name, severity, count } of leftOut) {
-    const row = found.get(JSON.stringify([name, severity]));
-    if (row) row.more = count;
-  }
-  for (const row of found.values()) {
-    const first = row.alerts[0];
-    const same = row.alerts.filter((alert) => alert.state === first.state
-      && Boolean(alert.suppressed_by) === Boolean(first.suppressed_by));
-    row.since = Math.min(...same.map((alert) => alert.since));
+  for (const rule of rules) {
+    const row = found.get(keyOf(rule));
+    if (row) Object.assign(row, { rule, since: rule.since });
   }
   const like = (row) => ({ ...row.alerts[0], since: row.since, key: row.key });
   return [...found.values()].sort((a, b) => byUrgency(like(a), like(b)));
 }
 
 function makeRow(row) {
-  return row.alerts.length + row.more > 1 ? makeMany() : makeAlert();
+  return row.rule ? makeMany() : makeAlert();
 }
 
 /** A rule with one alert is shown as that; otherwise the row changes its kind, and is made anew. */
 function keyOf(row) {
-  return row.alerts.length + row.more > 1 ? `many ${row.key}` : row.alerts[0].key;
+  return row.rule ? `many ${row.key}` : row.alerts[0].key;
 }
 
 function makeMany() {
@@ -241,52 +219,53 @@ function makeMany() {
 }
 
 /** How many of the alerts are what, in words. */
-function marksOf(row, related) {
-  const causes = new Set(row.alerts.map((alert) => alert.suppressed_by).filter(Boolean));
-  const follow = causes.size === 1 ? nameOf([...causes][0], related) : `${causes.size} others`;
-  const count = (is) => row.alerts.filter(is).length;
+function marksOf(rule) {
+  const follow = rule.causes === 1 ? rule.cause : `${rule.causes} others`;
   const marks = [
-    ["firing", count((alert) => alert.state === "firing"), ""],
-    ["pending", count((alert) => alert.state !== "firing"), ""],
-    ["held: input lost", count((alert) => alert.held), "held"],
-    ["flapping", count((alert) => alert.flapping), "flapping"],
-    [`not paged: follow from ${follow}`, count((alert) => alert.suppressed_by), "held names"],
+    ["firing", rule.firing, ""],
+    ["pending", rule.total - rule.firing, ""],
+    ["held: input lost", rule.held, "held"],
+    ["flapping", rule.flapping, "flapping"],
+    [`not paged: follow from ${follow}`, rule.suppressed, "held names"],
   ];
   return marks.filter(([, number]) => number > 0);
 }
 
-function fillMany(node, row, now, related) {
+/** Some of the places, and how many more there are. */
+function placesOf({ alerts, rule }) {
+  const places = new Set(alerts.map((alert) => alert.device || alert.rack || alert.room || alert.site));
+  const named = [...places].filter(Boolean).slice(0, PLACES);
+  const rest = rule.places - named.length;
+  return `${named.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
+
+function fillMany(node, row, now) {
+  const { rule } = row;
   const first = row.alerts[0];
-  const total = row.alerts.length + row.more;
   const fresh = performance.now() - node.born < 3000 && !firstPicture ? " new" : "";
-  const quiet = row.alerts.every((alert) => alert.suppressed_by) ? " suppressed" : "";
+  const quiet = rule.suppressed === rule.total ? " suppressed" : "";
   setClass(node, `alert ${severityOf(first)} ${first.state}${quiet}${fresh}`);
   setText(node.severity, first.severity || "no severity");
-  sync(node.marks, marksOf(row, related), ([what]) => what, ([, , kind]) => element("span", `mark ${kind}`),
+  sync(node.marks, marksOf(rule), ([what]) => what, ([, , kind]) => element("span", `mark ${kind}`),
     (child, [what, number]) => setText(child, `${number} ${what}`));
   setText(node.since.firstChild, `since ${moment(row.since, now)}`);
   setText(node.since.lastChild, ago(now - row.since));
-  const common = (field) => (row.alerts.every((alert) => alert[field] === first[field]) ? first[field] : "");
-  const summary = common("summary");
-  setText(node.heading, `${total} × ${summary || first.name}`);
-  const places = [...new Set(row.alerts.map((alert) => alert.device || alert.rack || alert.room || alert.site))].filter(Boolean);
-  const named = places.slice(0, PLACES).join(", ");
-  const rest = places.length - PLACES + row.more;
-  const others = places.length > PLACES ? ` and ${rest} more` : "";
-  const sites = [...new Set(row.alerts.map((alert) => alert.site))].filter(Boolean).join(", ");
-  setText(node.where, [summary ? first.name : "", sites, `${named}${others}`].filter(Boolean).join("  ·  "));
-  const action = common("action");
+  const { summary, action } = rule;
+  setText(node.heading, `${rule.total} × ${summary || rule.name}`);
+  setText(node.where,
+    [summary ? rule.name : "", rule.sites.join(", "), placesOf(row)].filter(Boolean).join("  ·  "));
   setText(node.action, action);
   node.action.hidden = !action;
   sync(node.list, row.alerts, (alert) => alert.key, makeAlert,
-    (child, alert) => fillAlert(child, alert, now, related, { action }));
-  setText(node.rest, `${row.more} more are not shown here; all are at /api/v1/alerts.`);
-  node.rest.hidden = row.more === 0;
+    (child, alert) => fillAlert(child, alert, now, { action }));
+  const hidden = rule.total - row.alerts.length;
+  setText(node.rest, `${hidden} more are not shown here; all are at ${new URL("api/v1/alerts", document.baseURI).pathname}.`);
+  node.rest.hidden = hidden === 0;
 }
 
-function fillRow(node, row, now, related) {
-  if (row.alerts.length + row.more > 1) fillMany(node, row, now, related);
-  else fillAlert(node, row.alerts[0], now, related);
+function fillRow(node, row, now) {
+  if (row.rule) fillMany(node, row, now);
+  else fillAlert(node, row.alerts[0], now);
 }
 
 // ---- Devices
@@ -496,12 +475,11 @@ function show(picture) {
   const sites = plural(picture.sites.length, "site", "sites");
   setText(byId("sites-line"), `${sites}: ${picture.sites.map((site) => site.name).join(", ")}`);
   setText(byId("clock-time"), clock(now));
-  const alerts = rows(picture.alerts, picture.left_out);
-  const related = relations(picture.alerts);
+  const alerts = rows(picture.alerts, picture.rules);
   // Without alerts the devices get the whole wall; the word above says that there are none.
   byId("alerts-part").hidden = alerts.length === 0;
   setClass(byId("main"), alerts.length === 0 ? "calm" : "");
-  sync(byId("alerts"), alerts, keyOf, makeRow, (node, row) => fillRow(node, row, now, related));
+  sync(byId("alerts"), alerts, keyOf, makeRow, (node, row) => fillRow(node, row, now));
   sync(byId("sites"), picture.sites, (site) => `${site.tenant}/${site.id}`, makeSite,
     (node, site) => fillSite(node, site, now));
   showGaps(picture.gaps ?? [], now);
@@ -545,7 +523,7 @@ let openedAt = 0;
 function open() {
   stream?.close();
   openedAt = performance.now();
-  stream = new EventSource("/events");
+  stream = new EventSource("events");
   stream.addEventListener("picture", (event) => {
     let picture;
     try {

@@ -1,22 +1,24 @@
 //! What the wall shows at one moment.
 //!
-//! Reading order: here the whole and its sites; `alert`, `device`, `rack`.
+//! Reading order: here the whole and its sites; `alert`, `rule`, `device`, `rack`.
 
 mod alert;
 mod device;
 mod rack;
+mod rule;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hallwatch_model::{Labels, Sample, Timestamp, vocabulary};
 use serde::Serialize;
 
 pub use alert::Alert;
-use alert::{Counts, LeftOut, rank};
+use alert::{Counts, rank};
 use device::{Device, Gathered};
 use rack::{Paths, Rack};
+use rule::Rule;
 
 /// Labels and lines beyond these would not be read, and could fill the page.
 const MAX_ALERTS: usize = 500;
@@ -35,12 +37,13 @@ pub struct Picture {
     pub version: &'static str,
     /// The sites that it serves.
     pub sites: Vec<Site>,
-    /// Alerts that are pending or firing.
+    /// Alerts that are pending or firing, as many as anybody would read.
     pub alerts: Vec<Alert>,
     /// How many there are of which kind, also of those that are not in `alerts`.
     counts: Counts,
-    /// How many of which rule are not in `alerts`, because they are too many.
-    left_out: Vec<LeftOut>,
+    /// What the alerts of each rule are together, also those that are not in `alerts`; for the rules
+    /// that have more than one, and at least one in `alerts`.
+    rules: Vec<Rule>,
     /// How the collector itself is.
     pub health: Vec<Health>,
     /// Gaps that are open, and those of the last 24 hours, the latest first.
@@ -139,7 +142,7 @@ impl Picture {
     ) -> Self {
         let mut devices: BTreeMap<(&str, &str, &str), Gathered> = BTreeMap::new();
         let mut racks: BTreeMap<(&str, &str, &str), Paths> = BTreeMap::new();
-        let mut left_out = 0_usize;
+        let mut cut_off = 0_usize;
         for (labels, sample) in latest {
             let label = |name| labels.get(name).unwrap_or_default();
             let key = (label("tenant"), label("site"), label("device"));
@@ -153,12 +156,12 @@ impl Picture {
                 continue;
             }
             if devices.len() >= MAX_DEVICES && !devices.contains_key(&key) {
-                left_out += 1;
+                cut_off += 1;
                 continue;
             }
             devices.entry(key).or_default().add(labels, sample);
         }
-        if left_out > 0 {
+        if cut_off > 0 {
             let text = format!("only the first {MAX_DEVICES} devices are shown");
             health.push(Health { part: "page".into(), ok: false, text, essential: false });
         }
@@ -171,7 +174,11 @@ impl Picture {
             let text = format!("{} alerts are active, {MAX_ALERTS} are shown", alerts.len());
             health.push(Health { part: "page".into(), ok: false, text, essential: false });
         }
-        let left_out = alert::cut(&mut alerts, MAX_ALERTS);
+        alert::prepare(&mut alerts);
+        let mut rules = rule::rules(&alerts);
+        alert::cut(&mut alerts, MAX_ALERTS);
+        let shown: BTreeSet<_> = alerts.iter().map(rule::key).collect();
+        rules.retain(|rule| shown.contains(&(&*rule.name, &*rule.severity)));
         let sites = sites
             .into_iter()
             .map(|facts| {
@@ -196,7 +203,7 @@ impl Picture {
         let version = env!("CARGO_PKG_VERSION");
         let now = now.as_millis();
         let gaps = Vec::new();
-        Self { now, collector, version, sites, alerts, counts, left_out, health, gaps }
+        Self { now, collector, version, sites, alerts, counts, rules, health, gaps }
     }
 }
 

@@ -109,10 +109,10 @@ pub(super) fn of_page(view: &View, suppressor: &Suppressor) -> Vec<page::Alert> 
                 shown.held_because = held_because(&held.cause);
             }
             shown.flapping = alert.flapping();
-            if let Some(cause) = suppressor.suppressed_by(&alert.labels) {
-                shown.suppressed_by = cause.to_string();
+            match suppressor.suppressed_by(&alert.labels) {
+                Some(cause) => shown.following(cause),
+                None => shown,
             }
-            shown
         })
         .collect()
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hallwatch_config::Url;
 use hallwatch_link as link;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,8 +80,7 @@ impl Collector {
         }
         let served = listener.local_addr().map_err(Error::Listener)?;
         let external_url = config.external_url.as_ref();
-        let external_url =
-            external_url.map_or_else(|| format!("http://{served}"), ToString::to_string);
+        let external_url = external_url.map_or_else(|| format!("http://{served}"), base);
         let from = config.rules.from;
         let rules = (config.rules.set, config.rules.interval);
         let judges =
@@ -202,6 +202,12 @@ impl Collector {
 }
 
 /// What decides who is told of what, as it was left.
+/// An address as what paths, which begin with `/`, are written after.
+fn base(url: &Url) -> String {
+    let text = url.as_str().split(['?', '#']).next().unwrap_or_default();
+    text.trim_end_matches('/').to_owned()
+}
+
 struct Judges {
     engine: PushEngine,
     watch: Watch,
@@ -291,4 +297,22 @@ fn exports(sinks: Vec<config::Sink>, data: &Path, beside: &Beside) -> Result<Joi
         exports.spawn(export.run());
     }
     Ok(exports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_written_after_an_address_without_its_slash() {
+        for (written, wanted) in [
+            ("https://hall.example.net", "https://hall.example.net"),
+            ("https://hall.example.net/", "https://hall.example.net"),
+            ("http://h:8600/p", "http://h:8600/p"),
+            ("http://h:8600/p/q//", "http://h:8600/p/q"),
+            ("http://h/p/?kiosk#top", "http://h/p"),
+        ] {
+            assert_eq!(base(&written.parse().unwrap()), wanted);
+        }
+    }
 }

@@ -1,9 +1,12 @@
 //! An alert as the page shows it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use hallwatch_model::{Labels, Timestamp};
 use serde::Serialize;
+
+use super::rule::key;
 
 /// An alert that is pending or firing.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +29,10 @@ pub struct Alert {
     pub flapping: Option<usize>,
     /// The `key` of the alert that it follows from; it is not told of then. Empty for none.
     pub suppressed_by: String,
+    /// What people call that one.
+    pub follows_from: String,
+    /// How many alerts are not told of because they follow from this one, in the picture or not.
+    pub(super) followers: usize,
     /// Since when it is active, in milliseconds.
     pub since: i64,
     /// Whom it concerns.
@@ -69,6 +76,8 @@ impl Alert {
             held_because: String::new(),
             flapping: None,
             suppressed_by: String::new(),
+            follows_from: String::new(),
+            followers: 0,
             since: since.as_millis(),
             tenant: label("tenant"),
             site: label("site"),
@@ -82,9 +91,47 @@ impl Alert {
         }
     }
 
+    /// The same, which is not told of because it follows from `cause`.
+    #[must_use]
+    pub fn following(mut self, cause: &Labels) -> Self {
+        let name = ["alertname", "device"].iter().filter_map(|name| cause.get(name));
+        self.follows_from = name.collect::<Vec<_>>().join(" ");
+        self.suppressed_by = cause.to_string();
+        self
+    }
+
     pub(super) fn is_firing(&self) -> bool {
         self.state == "firing"
     }
+
+    pub(super) fn is_suppressed(&self) -> bool {
+        !self.suppressed_by.is_empty()
+    }
+
+    /// Where it is, as narrowly as is known.
+    pub(super) fn place(&self) -> &str {
+        let places = [&self.device, &self.rack, &self.room, &self.site];
+        places.into_iter().find(|place| !place.is_empty()).map_or("", String::as_str)
+    }
+
+    /// Sorts the most urgent first, as the page does. What only follows from another stands after
+    /// what is to be mended.
+    fn urgency(&self) -> impl Ord {
+        let severity = rank(&self.severity);
+        (!self.is_firing(), self.is_suppressed(), severity, Reverse(self.since), &self.key)
+    }
+}
+
+/// Sorts the most urgent first, and counts for each what follows from it.
+pub(super) fn prepare(alerts: &mut [Alert]) {
+    let mut followers: BTreeMap<String, usize> = BTreeMap::new();
+    for alert in alerts.iter().filter(|alert| alert.is_suppressed()) {
+        *followers.entry(alert.suppressed_by.clone()).or_default() += 1;
+    }
+    for alert in &mut *alerts {
+        alert.followers = followers.get(&alert.key).copied().unwrap_or_default();
+    }
+    alerts.sort_by(|a, b| a.urgency().cmp(&b.urgency()));
 }
 
 /// How many alerts there are, shown or not.
@@ -112,47 +159,27 @@ impl Counts {
                 (true, _) => counts.info += 1,
             }
             counts.held += usize::from(alert.held);
-            counts.suppressed += usize::from(!alert.suppressed_by.is_empty());
+            counts.suppressed += usize::from(alert.is_suppressed());
             counts.flapping += usize::from(alert.flapping.is_some());
         }
         counts
     }
 }
 
-/// Alerts of one rule that are not in the picture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct LeftOut {
-    pub(super) name: String,
-    pub(super) severity: String,
-    pub(super) count: usize,
-}
-
-/// Leaves `most` alerts: of every rule the most urgent ones, so that a rule with very many does not
-/// hide another.
-pub(super) fn cut(alerts: &mut Vec<Alert>, most: usize) -> Vec<LeftOut> {
+/// Leaves `most` of the sorted alerts: of every rule the most urgent ones, so that a rule with very
+/// many does not hide another.
+pub(super) fn cut(alerts: &mut Vec<Alert>, most: usize) {
     if alerts.len() <= most {
-        return Vec::new();
+        return;
     }
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     alerts.sort_by_cached_key(|alert| {
-        let since = std::cmp::Reverse(alert.since);
-        (!alert.is_firing(), rank(&alert.severity), since, alert.key.clone())
-    });
-    let rule = |alert: &Alert| (alert.name.clone(), alert.severity.clone());
-    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-    let mut places: Vec<(usize, Alert)> = Vec::with_capacity(alerts.len());
-    for alert in alerts.drain(..) {
-        let place = counts.entry(rule(&alert)).or_default();
+        let (name, severity) = key(alert);
+        let place = counts.entry((name.to_owned(), severity.to_owned())).or_default();
         *place += 1;
-        places.push((*place, alert));
-    }
-    places.sort_by_key(|(place, _)| *place);
-    let mut left_out: BTreeMap<_, usize> = BTreeMap::new();
-    for (_, alert) in places.drain(most..) {
-        *left_out.entry(rule(&alert)).or_default() += 1;
-    }
-    alerts.extend(places.into_iter().map(|(_, alert)| alert));
-    let left_out = left_out.into_iter();
-    left_out.map(|((name, severity), count)| LeftOut { name, severity, count }).collect()
+        *place
+    });
+    alerts.truncate(most);
 }
 
 /// The most urgent first.

@@ -134,11 +134,78 @@ fn a_rule_with_very_many_alerts_hides_no_other_and_all_are_counted() {
     let picture = picture(&latest, alerts);
     assert_eq!(picture.alerts.len(), MAX_ALERTS);
     assert!(picture.alerts.iter().any(|alert| alert.name == "One"));
-    let left_out: Vec<_> =
-        picture.left_out.iter().map(|l| (&*l.name, &*l.severity, l.count)).collect();
-    assert_eq!(left_out, [("Many", "critical", 201)]);
+    let rules: Vec<_> =
+        picture.rules.iter().map(|r| (&*r.name, &*r.severity, r.total, r.places)).collect();
+    assert_eq!(rules, [("Many", "critical", 700, 700)]);
     let counts = serde_json::to_value(picture.counts).unwrap();
     assert_eq!((&counts["critical"], &counts["info"]), (&700.into(), &1.into()), "{counts}");
     // What is not shown as an alert still marks its device.
     assert_eq!(picture.sites[0].groups[0].devices[0].severity, "critical");
+}
+
+#[test]
+fn what_is_cut_is_in_the_sum_of_its_rule() {
+    let of = |name: &str, state: &str, device: &str, since: i64| {
+        let mut alert = alert("critical", state, device);
+        alert.key = format!("{name} {device}");
+        (alert.name, alert.since) = (name.into(), since);
+        alert.summary = format!("{device} is in trouble");
+        alert.action = "Go there".into();
+        alert
+    };
+    let cause = Labels::from_pairs([("alertname", "Old"), ("device", "ups-a"), ("site", "fra-1")]);
+    let mut alerts = vec![of("Old", "firing", "ups-a", 5)];
+    alerts[0].key = cause.to_string();
+    alerts.extend((0..50).map(|i| of("Old", "firing", &format!("new-{i}"), 1_000 + i)));
+    // Newer than the one that is told of, and than what is pending for longer.
+    let follows = (0..800).map(|i| of("Feed", "firing", &format!("f{i}"), 2_000 + i));
+    alerts.extend(follows.map(|alert| alert.following(&cause)));
+    alerts.push(of("Feed", "firing", "own", 70));
+    alerts.push(of("Feed", "pending", "own", 60));
+    let mut held = of("Feed", "pending", "own", 50);
+    (held.held, held.flapping, held.site) = (true, Some(3), "ber-1".into());
+    alerts.push(held);
+    alerts.extend((0..500).map(|i| of(&format!("Single {i:03}"), "firing", "x", 1)));
+    let picture = picture(&[], alerts);
+    assert_eq!(picture.alerts.len(), MAX_ALERTS);
+    let shown = |name| -> Vec<_> {
+        let of_rule = picture.alerts.iter().filter(|alert| alert.name == name);
+        of_rule.map(|alert| (alert.device.as_str(), alert.suppressed_by.is_empty())).collect()
+    };
+    assert_eq!(shown("Feed"), [("own", true)], "what is told of");
+    assert_eq!(shown("Old"), [("new-49", true)], "the newest");
+    let [feed, old] = &picture.rules[..] else { panic!("{:?}", picture.rules) };
+    let wanted = Rule {
+        name: "Feed".into(),
+        severity: "critical".into(),
+        total: 803,
+        firing: 801,
+        held: 1,
+        flapping: 1,
+        suppressed: 800,
+        causes: 1,
+        cause: "Old ups-a".into(),
+        since: 70,
+        places: 801,
+        sites: ["ber-1".into(), "fra-1".into()].into(),
+        summary: String::new(),
+        action: "Go there".into(),
+    };
+    assert_eq!(*feed, wanted);
+    assert_eq!((old.total, old.since, old.causes, &*old.cause), (51, 5, 0, ""));
+}
+
+#[test]
+fn what_follows_from_an_alert_is_counted_also_when_it_is_cut() {
+    let cause = alert("critical", "firing", "ups-a");
+    let labels = [("alertname", "A"), ("severity", "critical"), ("tenant", "acme")];
+    let labels = labels.into_iter().chain([("site", "fra-1"), ("device", "ups-a")]);
+    let labels = Labels::from_pairs(labels);
+    let follower = |i| alert("warning", "firing", &format!("d{i}")).following(&labels);
+    let mut alerts: Vec<_> = (0..700).map(follower).collect();
+    alerts.push(cause);
+    let picture = picture(&[], alerts);
+    let first = &picture.alerts[0];
+    assert_eq!((first.device.as_str(), first.followers), ("ups-a", 700));
+    assert_eq!(picture.alerts[1].follows_from, "A ups-a");
 }

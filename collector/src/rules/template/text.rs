@@ -69,7 +69,7 @@ pub(super) fn strip_domain(address: &str) -> String {
     }
 }
 
-/// The path of an address, as it stands before the paths of its pages: `/` where there is none.
+/// The path of an address, as it stands before the paths of its pages: empty where there is none.
 pub(super) fn path_prefix(url: &str) -> &str {
     let after = url.split_once("://").map_or(url, |(_, after)| after);
     let path = after.find('/').map_or("", |at| &after[at..]);
