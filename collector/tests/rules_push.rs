@@ -350,7 +350,11 @@ struct CutOff {
 
 impl CutOff {
     fn new() -> Self {
-        let mut new = Self { engine: engine(LOAD), store: MemorySource::new() };
+        Self::of(LOAD)
+    }
+
+    fn of(rules: &str) -> Self {
+        let mut new = Self { engine: engine(rules), store: MemorySource::new() };
         new.take("a", 100, 0.0, 100);
         new.engine.tick(at(200), &new.store);
         new
@@ -424,6 +428,16 @@ fn the_end_of_another_alert_ends_no_alert_of_a_backlog() {
     site.engine.tick(at(5100), &site.store);
     site.backlog(&[(5010, 3.0), (5020, 0.0)], 5100);
     assert_eq!(digest(&site.engine), ["a 110 -", "a 5010 - 5020"]);
+
+    // And one that was pending when it was cut off.
+    let mut site = CutOff::of(&LOAD.replace("load > 1", "load > 1\n    for: 30s"));
+    site.backlog(&[(110, 2.0), (140, 2.0)], 200);
+    site.take("a", 201, 0.0, 201);
+    site.engine.tick(at(1000), &site.store);
+    site.take("a", 5000, 2.0, 5000);
+    site.engine.tick(at(5100), &site.store);
+    site.backlog(&[(5010, 3.0), (5040, 3.0), (5050, 0.0)], 5100);
+    assert_eq!(digest(&site.engine), ["a 140 -", "a 5040 - 5050"]);
 }
 
 #[test]

@@ -169,10 +169,12 @@ impl PushEngine {
             };
             alert.labels == *labels && alert.fired_at.is_some_and(|fired| fired <= then) && lasted
         };
+        self.live(shard, rule, labels).is_some_and(is_it) || self.resolved.iter().any(is_it)
+    }
+
+    fn live(&self, shard: usize, rule: &str, labels: &Labels) -> Option<&Alert> {
         let mut runs = self.shards[shard].runs.values().map(|run| &run.rule);
-        let live = runs.find(|run| &*run.key == rule);
-        let live = live.and_then(|run| run.alerts.get(labels));
-        live.is_some_and(is_it) || self.resolved.iter().any(is_it)
+        runs.find(|run| &*run.key == rule)?.alerts.get(labels)
     }
 
     /// A backlog that begins, or goes on after an interruption.
@@ -212,15 +214,22 @@ impl PushEngine {
         engine
     }
 
-    /// What of the digest may go on at `first`: the newest of its name, if it did not end, and people
-    /// were not told of another one since.
+    /// What of the digest may go on at `first`: the newest of its name, if it did not end, and none
+    /// began since that was seen in time.
     fn open_entries(&self, shard: usize, first: Timestamp) -> Vec<HistoricalAlert> {
         let mut seen = HashSet::new();
+        let another = |entry: &HistoricalAlert| {
+            let live = self.live(shard, &entry.rule, &entry.labels);
+            live.is_some_and(|alert| {
+                alert.is_active() && alert.active_at > entry.fired_at && alert.active_at <= first
+            })
+        };
         let goes_on = |entry: &&HistoricalAlert| {
             entry.resolved_at.is_none()
                 && entry.fired_at < first
                 && self.by_site.get(&Site::of(&entry.labels)) == Some(&shard)
                 && !self.fired(shard, &entry.rule, &entry.labels, first)
+                && !another(entry)
         };
         let entries = self.histories.digest.iter().rev();
         let newest = entries.filter(|&entry| seen.insert((&*entry.rule, &entry.labels)));
