@@ -392,7 +392,8 @@ fn one_alert_of_a_backlog_is_one_whatever_interrupts_the_backlog() {
     let idle = |site: &mut CutOff| {
         site.engine.tick(at(1000), &site.store);
     };
-    let interruptions: [(&str, &dyn Fn(&mut CutOff)); 4] =
+    type Interrupt<'i> = &'i dyn Fn(&mut CutOff);
+    let interruptions: [(&str, Interrupt<'_>); 4] =
         [("reload", &reload), ("news", &news), ("restart", &restart), ("idle", &idle)];
     for (name, interrupt) in interruptions {
         let mut site = CutOff::new();
