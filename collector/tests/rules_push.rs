@@ -10,7 +10,9 @@ mod rules_random;
 use std::fmt::Write;
 use std::time::Duration;
 
+use hallwatch_collector::notify::{self, Router};
 use hallwatch_collector::rules::{AlertState, Evaluation, Options, PushEngine, Received};
+use hallwatch_collector::state::State;
 use hallwatch_model::{Labels, Missing, Sample, Timestamp};
 use hallwatch_promql::MemorySource;
 use rules_random::{Both, Random, pushed, rules, seeds};
@@ -286,6 +288,166 @@ fn a_backlog_after_a_restart_tells_nothing_of_what_people_were_told_before() {
     }
     let sites: Vec<_> = next.digest().map(|alert| alert.labels.get("site").unwrap()).collect();
     assert_eq!(sites, ["b"], "of a people know");
+}
+
+/// As written to disk and read back.
+fn restarted(evaluations: &[Evaluation]) -> PushEngine {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = State::open(folder.path()).unwrap();
+    let mut router = Router::new(notify::Options::default(), &[], Vec::new());
+    for evaluation in evaluations {
+        state.commit(evaluation, &mut router, &[]).unwrap();
+    }
+    drop(state);
+    let state = State::open(folder.path()).unwrap();
+    pushed(LOAD, state.alerts().unwrap(), options())
+}
+
+#[test]
+fn a_backlog_after_a_restart_tells_of_what_came_after_an_alert_that_was_resolved() {
+    let mut before = engine(LOAD);
+    let mut push = |second, value| {
+        let samples = [load_of("a", second, value)];
+        let received =
+            Received { samples: &samples, watermark: Some(("gw-1", at(second))), backfill: false };
+        before.receive(received, at(second), &MemorySource::new())
+    };
+    let evaluations = [push(100, 3.0), push(101, 0.0)];
+    let mut next = restarted(&evaluations);
+    tick(&mut next, 200);
+    for (second, value) in [(130, 4.0), (160, 0.0)] {
+        assert!(receive(&mut next, &[load_of("a", second, value)], 200).is_empty(), "{second}");
+    }
+    assert_eq!(digest(&next), ["a 130 - 160"]);
+
+    // Rows of before do not say when an alert was resolved.
+    let mut saved = before.save();
+    let [dormant] = &mut saved[..] else { panic!("{saved:?}") };
+    assert_eq!(dormant.alert.state, AlertState::Inactive);
+    dormant.alert.resolved_at = None;
+    let mut next = pushed(LOAD, saved, options());
+    tick(&mut next, 200);
+    receive(&mut next, &[load_of("a", 130, 4.0)], 200);
+    assert_eq!(digest(&next), ["a 130 -"]);
+}
+
+/// Site, and from when until when.
+fn digest(engine: &PushEngine) -> Vec<String> {
+    let told = engine.digest().map(|alert| {
+        let second = |time: Timestamp| time.since(at(0)).as_secs();
+        let site = alert.labels.get("site").unwrap_or("-");
+        let until = alert.resolved_at.map_or(String::new(), |at| format!(" {}", second(at)));
+        format!("{site} {} -{until}", second(alert.fired_at))
+    });
+    told.collect()
+}
+
+/// A site that has been cut off, with what the store has of it.
+struct CutOff {
+    engine: PushEngine,
+    store: MemorySource,
+}
+
+impl CutOff {
+    fn new() -> Self {
+        Self::of(LOAD)
+    }
+
+    fn of(rules: &str) -> Self {
+        let mut new = Self { engine: engine(rules), store: MemorySource::new() };
+        new.take("a", 100, 0.0, 100);
+        new.engine.tick(at(200), &new.store);
+        new
+    }
+
+    fn take(&mut self, site: &str, second: i64, value: f64, now: i64) {
+        let (labels, sample) = load_of(site, second, value);
+        self.store.push(&labels, sample.time, value);
+        let samples = [(labels, sample)];
+        let received =
+            Received { samples: &samples, watermark: Some(("gw-1", sample.time)), backfill: false };
+        self.engine.receive(received, at(now), &self.store);
+    }
+
+    fn backlog(&mut self, samples: &[(i64, f64)], now: i64) {
+        for (second, value) in samples {
+            self.take("a", *second, *value, now);
+        }
+    }
+}
+
+#[test]
+fn one_alert_of_a_backlog_is_one_whatever_interrupts_the_backlog() {
+    let reload = |site: &mut CutOff| {
+        site.engine.reload(rules(LOAD), at(200), &site.store).unwrap();
+    };
+    let news = |site: &mut CutOff| site.take("a", 206, 2.0, 206);
+    let restart = |site: &mut CutOff| {
+        let digest = site.engine.digest().cloned().collect();
+        site.engine = pushed(LOAD, site.engine.save(), options());
+        site.engine.seed(at(200), &site.store).unwrap();
+        site.engine.restore_digest(digest);
+        site.engine.tick(at(201), &site.store);
+    };
+    let idle = |site: &mut CutOff| {
+        site.engine.tick(at(1000), &site.store);
+    };
+    type Interrupt<'i> = &'i dyn Fn(&mut CutOff);
+    let interruptions: [(&str, Interrupt<'_>); 4] =
+        [("reload", &reload), ("news", &news), ("restart", &restart), ("idle", &idle)];
+    for (name, interrupt) in interruptions {
+        let mut site = CutOff::new();
+        site.backlog(&[(110, 2.0), (111, 5.0)], 200);
+        assert_eq!(digest(&site.engine), ["a 110 -"], "{name}");
+        interrupt(&mut site);
+        site.backlog(&[(112, 5.0), (113, 0.0)], 206);
+        assert_eq!(digest(&site.engine), ["a 110 - 113"], "{name}");
+        site.backlog(&[(114, 5.0), (115, 0.0)], 206);
+        assert_eq!(digest(&site.engine), ["a 110 - 113", "a 114 - 115"], "{name}");
+    }
+}
+
+#[test]
+fn the_end_of_another_alert_ends_no_alert_of_a_backlog() {
+    // The backlog ends while the alert fires; then people are told of it.
+    let mut site = CutOff::new();
+    site.backlog(&[(110, 2.0)], 200);
+    site.take("a", 201, 2.0, 201);
+    site.engine.tick(at(1000), &site.store);
+    site.take("a", 1000, 0.0, 1000);
+    // The next day there is another one, which began before the site was cut off.
+    site.take("a", 5000, 2.0, 5000);
+    site.engine.tick(at(5100), &site.store);
+    site.backlog(&[(5010, 3.0), (5020, 0.0)], 5100);
+    assert_eq!(digest(&site.engine), ["a 110 -"]);
+
+    // And here one that began after.
+    let mut site = CutOff::new();
+    site.backlog(&[(110, 2.0)], 200);
+    site.engine.tick(at(1000), &site.store);
+    site.take("a", 5000, 0.0, 5000);
+    site.engine.tick(at(5100), &site.store);
+    site.backlog(&[(5010, 3.0), (5020, 0.0)], 5100);
+    assert_eq!(digest(&site.engine), ["a 110 -", "a 5010 - 5020"]);
+
+    // And one that was pending when it was cut off.
+    let mut site = CutOff::of(&LOAD.replace("load > 1", "load > 1\n    for: 30s"));
+    site.backlog(&[(110, 2.0), (140, 2.0)], 200);
+    site.take("a", 201, 0.0, 201);
+    site.engine.tick(at(1000), &site.store);
+    site.take("a", 5000, 2.0, 5000);
+    site.engine.tick(at(5100), &site.store);
+    site.backlog(&[(5010, 3.0), (5040, 3.0), (5050, 0.0)], 5100);
+    assert_eq!(digest(&site.engine), ["a 140 -", "a 5040 - 5050"]);
+}
+
+#[test]
+fn a_backlog_of_one_site_tells_nothing_of_another() {
+    let mut site = CutOff::new();
+    site.take("b", 105, 3.0, 105);
+    site.engine.tick(at(200), &site.store);
+    site.backlog(&[(110, 2.0), (111, 0.0)], 200);
+    assert_eq!(digest(&site.engine), ["a 110 - 111"]);
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn what_rules_remember_survives_a_restart() {
     let mut dormant = alert.clone();
     dormant.labels = dormant.labels.with("device", "ups-2");
     dormant.state = AlertState::Inactive;
+    dormant.resolved_at = Some(at(6));
     dormant.memory.fulfilled = true;
     let late = HistoricalAlert {
         rule: "g/A".into(),

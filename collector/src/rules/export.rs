@@ -15,10 +15,10 @@ use super::rule::{Alerting, Flapping, Group, NoData, Purpose, Rule, RuleSet};
 pub struct Export {
     /// The file.
     pub text: String,
-    /// What Prometheus will do otherwise, rule by rule: `group/rule: …`.
-    pub lost: Vec<String>,
-    /// So many of the rules alert.
-    alerting: usize,
+    /// What Prometheus will do otherwise, rule by rule: `group/rule`, and what.
+    pub lost: Vec<(String, String)>,
+    /// The rules that alert: `group/rule`.
+    alerting: Vec<String>,
 }
 
 /// The rules of `file` (all, if it is `None`) as Prometheus reads them.
@@ -38,18 +38,25 @@ impl Export {
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         let mut losses: Vec<(&str, Vec<&str>)> = Vec::new();
-        for lost in &self.lost {
-            let (rule, what) = lost.split_once(": ").unwrap_or(("", lost));
+        for (rule, what) in &self.lost {
             match losses.iter_mut().find(|(of, _)| *of == what) {
                 Some((_, rules)) => rules.push(rule),
                 None => losses.push((what, vec![rule])),
             }
         }
-        let line = |(what, rules): (&str, Vec<&str>)| match rules.len() {
-            many if many > 1 && many == self.alerting => {
-                format!("all {many} alerting rules: {what}")
+        let line = |(what, rules): (&str, Vec<&str>)| {
+            let (many, all) = (rules.len(), self.alerting.len());
+            // Most of them are fewer words by their exceptions.
+            let others = self.alerting.iter().filter(|rule| !rules.contains(&rule.as_str()));
+            let others: Vec<&str> = others.map(String::as_str).collect();
+            match others.len() {
+                0 if many > 1 && many == all => format!("all {many} alerting rules: {what}"),
+                few if few > 0 && few + 2 < many => {
+                    let others = others.join(", ");
+                    format!("{many} of {all} alerting rules, all but {others}: {what}")
+                }
+                _ => format!("{}: {what}", rules.join(", ")),
             }
-            _ => format!("{}: {what}", rules.join(", ")),
         };
         losses.into_iter().map(line).collect()
     }
@@ -76,7 +83,8 @@ impl Export {
             self.texts("labels", rule.labels.iter().map(|(n, t)| (&**n, t.text())));
             return;
         };
-        self.alerting += 1;
+        let name = format!("{}/{}", group.name, rule.name);
+        self.alerting.push(name.clone());
         self.line(8, "expr", &quoted(&expression(rule, alerting)));
         let hold = alerting.expect.as_ref().map_or(alerting.hold, |expect| expect.within);
         for (key, time) in [("for", hold), ("keep_firing_for", alerting.keep_firing)] {
@@ -86,9 +94,7 @@ impl Export {
         }
         self.texts("labels", rule.labels.iter().map(|(n, t)| (&**n, t.text())));
         self.texts("annotations", alerting.annotations.iter().map(|(n, t)| (&**n, t.text())));
-        for lost in lost(rule, alerting) {
-            self.lost.push(format!("{}/{}: {lost}", group.name, rule.name));
-        }
+        self.lost.extend(lost(rule, alerting).into_iter().map(|lost| (name.clone(), lost)));
     }
 
     fn texts<'t>(&mut self, key: &str, texts: impl Iterator<Item = (&'t str, &'t str)>) {
@@ -180,8 +186,12 @@ fn lost(rule: &Rule, alerting: &Alerting) -> Vec<String> {
             lost.push("without `on`, labels of `expect` must agree completely".to_owned());
         }
     }
-    if let Flapping::Beyond(_) = alerting.flapping {
-        lost.push("`flapping` is left out: each change is told".to_owned());
+    match alerting.flapping {
+        Flapping::Beyond(_) => lost.push("`flapping` is left out: each change is told".to_owned()),
+        Flapping::Default => lost.push(
+            "flapping, which Hallwatch has by default, is left out: each change is told".to_owned(),
+        ),
+        Flapping::Off => {}
     }
     lost
 }
@@ -189,4 +199,50 @@ fn lost(rule: &Rule, alerting: &Alerting) -> Vec<String> {
 /// JSON is YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+    use super::*;
+    use crate::rules::load;
+
+    fn summary(group: &str, rules: &[&str]) -> Vec<String> {
+        let mut text = format!("groups:\n- name: {group:?}\n  rules:\n");
+        for (number, keys) in rules.iter().enumerate() {
+            let _ = writeln!(text, "  - {{alert: A{number}, expr: up == {number}, {keys}}}");
+        }
+        prometheus(&load(&[("f.yaml", &text)]).unwrap(), None).summary()
+    }
+
+    const PLAIN: &str = "no_data: resolve, flapping: off";
+    const FLAPS: &str = "no_data: resolve";
+    const LOSS: &str = "flapping, which Hallwatch has by default, is left out: each change is told";
+
+    #[test]
+    fn what_prometheus_does_not_do_is_said_once() {
+        assert_eq!(summary("g", &[PLAIN]), Vec::<String>::new());
+        assert_eq!(summary("g", &[FLAPS]), [format!("g/A0: {LOSS}")]);
+        assert_eq!(summary("g", &[FLAPS; 5]), [format!("all 5 alerting rules: {LOSS}")]);
+        assert_eq!(
+            summary("g", &[FLAPS, FLAPS, PLAIN, FLAPS, FLAPS]),
+            [format!("4 of 5 alerting rules, all but g/A2: {LOSS}")]
+        );
+        assert_eq!(
+            summary("g", &[FLAPS, PLAIN, PLAIN, FLAPS, PLAIN]),
+            [format!("g/A0, g/A3: {LOSS}")]
+        );
+        let of_its_own = "no_data: resolve, flapping: {changes: 4}";
+        assert_eq!(
+            summary("g", &[of_its_own]),
+            ["g/A0: `flapping` is left out: each change is told"]
+        );
+    }
+
+    #[test]
+    fn names_may_have_colons() {
+        let lost = summary("a: b", &[FLAPS, FLAPS, PLAIN, PLAIN]);
+        assert_eq!(lost, [format!("a: b/A0, a: b/A1: {LOSS}")]);
+    }
 }

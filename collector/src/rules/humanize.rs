@@ -1,6 +1,7 @@
 //! Numbers as Go and Prometheus' template functions print them.
 
-/// As Go prints a float64 by default (`%v`).
+/// As Go prints a float64 by default (`%v`): with an exponent below a ten-thousandth and from a
+/// million on.
 pub(super) fn plain(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();
@@ -8,7 +9,7 @@ pub(super) fn plain(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.into();
     }
-    if value != 0.0 && !(1e-4..1e21).contains(&value.abs()) {
+    if value != 0.0 && !(1e-4..1e6).contains(&value.abs()) {
         return exponent(&format!("{value:e}"));
     }
     value.to_string()
@@ -136,8 +137,10 @@ mod tests {
             (1.0, "1"),
             (0.1, "0.1"),
             (1234.5, "1234.5"),
+            (123_456.5, "123456.5"),
+            (-1_234_567.5, "-1.2345675e+06"),
+            (1e6, "1e+06"),
             (1e21, "1e+21"),
-            (1e20, "100000000000000000000"),
             (0.00001, "1e-05"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),

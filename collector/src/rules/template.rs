@@ -8,15 +8,24 @@ use std::ops::Range;
 
 use hallwatch_model::Labels;
 
+mod budget;
 mod format;
 mod lex;
 mod parse;
+mod pattern;
 mod text;
 
 use super::humanize;
+use budget::Budget;
 use parse::{Expression, Function, Part};
-use text::Pattern;
+use pattern::Pattern;
 pub(crate) use text::link;
+
+/// So much text, in bytes, may be filled in at one expansion, what functions make on the way
+/// included. No page is as long; and a few lines could otherwise make text without end.
+const MAX_FILLED: usize = 64 << 10;
+/// No more of a mistake is said, in bytes: it may quote what was filled in.
+const MAX_REASON: usize = 400;
 
 /// A checked template.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +57,8 @@ struct Scope<'a> {
     facts: Facts<'a>,
     /// That of the innermost `with`.
     dot: Option<&'a Value>,
+    /// What may still be filled in.
+    budget: &'a Budget,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -79,9 +90,16 @@ impl Template {
     /// in its place, as Prometheus does.
     pub(super) fn expand(&self, facts: Facts<'_>) -> String {
         let mut out = String::new();
-        match fill(&self.parts, Scope { facts, dot: None }, &mut out) {
+        let budget = Budget::of(MAX_FILLED);
+        match fill(&self.parts, Scope { facts, dot: None, budget: &budget }, &mut out) {
             Ok(()) => out,
-            Err(reason) => format!("<error expanding template: {reason}>"),
+            Err(mut reason) => {
+                if reason.len() > MAX_REASON {
+                    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+                    reason.push('…');
+                }
+                format!("<error expanding template: {reason}>")
+            }
         }
     }
 }
@@ -115,34 +133,50 @@ fn fill(parts: &[Part], scope: Scope<'_>, out: &mut String) -> Result<(), String
 }
 
 fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Value, String> {
-    let Scope { facts, dot } = scope;
+    let Scope { facts, dot, budget } = scope;
     Ok(match expression {
         Expression::Number(number) => Value::Number(*number),
-        Expression::Text(text) => Value::Text(text.clone()),
+        Expression::Text(text) => budget.text(text)?,
         Expression::Truth(truth) => Value::Truth(*truth),
         Expression::Value => Value::Number(facts.value),
-        Expression::Label(name) => Value::Text(facts.labels.get(name).unwrap_or("").to_owned()),
-        Expression::ExternalUrl => Value::Text(facts.external_url.to_owned()),
+        Expression::Label(name) => budget.text(facts.labels.get(name).unwrap_or(""))?,
+        Expression::ExternalUrl | Expression::Call(Function::ExternalUrl, _) => {
+            budget.text(facts.external_url)?
+        }
         Expression::Labels => {
+            let lengths = facts.labels.iter().map(|l| l.name.len() + l.value.len() + ": ".len());
+            budget.spend("map[]".len() + lengths.sum::<usize>())?;
             let pairs: Vec<String> =
                 facts.labels.iter().map(|l| format!("{}:{}", l.name, l.value)).collect();
             Value::Text(format!("map[{}]", pairs.join(" ")))
         }
-        Expression::Dot => dot.cloned().ok_or("`.` stands for nothing outside of a `with`")?,
+        Expression::Dot => match dot.ok_or("`.` stands for nothing outside of a `with`")? {
+            Value::Text(text) => budget.text(text)?,
+            other => other.clone(),
+        },
         Expression::Pattern(_) => return Err("a pattern is no value".into()),
-        Expression::Call(Function::ExternalUrl, _) => Value::Text(facts.external_url.to_owned()),
         Expression::Call(Function::PathPrefix, _) => {
-            Value::Text(text::path_prefix(facts.external_url).to_owned())
+            budget.text(text::path_prefix(facts.external_url))?
         }
         Expression::Call(Function::Match | Function::ReReplaceAll, arguments) => {
             matched(arguments, scope)?
         }
+        Expression::Call(Function::Printf, arguments) => {
+            Value::Text(format::printf(&all(arguments, scope)?, budget)?)
+        }
         Expression::Call(function, arguments) => {
-            let values: Vec<Value> =
-                arguments.iter().map(|a| evaluate(a, scope)).collect::<Result<_, _>>()?;
-            call(*function, &values)?
+            // What these make is at most a few times as long as their arguments, which were paid for.
+            let value = call(*function, &all(arguments, scope)?)?;
+            if let Value::Text(text) = &value {
+                budget.spend(text.len())?;
+            }
+            value
         }
     })
+}
+
+fn all(arguments: &[Expression], scope: Scope<'_>) -> Result<Vec<Value>, String> {
+    arguments.iter().map(|argument| evaluate(argument, scope)).collect()
 }
 
 /// `match PATTERN TEXT` and `reReplaceAll PATTERN REPLACEMENT TEXT`; neither is anchored.
@@ -159,7 +193,10 @@ fn matched(arguments: &[Expression], scope: Scope<'_>) -> Result<Value, String> 
     let text = |expression| evaluate(expression, scope).map(|value| value.to_string());
     match rest {
         [of] => Ok(Value::Truth(pattern.matches(&text(of)?))),
-        [by, of] => Ok(Value::Text(pattern.replace_all(&text(of)?, &text(by)?))),
+        [by, of] => {
+            let replaced = pattern.replace_all(&text(of)?, &text(by)?, scope.budget)?;
+            Ok(Value::Text(replaced))
+        }
         _ => Err("an argument is missing".into()),
     }
 }
@@ -173,7 +210,14 @@ fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
         Function::Humanize1024 => Value::Text(humanize::binary(number()?)),
         Function::HumanizeDuration => Value::Text(humanize::duration(number()?)),
         Function::HumanizePercentage => Value::Text(humanize::percentage(number()?)),
-        Function::HumanizeTimestamp | Function::ToTime => Value::Text(format::timestamp(number()?)),
+        Function::HumanizeTimestamp => match number()? {
+            number if number.is_finite() => Value::Text(format::timestamp(number)?),
+            other => Value::Text(humanize::plain(other)),
+        },
+        Function::ToTime => match number()? {
+            number if number.is_finite() => Value::Text(format::timestamp(number)?),
+            _ => return Err("value is NaN or Inf".into()),
+        },
         Function::ParseDuration => {
             let text = text()?;
             let parsed = super::parse_duration(&text);
@@ -189,7 +233,6 @@ fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
         Function::TableLink => Value::Text(text::link(&text()?, 1)),
         Function::UrlQuery => Value::Text(text::escaped(&text()?)),
         Function::Print => Value::Text(format::print_all(arguments)),
-        Function::Printf => Value::Text(format::printf(arguments)),
         Function::Len => Value::Number(count(text()?.len())),
         Function::Not => Value::Truth(!first()?.is_true()),
         Function::And => last_until(arguments, |value| !value.is_true())?,
@@ -203,9 +246,11 @@ fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
             Value::Truth(compare(function, left, right)?)
         }
         // These want more than values.
-        Function::ExternalUrl | Function::PathPrefix | Function::Match | Function::ReReplaceAll => {
-            return Err("not a function of values".into());
-        }
+        Function::ExternalUrl
+        | Function::PathPrefix
+        | Function::Match
+        | Function::ReReplaceAll
+        | Function::Printf => return Err("not a function of values".into()),
     })
 }
 
@@ -385,5 +430,42 @@ mod tests {
         let ifs = "{{ if 1 }}".repeat(10_000) + &"{{ end }}".repeat(10_000);
         assert!(Template::parse(&ifs).unwrap_err().message.contains("deep"));
         assert!(expand("{{ printf \"%999999999d\" 1 }}").len() < 2000);
+        let pipes = format!("{{{{ 1 {} }}}}", "| len ".repeat(10_000));
+        assert!(Template::parse(&pipes).unwrap_err().message.contains("pipes"));
+    }
+
+    #[test]
+    fn a_short_template_makes_no_long_text() {
+        let prints =
+            format!("{{{{ with print{} }}}}", " .".repeat(31)).repeat(6) + &"{{ end }}".repeat(6);
+        let matches = "{{ with reReplaceAll \"\" . . }}".repeat(3) + &"{{ end }}".repeat(3);
+        let wide = format!("{{{{ printf .{} }}}}", " 1".repeat(31));
+        let groups = format!(
+            r#"{{{{ with printf "%1000s" "a" }}}}{{{{ reReplaceAll "(.)" "{}" . }}}}{{{{ end }}}}"#,
+            "$1".repeat(1000)
+        );
+        for template in [
+            format!("{{{{ with \"aaaaaaaa\" }}}}{prints}{{{{ end }}}}"),
+            format!("{{{{ with \"aaaaaaaa\" }}}}{matches}{{{{ end }}}}"),
+            groups,
+            r#"{{ printf "%1000d" 1 }}"#.repeat(100),
+            format!(
+                r#"{{{{ with printf "%1000s" "a" | reReplaceAll " " "%1000d" }}}}{wide}{wide}{{{{ end }}}}"#
+            ),
+            "{{ $labels }}".repeat(2000),
+            "{{ $externalURL }}{{ pathPrefix }}{{ externalURL }}".repeat(3000),
+        ] {
+            let text = expand(&template);
+            let expected = "<error expanding template: more than 65536 bytes are filled in>";
+            assert_eq!(text, expected, "{} bytes: {template:.80}", text.len());
+        }
+        // What nothing is made of may be long, and what is filled in nearly so.
+        let long = "x".repeat(1 << 17);
+        assert_eq!(expand(&long), long);
+        assert_eq!(expand(&"{{ printf \"%1000d\" 1 }}".repeat(60)).len(), 60_000);
+        // Nor does what is said of a mistake.
+        let mistake = expand(r#"{{ printf "%1000s%1000s" "a" "b" | humanize }}"#);
+        assert!(mistake.starts_with("<error expanding") && mistake.len() < 600, "{mistake}");
+        assert!(mistake.ends_with("…>"), "{mistake}");
     }
 }

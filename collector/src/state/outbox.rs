@@ -172,11 +172,13 @@ impl State {
             Verdict::GivenUp { error } => {
                 let sql = "UPDATE outbox SET attempts = attempts + 1, given_up = ?, error = ?
                            WHERE id = ?";
-                file.execute(sql, params![now.as_millis(), error, id])?;
+                let transaction = file.transaction()?;
+                transaction.execute(sql, params![now.as_millis(), error, id])?;
                 let sql = "DELETE FROM outbox WHERE given_up IS NOT NULL AND id NOT IN (
                                SELECT id FROM outbox WHERE given_up IS NOT NULL
                                ORDER BY id DESC LIMIT ?)";
-                file.execute(sql, [MAX_FAILURES]).map(|_| ())
+                transaction.execute(sql, [MAX_FAILURES])?;
+                transaction.commit()
             }
         })
     }
@@ -274,4 +276,33 @@ fn unknown_facts() -> Facts {
 fn group_labels(data: &str) -> Labels {
     let pairs: Vec<(String, String)> = understood("message", "outbox", data).unwrap_or_default();
     rows::labels(&pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_noted_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(folder.path()).unwrap();
+        let setup = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= {MAX_FAILURES})
+             INSERT INTO outbox (receiver, labels, body, at, attempts, due, given_up)
+             SELECT 'noc', '[]', '', 0, 1, 0, iif(i <= {MAX_FAILURES}, 0, NULL) FROM n;
+             CREATE TRIGGER stuck BEFORE DELETE ON outbox BEGIN SELECT RAISE(FAIL, 'stuck'); END"
+        );
+        state.connection.execute_batch(&setup).unwrap();
+        let id = MAX_FAILURES + 1;
+        let verdict = Verdict::GivenUp { error: "no answer".into() };
+        state.attempted(id, &verdict, Timestamp::from_millis(1)).unwrap_err();
+        assert_eq!(state.message(id).unwrap().unwrap().attempts, 1);
+        state.connection.execute_batch("DROP TRIGGER stuck").unwrap();
+        state.attempted(id, &verdict, Timestamp::from_millis(2)).unwrap();
+        assert_eq!(state.message(id).unwrap(), None);
+        let failures = state.failures().unwrap();
+        assert_eq!((failures.len(), failures[0].attempts), (1000, 2));
+    }
 }

@@ -22,6 +22,9 @@ pub(super) struct AlertRow {
     value: u64,
     active_at: i64,
     fired_at: Option<i64>,
+    /// Absent in rows of the first releases, and of what was not resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resolved_at: Option<i64>,
     held: Option<HeldRow>,
     reason: String,
     keep_firing_since: Option<i64>,
@@ -76,6 +79,7 @@ impl From<&Alert> for AlertRow {
             value: alert.value.to_bits(),
             active_at: alert.active_at.as_millis(),
             fired_at: alert.fired_at.map(Timestamp::as_millis),
+            resolved_at: alert.resolved_at.map(Timestamp::as_millis),
             held,
             reason: alert.reason.clone(),
             keep_firing_since: alert.keep_firing_since.map(Timestamp::as_millis),
@@ -142,7 +146,7 @@ impl From<AlertRow> for Alert {
             value: f64::from_bits(row.value),
             active_at: Timestamp::from_millis(row.active_at),
             fired_at: row.fired_at.map(Timestamp::from_millis),
-            resolved_at: None,
+            resolved_at: row.resolved_at.map(Timestamp::from_millis),
             held,
             reason: row.reason,
             keep_firing_since: row.keep_firing_since.map(Timestamp::from_millis),

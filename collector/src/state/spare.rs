@@ -3,6 +3,7 @@
 //! Who is told of what must not end with the room on the disk; and what was delivered, but could
 //! not be noted, would be delivered again and again.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use hallwatch_model::chain;
@@ -133,7 +134,8 @@ fn attached<T>(
     path: &Path,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    memory.execute("ATTACH DATABASE ? AS disk", [path.to_string_lossy()])?;
+    // As bytes: a path need not be text.
+    memory.execute("ATTACH DATABASE ? AS disk", [path.as_os_str().as_bytes()])?;
     let done = work(memory);
     memory.execute("DETACH DATABASE disk", [])?;
     done
@@ -192,6 +194,22 @@ mod tests {
         state.known(3).unwrap();
         drop(state);
         assert_eq!(bodies(&other), []);
+    }
+
+    #[test]
+    fn the_name_of_the_folder_may_be_any() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join(std::ffi::OsStr::from_bytes(b"hall-\xff"));
+        std::fs::create_dir(&folder).unwrap();
+        let mut state = State::open(&folder).unwrap();
+        add(&mut state, 10);
+        state.connection.pragma_update(None, "max_page_count", 1).unwrap();
+        add(&mut state, 100_000);
+        assert!(state.is_in_memory());
+        assert_eq!(bodies(&state.connection), [(1, 20), (2, 200_000)]);
+        drop(state);
+        let state = State::open(&folder).unwrap();
+        assert_eq!(bodies(&state.connection), [(1, 20), (2, 200_000)]);
     }
 
     #[test]

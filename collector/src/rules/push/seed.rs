@@ -46,7 +46,7 @@ impl PushEngine {
         next.histories.digest = std::mem::take(&mut self.histories.digest);
         next.histories.changed = self.histories.changed;
         // What a site catches up with is evaluated by the rules of now.
-        let read = next.seed_shards(now, source);
+        let read = next.seed_shards(now, source, &|_| true);
         *self = next;
         read
     }
@@ -57,34 +57,49 @@ impl PushEngine {
     /// # Errors
     /// When the source cannot be read; what was read until then is known.
     pub fn seed(&mut self, now: Timestamp, source: &dyn Source) -> Result<(), SourceError> {
+        self.seed_some(now, source, &|_| true)
+    }
+
+    /// As [`PushEngine::seed`], with these series alone.
+    pub(super) fn seed_some(
+        &mut self,
+        now: Timestamp,
+        source: &dyn Source,
+        wanted: &dyn Fn(&Labels) -> bool,
+    ) -> Result<(), SourceError> {
         for shard in &mut self.shards {
             shard.advance(now);
         }
-        self.seed_shards(now, source)
+        self.seed_shards(now, source, wanted)
     }
 
     /// Each shard at its own time: what is later than that waits.
-    fn seed_shards(&mut self, now: Timestamp, source: &dyn Source) -> Result<(), SourceError> {
-        let mut wanted: HashMap<String, (Matchers, Timestamp)> = HashMap::new();
+    fn seed_shards(
+        &mut self,
+        now: Timestamp,
+        source: &dyn Source,
+        wanted: &dyn Fn(&Labels) -> bool,
+    ) -> Result<(), SourceError> {
+        let mut asked: HashMap<String, (Matchers, Timestamp)> = HashMap::new();
         for info in &self.rules {
             let mut graph = Graph::new(self.options.lookback);
             let pushed = info.rule.queries().all(|query| graph.add(query).is_ok());
             let start = if pushed { now - graph.reach() } else { now - self.options.lookback };
             for matchers in info.reads.iter() {
-                let entry = wanted.entry(matchers.to_string());
+                let entry = asked.entry(matchers.to_string());
                 let (_, from) = entry.or_insert_with(|| (matchers.clone(), start));
                 *from = (*from).min(start);
             }
         }
         // A series that several selectors ask for is pushed with the longest past.
         let mut found: HashMap<Labels, Series> = HashMap::new();
-        for (matchers, start) in wanted.values() {
+        for (matchers, start) in asked.values() {
             let request = Select { matchers, start: *start, end: now };
             for series in source.select(&request)? {
                 let longer = found
                     .get(&series.labels)
                     .is_none_or(|known| known.times.len() < series.times.len());
-                if longer {
+                if longer && wanted(&series.labels) {
                     found.insert(series.labels.clone(), series);
                 }
             }

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::Value;
+use super::budget::Budget;
 use crate::rules::humanize;
 
 /// No annotation needs a wider column.
@@ -104,24 +105,30 @@ pub(super) fn print_all(values: &[Value]) -> String {
     out
 }
 
-pub(super) fn printf(arguments: &[Value]) -> String {
-    let Some((format, values)) = arguments.split_first() else { return String::new() };
+/// # Errors
+/// When the budget does not suffice: a column can be wide.
+pub(super) fn printf(arguments: &[Value], budget: &Budget) -> Result<String, String> {
+    let Some((format, values)) = arguments.split_first() else { return Ok(String::new()) };
     let (directives, _) = directives(&format.to_string());
     let mut values = values.iter();
     let mut out = String::new();
+    let mut push = |piece: &str| {
+        budget.spend(piece.len())?;
+        out.push_str(piece);
+        Ok::<(), String>(())
+    };
     for (text, directive) in directives {
-        out.push_str(&text);
+        push(&text)?;
         let Some(directive) = directive else { continue };
-        let printed = match values.next() {
+        push(&match values.next() {
             None => format!("%!{}(MISSING)", directive.verb),
             Some(value) => padded(print(&directive, value), &directive),
-        };
-        out.push_str(&printed);
+        })?;
     }
     for value in values {
-        out.push_str(&format!("%!(EXTRA {value})"));
+        push(&format!("%!(EXTRA {value})"))?;
     }
-    out
+    Ok(out)
 }
 
 fn print(directive: &Directive, value: &Value) -> String {
@@ -193,13 +200,27 @@ pub(super) fn title(text: &str) -> String {
 
 /// Seconds since the epoch as Go prints a time. Prometheus counts nanoseconds, and then cuts off
 /// what is no whole millisecond.
-#[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate")]
-pub(super) fn timestamp(seconds: f64) -> String {
-    let millis = (seconds * 1e9) as i64 / 1_000_000;
+///
+/// # Errors
+/// When they are not from 1677 to 2262, as nanoseconds can be counted.
+#[expect(clippy::cast_possible_truncation, reason = "it was compared with what can be counted")]
+pub(super) fn timestamp(seconds: f64) -> Result<String, String> {
+    /// 2^63.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    let nanos = seconds * 1e9;
+    let overflows = || {
+        let seconds = humanize::plain(seconds);
+        format!(
+            "{seconds} cannot be represented as a nanoseconds timestamp since it overflows int64"
+        )
+    };
+    if !(-BEYOND..BEYOND).contains(&nanos) {
+        return Err(overflows());
+    }
+    let millis = nanos as i64 / 1_000_000;
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok();
     let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    let whole = moment.and_then(|m| m.format(form).ok());
+    let whole = moment.and_then(|moment| moment.format(form).ok()).ok_or_else(overflows)?;
     let part = format!(".{:03}", millis.rem_euclid(1000));
-    let part = part.trim_end_matches('0').trim_end_matches('.');
-    whole.map_or_else(|| humanize::plain(seconds), |whole| format!("{whole}{part} +0000 UTC"))
+    Ok(format!("{whole}{} +0000 UTC", part.trim_end_matches('0').trim_end_matches('.')))
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::TemplateError;
 use super::format;
 use super::lex::{self, Piece, Word, WordKind, error};
-use super::text::Pattern;
+use super::pattern::Pattern;
 
-/// The deepest nesting of `if` and `with`, and of parentheses.
+/// The deepest nesting of `if` and `with`, and of parentheses and pipes.
 const MAX_DEPTH: usize = 50;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -259,6 +259,7 @@ struct Reader<'w> {
 impl Reader<'_> {
     fn pipeline(&mut self, around: &Range<usize>) -> Result<Expression, TemplateError> {
         let mut piped: Option<(Expression, Word)> = None;
+        let outside = self.depth;
         loop {
             let left = piped.as_ref().map(|(expression, _)| expression.clone());
             let blame = piped.as_ref().map_or(around, |(_, pipe)| &pipe.span);
@@ -266,10 +267,18 @@ impl Reader<'_> {
             let expression = self.command(left, blame, what)?;
             match self.words.get(self.at) {
                 Some(word) if word.kind == WordKind::Pipe => {
+                    // What is left of it is an argument of what is right of it.
+                    self.depth += 1;
+                    if self.depth > MAX_DEPTH {
+                        return Err(error(word.span.clone(), "too many pipes"));
+                    }
                     self.at += 1;
                     piped = Some((expression, word.clone()));
                 }
-                _ => return Ok(expression),
+                _ => {
+                    self.depth = outside;
+                    return Ok(expression);
+                }
             }
         }
     }

@@ -1,44 +1,7 @@
-//! The functions on texts: regular expressions, addresses, links.
+//! The functions on texts: addresses and links.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-
-use regex::{Regex, RegexBuilder};
-
-/// A pattern that a label brings with it must not cost more memory than this, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
-
-/// A regular expression that stands in the template itself, compiled once.
-#[derive(Clone, Debug)]
-pub(super) struct Pattern(Regex);
-
-impl Pattern {
-    /// # Errors
-    /// When it is none; the last line of the library's message says why.
-    pub(super) fn new(text: &str) -> Result<Self, String> {
-        let built = RegexBuilder::new(text).size_limit(MAX_PATTERN).build();
-        built.map(Self).map_err(|error| {
-            let whole = error.to_string();
-            let line = whole.lines().last().unwrap_or_default().trim();
-            format!("`{text}` is no regular expression: {}", line.trim_start_matches("error: "))
-        })
-    }
-
-    pub(super) fn matches(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-
-    /// Every match replaced; `$1`, `${1}` and `$name` are groups, in Go as here the longest name.
-    pub(super) fn replace_all(&self, text: &str, replacement: &str) -> String {
-        self.0.replace_all(text, replacement).into_owned()
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
-}
 
 /// `host:port` as host (without the brackets of IPv6) and port, as Go's `net.SplitHostPort`.
 fn host_and_port(address: &str) -> Option<(&str, &str)> {
@@ -114,11 +77,5 @@ mod tests {
             assert_eq!(strip_port(address), port, "{address:?}");
             assert_eq!(strip_domain(address), domain, "{address:?}");
         }
-    }
-
-    #[test]
-    fn a_pattern_that_is_too_large_is_an_error() {
-        let error = Pattern::new(r"\pL{1000}{1000}").unwrap_err();
-        assert!(error.contains("is no regular expression"), "{error}");
     }
 }
