@@ -16,7 +16,7 @@
 //! # Ok::<(), hallwatch_promql::Error>(())
 //! ```
 //!
-//! Reading order: [`query`] and [`matchers`] (what is asked), [`source`] (what is there),
+//! Reading order: [`query`], [`matchers`] and `pattern` (what is asked), [`source`] (what is there),
 //! [`answer`], `kept` and [`error`] (what comes back), `functions` (the library: pure functions over values
 //! and points), `plan` (the checked form of a query), `eval` (the walk over a plan), [`incremental`]
 //! (a query as operators that samples move).
@@ -29,6 +29,7 @@ pub mod incremental;
 mod kept;
 pub mod matchers;
 mod notes;
+mod pattern;
 mod plan;
 pub mod query;
 pub mod source;
@@ -38,6 +39,7 @@ pub use error::{Error, ErrorKind};
 pub use eval::{instant, instant_of_kept, range};
 pub use kept::Kept;
 pub use matchers::{MatchOp, Matcher, Matchers};
+pub use pattern::from_go;
 pub use promql_parser::parser::value::ValueType;
 pub use query::{Query, Selector};
 pub use source::{

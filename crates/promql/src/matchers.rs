@@ -9,6 +9,7 @@ use promql_parser::parser::VectorSelector;
 use regex::Regex;
 
 use crate::error::Error;
+use crate::pattern::from_go;
 use crate::query::Query;
 
 /// How a label is compared.
@@ -93,7 +94,7 @@ impl Pattern {
         // Prometheus, `.` also matches a line feed.
         let anchored = parsed.as_str();
         let dotall = anchored.strip_prefix("^(?:").map(|rest| format!("^(?s:{rest}"));
-        let built = Regex::new(dotall.as_deref().unwrap_or(anchored));
+        let built = Regex::new(&from_go(dotall.as_deref().unwrap_or(anchored)));
         built.map(Self::Regex).map_err(|error| Error::Parse { reason: error.to_string() })
     }
 }

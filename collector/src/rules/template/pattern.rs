@@ -1,8 +1,6 @@
 //! Regular expressions, with the meaning that they have in Go.
 
-use std::iter::Peekable;
-use std::str::Chars;
-
+use hallwatch_promql::from_go;
 use regex::{Captures, Regex, RegexBuilder};
 
 use super::budget::Budget;
@@ -132,87 +130,6 @@ fn group(text: &str) -> Option<(&str, &str)> {
     let (name, after) = name.split_at(end);
     let after = if inner.is_some() { after.strip_prefix('}')? } else { after };
     (!name.is_empty()).then_some((name, after))
-}
-
-/// In Go `\d`, `\s`, `\w` and `\b` know ASCII alone, and in a class there are no other classes and
-/// no operators.
-fn from_go(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        out.push(c);
-        match c {
-            '\\' => {
-                let Some(escaped) = chars.next() else { break };
-                out.pop();
-                match (class(escaped), escaped) {
-                    (Some(class), _) => out.extend(["[", class, "]"]),
-                    (None, 'b' | 'B') => out.extend([r"(?-u:\", &escaped.to_string(), ")"]),
-                    (None, _) => out.extend(['\\', escaped]),
-                }
-            }
-            '[' => within_class(&mut chars, &mut out),
-            _ => {}
-        }
-    }
-    out
-}
-
-/// From after the opening bracket to the closing one.
-fn within_class(chars: &mut Peekable<Chars<'_>>, out: &mut String) {
-    out.extend(chars.next_if_eq(&'^'));
-    // As the first of all it stands for itself.
-    if chars.next_if_eq(&']').is_some() {
-        out.push_str(r"\]");
-    }
-    let mut before = ' ';
-    while let Some(c) = chars.next() {
-        match c {
-            ']' => {
-                out.push(c);
-                return;
-            }
-            '\\' => {
-                let Some(escaped) = chars.next() else {
-                    out.push(c);
-                    return;
-                };
-                match class(escaped) {
-                    Some(class) if class.starts_with('^') => out.extend(["[", class, "]"]),
-                    Some(class) => out.push_str(class),
-                    None => out.extend([c, escaped]),
-                }
-            }
-            '[' if chars.peek() == Some(&':') => {
-                out.push(c);
-                let mut colon = false;
-                for c in chars.by_ref() {
-                    out.push(c);
-                    if colon && c == ']' {
-                        break;
-                    }
-                    colon = c == ':';
-                }
-            }
-            '[' => out.push_str(r"\["),
-            '&' | '~' | '-' if c == before => out.extend(['\\', c]),
-            _ => out.push(c),
-        }
-        before = c;
-    }
-}
-
-/// What a letter after a backslash stands for in a class.
-fn class(letter: char) -> Option<&'static str> {
-    Some(match letter {
-        'd' => "0-9",
-        'D' => "^0-9",
-        's' => r"\t\n\f\r ",
-        'S' => r"^\t\n\f\r ",
-        'w' => "0-9A-Za-z_",
-        'W' => "^0-9A-Za-z_",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{Column, Eval, Grid};
 use crate::error::Error;
 use crate::functions::label;
 use crate::matchers::MatchOp;
+use crate::pattern::from_go;
 use crate::plan::{Kind, Node, Text};
 use hallwatch_model::Labels;
 use hallwatch_model::labels::METRIC_NAME;
@@ -20,11 +21,12 @@ impl Eval<'_> {
         let [vector, rest @ ..] = args else { return Ok(Vec::new()) };
         let [destination, replacement, source, pattern] = rest else { return Ok(Vec::new()) };
         let pattern = text(pattern);
-        let regex = Regex::new(&format!("^(?s:{pattern})$")).map_err(|error| Error::Regex {
-            function: "label_replace",
-            pattern: pattern.to_owned(),
-            source: Box::new(error),
-        })?;
+        let regex =
+            Regex::new(&format!("^(?s:{})$", from_go(pattern))).map_err(|error| Error::Regex {
+                function: "label_replace",
+                pattern: pattern.to_owned(),
+                source: Box::new(error),
+            })?;
         let destination =
             label_name(destination, "destination label name in label_replace():")?.to_owned();
         let (replacement, source) = (text(replacement), text(source));

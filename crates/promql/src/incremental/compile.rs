@@ -18,6 +18,7 @@ use super::sets::Sets;
 use crate::eval::labels::{absent_labels, text};
 use crate::functions::aggregate::Aggregation;
 use crate::functions::binary::Operator;
+use crate::pattern::from_go;
 use crate::plan::{Cardinality, Function, Grouping, Kind, Matching, Node, Select};
 use hallwatch_model::Labels;
 
@@ -309,7 +310,7 @@ impl Graph {
         let [destination, replacement, source, pattern] = args else {
             return Err(Obstacle::Type);
         };
-        let regex = Regex::new(&format!("^(?s:{})$", text(pattern)));
+        let regex = Regex::new(&format!("^(?s:{})$", from_go(text(pattern))));
         let what = relabel::What::Replace {
             destination: label(destination)?,
             replacement: text(replacement).to_owned(),
