@@ -19,7 +19,7 @@ impl Reader {
     pub fn log(&self, after: u64, limit: usize) -> Result<Vec<Logged>, Error> {
         let entries = self.entries(after, limit)?;
         let index = reading(&self.shared.index);
-        let labels = |series| index.get(series).map(|series| series.labels.clone());
+        let labels = |series| index.labels(series).cloned();
         Ok(entries.iter().map(|entry| entry.resolved(labels)).collect())
     }
 
