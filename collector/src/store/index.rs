@@ -135,7 +135,7 @@ impl Index {
             _ => Err(ids.len()),
         };
         if let Err(at) = at {
-            // Half of what doubling takes would stay unused for ever: series seldom come.
+            // Doubled, up to half of it would stay unused: series come seldom.
             if ids.len() == ids.capacity() {
                 ids.reserve_exact(ids.len() / 8 + 1);
             }
