@@ -98,10 +98,10 @@ pub(super) fn body(answer: &Answer<Kept>, limit: usize, stats: Option<&Stats>) -
 }
 
 /// Writes the labels of one series after the other. Neighbours have most of them in common, as the
-/// very same texts: those are not written anew but copied from what was written before.
+/// very same ones: those are not written anew but copied from what was written before.
 #[derive(Default)]
 struct Names<'a> {
-    last: &'a [Label],
+    last: &'a [Arc<Label>],
     /// Where each of `last` begins, its comma included, and where their end is.
     begins: Vec<usize>,
     /// Room for the next `begins`.
@@ -109,10 +109,8 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn write(&mut self, out: &mut String, labels: &'a [Label]) {
-        let is_same = |(a, b): &(&Label, &Label)| {
-            Arc::ptr_eq(&a.name, &b.name) && Arc::ptr_eq(&a.value, &b.value)
-        };
+    fn write(&mut self, out: &mut String, labels: &'a [Arc<Label>]) {
+        let is_same = |(a, b): &(&Arc<Label>, &Arc<Label>)| Arc::ptr_eq(a, b);
         let last = self.last;
         let shorter = last.len().min(labels.len());
         let before = last.iter().zip(labels).take_while(is_same).count();
@@ -224,15 +222,14 @@ mod tests {
                 prop::collection::vec((0usize..5, 0usize..3), 0..5), 1..20
             ),
         ) {
-            let names: Vec<Arc<str>> = ["__name__", "a", "b", "c\"", "d"].map(Arc::from).to_vec();
-            let values: Vec<Arc<str>> = ["1", "two", "\n"].map(Arc::from).to_vec();
+            let all = ["__name__", "a", "b", "c\"", "d"].map(|name| {
+                let label = |value: &str| Label { name: name.into(), value: value.into() };
+                ["1", "two", "\n"].map(|value| Arc::new(label(value)))
+            });
             let series: Vec<Labels> = series
                 .iter()
                 .map(|labels| {
-                    let label = |(name, value): &(usize, usize)| Label {
-                        name: names[*name].clone(),
-                        value: values[*value].clone(),
-                    };
+                    let label = |(name, value): &(usize, usize)| all[*name][*value].clone();
                     labels.iter().map(label).collect()
                 })
                 .collect();

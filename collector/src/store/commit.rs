@@ -266,6 +266,7 @@ impl Store {
                 lock(&self.shared.recent).push(Entry::new(id, row.received, row.agent, points));
             }
         }
+        lock(&self.shared.recent).trim(self.read_upto());
         Ok(())
     }
 

@@ -235,11 +235,6 @@ impl Store {
                 index.remove(*id);
             }
         }
-        for id in series {
-            if let Some(place) = self.series.get_mut(*id as usize) {
-                *place = None;
-            }
-        }
         for agent in self.agents.values_mut() {
             for dictionary in agent.dictionaries.values_mut() {
                 dictionary.forget(series);
@@ -256,8 +251,8 @@ impl Store {
             *all = Arc::new(more);
         }
         for id in &hidden.series {
-            if let Some(series) = self.by_id(*id) {
-                series.head().remove(hidden.start, hidden.end);
+            if let Some(mut head) = self.head(*id) {
+                head.remove(hidden.start, hidden.end);
             }
         }
         self.purges.push_back(Purge::new(hidden, gone));

@@ -114,15 +114,12 @@ impl Created {
     }
 
     pub(super) fn publish(self, store: &mut Store) {
-        let series: Vec<_> = {
+        {
             let mut index = writing(&store.shared.index);
-            let insert = |(id, labels): &(u32, Labels)| {
-                index.insert(*id, labels.iter().map(|label| (&*label.name, &*label.value)))
-            };
-            self.new.iter().map(insert).collect()
-        };
-        for one in series {
-            store.know(one);
+            for (id, labels) in &self.new {
+                index.insert(*id, labels.iter().map(|label| (&*label.name, &*label.value)));
+            }
         }
+        store.know_heads();
     }
 }

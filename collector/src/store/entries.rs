@@ -19,7 +19,7 @@ impl Reader {
     pub fn log(&self, after: u64, limit: usize) -> Result<Vec<Logged>, Error> {
         let entries = self.entries(after, limit)?;
         let index = reading(&self.shared.index);
-        let labels = |series| index.get(series).map(|series| series.labels.clone());
+        let labels = |series| index.labels(series).cloned();
         Ok(entries.iter().map(|entry| entry.resolved(labels)).collect())
     }
 
@@ -101,7 +101,7 @@ impl Reader {
     /// open, a number is never given to another series.
     #[must_use]
     pub fn labels(&self, series: u32) -> Option<Labels> {
-        reading(&self.shared.index).get(series).map(|series| series.labels.clone())
+        reading(&self.shared.index).labels(series).cloned()
     }
 
     /// What happened at doors from `start` to `end`, both included, the newest first, at most

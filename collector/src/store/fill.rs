@@ -133,13 +133,14 @@ impl Store {
         let mut mended = Vec::new();
         for frame in frames {
             let Some(window) = frame.window() else { continue };
-            let known = reading(&self.shared.index).id(&frame.labels);
-            let here = match known.and_then(|id| self.by_id(id).cloned()) {
-                Some(series) => {
+            let known = reading(&self.shared.index).find(&frame.labels);
+            let mut series = known.as_ref().map(|known| known.id);
+            let here = match known {
+                Some(known) => {
                     // With the window before: was the collector there when this one began?
                     let start = window_start(window - i64::from(frame.own));
                     let end = window_end(window);
-                    let columns = self.reader.columns(&[series], start, end)?;
+                    let columns = self.reader.columns(&[known], start, end)?;
                     columns.into_iter().next().map(|(times, _)| times).unwrap_or_default()
                 }
                 None => Vec::new(),
@@ -151,7 +152,6 @@ impl Store {
                 _ => i64::MAX,
             };
             let before = points.len();
-            let mut series = known;
             for (time, value) in frame.times.iter().zip(&frame.values) {
                 let wanted = (oldest..=latest).contains(time)
                     && *time < own_end

@@ -253,8 +253,8 @@ impl Store {
             // Readers look into the head first and then here: so this comes first.
             writing(&self.shared.windows).insert(step.window, filled);
             for id in pass.series.iter().skip(pass.next).take(step.done) {
-                if let Some(series) = self.by_id(*id) {
-                    series.head().drop_window(step.window);
+                if let Some(mut head) = self.head(*id) {
+                    head.drop_window(step.window);
                 }
             }
             pass.next += step.done;

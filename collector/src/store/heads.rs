@@ -62,6 +62,22 @@ impl Shard {
     pub(super) fn head(&self, series: u32) -> Held<'_> {
         Held { heads: self.lock(), series }
     }
+
+    /// As [`Shard::head`], when there is such a series.
+    pub(super) fn live(&self, series: u32) -> Option<Held<'_>> {
+        let heads = self.lock();
+        heads.is_live(series).then_some(Held { heads, series })
+    }
+
+    /// There is such a series from now on.
+    pub(super) fn begin(&self, series: u32) {
+        self.lock().begin(series);
+    }
+
+    /// There is no such series any more.
+    pub(super) fn end(&self, series: u32) {
+        self.lock().end(series);
+    }
 }
 
 impl Heads {
@@ -90,6 +106,18 @@ impl Heads {
     pub(super) fn is_live(&self, series: u32) -> bool {
         let at = place(series);
         self.live[at / 64] >> (at % 64) & 1 == 1
+    }
+
+    fn begin(&mut self, series: u32) {
+        let at = place(series);
+        self.live[at / 64] |= 1 << (at % 64);
+    }
+
+    fn end(&mut self, series: u32) {
+        let (head, segments) = self.get_mut(series);
+        head.clear(segments);
+        let at = place(series);
+        self.live[at / 64] &= !(1 << (at % 64));
     }
 }
 
@@ -150,19 +178,5 @@ impl Held<'_> {
     pub(super) fn remove(&mut self, start: i64, end: i64) {
         let (head, segments) = self.heads.get_mut(self.series);
         head.remove(segments, start, end);
-    }
-
-    /// There is such a series from now on.
-    pub(super) fn begin(&mut self) {
-        let at = place(self.series);
-        self.heads.live[at / 64] |= 1 << (at % 64);
-    }
-
-    /// There is no such series any more.
-    pub(super) fn end(&mut self) {
-        let (head, segments) = self.heads.get_mut(self.series);
-        head.clear(segments);
-        let at = place(self.series);
-        self.heads.live[at / 64] &= !(1 << (at % 64));
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hallwatch_promql::functions::summary::{Summary, end_of, summarise};
@@ -98,7 +97,7 @@ impl Reader {
         Ok(Summaries { resolution, series: summarised.collect() })
     }
 
-    fn raw_parts(&self, series: &[Arc<Series>], resolution: i64, (after, end): (i64, i64)) -> Raw {
+    fn raw_parts(&self, series: &[Series], resolution: i64, (after, end): (i64, i64)) -> Raw {
         // The heads first: what leaves them later is noted as stale by then.
         let floor = self.shared.floor.load(Ordering::Relaxed);
         let (first, last) = (window_of(after.saturating_add(1)), window_of_end(end));
@@ -162,13 +161,13 @@ impl Reader {
     /// Makes the summaries that are not there.
     fn sum_up(
         &self,
-        series: &[Arc<Series>],
+        series: &[Series],
         raw: &Raw,
         resolution: i64,
         (after, end): (i64, i64),
         found: &mut BTreeMap<u32, Vec<Summary>>,
     ) -> Result<(), Error> {
-        let mut work: Vec<(&[Arc<Series>], RangeInclusive<i64>)> =
+        let mut work: Vec<(&[Series], RangeInclusive<i64>)> =
             runs(&raw.all).map(|run| (series, run)).collect();
         for (id, windows) in &raw.own {
             let Ok(at) = series.binary_search_by_key(id, |series| series.id) else { continue };
@@ -206,7 +205,7 @@ impl Reader {
     /// Reads the summaries that are there; gives the days and series that are damaged.
     fn read_rolled(
         &self,
-        series: &[Arc<Series>],
+        series: &[Series],
         raw: &Raw,
         resolution: i64,
         (after, end): (i64, i64),

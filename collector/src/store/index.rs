@@ -1,17 +1,22 @@
 //! From labels to series: an inverted index in memory.
 
+mod ids;
 mod load;
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hallwatch_model::{Label, Labels};
 use hallwatch_promql::Matchers;
 
 use super::heads::{Held, Shard, shard_of};
+use ids::Ids;
 
-/// A series of the store, by its number from 1.
-#[derive(Debug)]
+/// A series of the store, by its number from 1. Cheap to clone; the index makes one when it is
+/// asked.
+#[derive(Clone, Debug)]
 pub(super) struct Series {
     pub(super) id: u32,
     pub(super) labels: Labels,
@@ -24,56 +29,80 @@ impl Series {
         self.heads.head(self.id)
     }
 
-    pub(super) fn heads(&self) -> &Arc<Shard> {
+    /// Its head and those of its neighbours.
+    pub(super) fn heads(&self) -> &Shard {
         &self.heads
     }
 }
 
-/// By value: the value itself, shared by all series that have it, and these series, sorted.
-type Values = HashMap<Arc<str>, (Arc<str>, Vec<u32>)>;
+/// A label that is found by its value.
+#[derive(Debug)]
+struct Value(Arc<Label>);
+
+impl Borrow<str> for Value {
+    fn borrow(&self) -> &str {
+        &self.0.value
+    }
+}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.value.hash(state);
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.value == other.0.value
+    }
+}
+
+impl Eq for Value {}
+
+/// The labels of one name, each the one that all series have, and these series, sorted.
+type Values = HashMap<Value, Vec<u32>>;
 
 /// All series, and which of them have which label.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// By number; holes are series that were damaged or deleted.
-    series: Vec<Option<Arc<Series>>>,
+    series: Vec<Option<Labels>>,
     shards: Vec<Arc<Shard>>,
-    ids: HashMap<Labels, u32>,
+    ids: Ids,
     postings: HashMap<Arc<str>, Values>,
     count: usize,
 }
 
 impl Index {
-    /// Adds a series with these labels, of which no two have the same name; their texts are shared
-    /// with the other series.
+    /// Adds a series with these labels, of which no two have the same name; they are shared with
+    /// the other series.
     pub(super) fn insert<'a>(
         &mut self,
         id: u32,
         labels: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Arc<Series> {
+    ) {
         let labels = labels.into_iter().map(|(name, value)| self.post(name, value, id));
         let labels: Labels = labels.collect();
         self.ids.insert(labels.clone(), id);
-        self.put(id, labels)
+        self.put(id, labels);
     }
 
-    fn put(&mut self, id: u32, labels: Labels) -> Arc<Series> {
+    fn put(&mut self, id: u32, labels: Labels) {
         if self.shards.len() <= shard_of(id) {
             self.shards.resize_with(shard_of(id) + 1, Arc::default);
         }
-        let heads = self.shards.get(shard_of(id)).cloned().unwrap_or_default();
-        heads.head(id).begin();
-        let series = Arc::new(Series { id, labels, heads });
+        if let Some(heads) = self.shards.get(shard_of(id)) {
+            heads.begin(id);
+        }
         let at = id as usize;
         if self.series.len() <= at {
             self.series.resize(at + 1, None);
         }
         if let Some(place) = self.series.get_mut(at)
-            && place.replace(series.clone()).is_none()
+            && place.replace(labels).is_none()
         {
             self.count += 1;
         }
-        series
     }
 
     /// Keeps a number from being given to another series.
@@ -83,40 +112,54 @@ impl Index {
         }
     }
 
-    fn post(&mut self, name: &str, value: &str, id: u32) -> Label {
-        let known = self.postings.get_key_value(name).map(|(name, _)| name.clone());
-        let name = known.unwrap_or_else(|| name.into());
-        let values = self.postings.entry(name.clone()).or_default();
-        let Some((text, ids)) = values.get_mut(value) else {
-            let value: Arc<str> = value.into();
-            values.insert(value.clone(), (value.clone(), vec![id]));
-            return Label { name, value };
-        };
-        match ids.last() {
-            Some(last) if *last >= id => {
-                if let Err(at) = ids.binary_search(&id) {
-                    ids.insert(at, id);
-                }
-            }
-            _ => ids.push(id),
+    /// The label that all series have.
+    fn share(&mut self, name: &str, value: &str) -> Arc<Label> {
+        let known = self.postings.get_key_value(name);
+        let shared = known.and_then(|(_, values)| values.get_key_value(value));
+        if let Some((label, _)) = shared {
+            return label.0.clone();
         }
-        Label { name, value: text.clone() }
+        let name = known.map_or_else(|| name.into(), |(name, _)| name.clone());
+        let label = Arc::new(Label { name, value: value.into() });
+        let values = self.postings.entry(label.name.clone()).or_default();
+        values.insert(Value(label.clone()), Vec::new());
+        label
+    }
+
+    fn post(&mut self, name: &str, value: &str, id: u32) -> Arc<Label> {
+        let label = self.share(name, value);
+        let values = self.postings.get_mut(name);
+        let Some(ids) = values.and_then(|values| values.get_mut(value)) else { return label };
+        let at = match ids.last() {
+            Some(last) if *last >= id => ids.binary_search(&id),
+            _ => Err(ids.len()),
+        };
+        if let Err(at) = at {
+            // Doubled, up to half of it would stay unused: series come seldom.
+            if ids.len() == ids.capacity() {
+                ids.reserve_exact(ids.len() / 8 + 1);
+            }
+            ids.insert(at, id);
+        }
+        label
     }
 
     /// Forgets a series and its labels.
     pub(super) fn remove(&mut self, id: u32) {
-        let Some(series) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
-        series.head().end();
+        let Some(labels) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
+        if let Some(heads) = self.shards.get(shard_of(id)) {
+            heads.end(id);
+        }
         self.count = self.count.saturating_sub(1);
-        self.ids.remove(&series.labels);
-        for label in &series.labels {
+        self.ids.remove(&labels, id);
+        for label in &labels {
             let Some(values) = self.postings.get_mut(&label.name) else { continue };
-            if let Some((_, ids)) = values.get_mut(&label.value) {
+            if let Some(ids) = values.get_mut(&*label.value) {
                 if let Ok(at) = ids.binary_search(&id) {
                     ids.remove(at);
                 }
                 if ids.is_empty() {
-                    values.remove(&label.value);
+                    values.remove(&*label.value);
                 }
             }
             if values.is_empty() {
@@ -126,13 +169,29 @@ impl Index {
     }
 
     /// The series with this number.
-    pub(super) fn get(&self, id: u32) -> Option<&Arc<Series>> {
+    pub(super) fn get(&self, id: u32) -> Option<Series> {
+        let (labels, heads) = (self.labels(id)?.clone(), self.shards.get(shard_of(id))?.clone());
+        Some(Series { id, labels, heads })
+    }
+
+    /// The labels of the series with this number.
+    pub(super) fn labels(&self, id: u32) -> Option<&Labels> {
         self.series.get(id as usize)?.as_ref()
     }
 
     /// The number of the series with these labels.
     pub(super) fn id(&self, labels: &Labels) -> Option<u32> {
-        self.ids.get(labels).copied()
+        self.ids.get(labels, |id| self.labels(id))
+    }
+
+    /// The heads of all series.
+    pub(super) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    /// The series with these labels.
+    pub(super) fn find(&self, labels: &Labels) -> Option<Series> {
+        self.get(self.id(labels)?)
     }
 
     /// How many series there are.
@@ -146,9 +205,8 @@ impl Index {
     }
 
     /// The series that match, by ascending number.
-    pub(super) fn select(&self, matchers: &Matchers) -> Vec<Arc<Series>> {
-        let ids = self.matching(matchers);
-        ids.into_iter().filter_map(|id| self.get(id)).cloned().collect()
+    pub(super) fn select(&self, matchers: &Matchers) -> Vec<Series> {
+        self.matching(matchers).into_iter().filter_map(|id| self.get(id)).collect()
     }
 
     fn matching(&self, matchers: &Matchers) -> Vec<u32> {
@@ -163,7 +221,7 @@ impl Index {
             let Some(values) = self.postings.get(matcher.name.as_str()) else { return Vec::new() };
             let wanted = matcher.only_values().unwrap_or_default();
             let lists = wanted.iter().filter_map(|value| values.get(value.as_str()));
-            found = Some(keep(found, union(lists.map(|(_, ids)| ids.as_slice())), true));
+            found = Some(keep(found, union(lists.map(Vec::as_slice)), true));
         }
         for (matcher, keeps) in
             tested.into_iter().map(|m| (m, true)).chain(absent.into_iter().map(|m| (m, false)))
@@ -176,13 +234,13 @@ impl Index {
             };
             if let Some(few) = found.as_mut().filter(|found| found.len() < values.len()) {
                 few.retain(|id| {
-                    let labels = self.get(*id).map(|series| &series.labels);
+                    let labels = self.labels(*id);
                     let value = labels.and_then(|labels| labels.get(&matcher.name));
                     matcher.matches(value.unwrap_or(""))
                 });
                 continue;
             }
-            let lists = values.values().filter(|(value, _)| matcher.matches(value) == keeps);
+            let lists = values.iter().filter(|(one, _)| matcher.matches(&one.0.value) == keeps);
             let listed = union(lists.map(|(_, ids)| ids.as_slice()));
             found = Some(match (found, keeps) {
                 (None, false) => keep(Some(self.all()), listed, false),
@@ -192,13 +250,15 @@ impl Index {
         found.unwrap_or_else(|| self.all())
     }
 
-    fn all(&self) -> Vec<u32> {
-        self.series.iter().flatten().map(|series| series.id).collect()
+    /// The numbers of all series.
+    pub(super) fn all(&self) -> Vec<u32> {
+        let numbered = self.series.iter().zip(0..);
+        numbered.filter_map(|(labels, id)| labels.is_some().then_some(id)).collect()
     }
 
     /// Every series.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Series>> {
-        self.series.iter().flatten()
+    pub(super) fn iter(&self) -> impl Iterator<Item = Series> {
+        (0..self.next_id()).filter_map(|id| self.get(id))
     }
 
     /// All names of labels, sorted.
@@ -211,7 +271,7 @@ impl Index {
     /// All values of a label, sorted.
     pub(super) fn label_values(&self, name: &str) -> Vec<Arc<str>> {
         let Some(values) = self.postings.get(name) else { return Vec::new() };
-        let mut values: Vec<Arc<str>> = values.keys().cloned().collect();
+        let mut values: Vec<Arc<str>> = values.keys().map(|one| one.0.value.clone()).collect();
         values.sort_unstable();
         values
     }

@@ -73,9 +73,8 @@ pub use record::Point;
 
 use dictionary::Agent;
 use flush::Flush;
-use heads::{Shard, shard_of};
-use index::Series;
-use shared::Shared;
+use heads::{Held, Shard, shard_of};
+use shared::{Shared, reading};
 
 /// The one writer.
 #[derive(Debug)]
@@ -87,9 +86,7 @@ pub struct Store {
     connection: Connection,
     shared: Arc<Shared>,
     agents: HashMap<AgentPath, Agent>,
-    /// The series by number, as in the index, without its lock.
-    series: Vec<Option<Arc<Series>>>,
-    /// Their heads: a point finds its own without a look at the series.
+    /// The heads of the series, as in the index, without its lock.
     shards: Vec<Arc<Shard>>,
     flush: Flush,
     /// The day that is being summed up.
@@ -210,25 +207,16 @@ impl Store {
         result
     }
 
-    fn by_id(&self, id: u32) -> Option<&Arc<Series>> {
-        self.series.get(id as usize)?.as_ref()
+    /// The head of a series, locked with its neighbours', when there is such a series.
+    fn head(&self, id: u32) -> Option<Held<'_>> {
+        self.shards.get(shard_of(id))?.live(id)
     }
 
-    fn know(&mut self, series: Arc<Series>) {
-        let at = series.id as usize;
-        let shard = shard_of(series.id);
-        if self.shards.len() <= shard {
-            self.shards.resize_with(shard + 1, Arc::default);
-        }
-        if let Some(place) = self.shards.get_mut(shard) {
-            place.clone_from(series.heads());
-        }
-        if self.series.len() <= at {
-            self.series.resize(at + 1, None);
-        }
-        if let Some(place) = self.series.get_mut(at) {
-            *place = Some(series);
-        }
+    /// Takes over the heads of series that are new in the index.
+    fn know_heads(&mut self) {
+        let index = reading(&self.shared.index);
+        let new = index.shards().get(self.shards.len()..).unwrap_or_default();
+        self.shards.extend_from_slice(new);
     }
 
     fn log_bytes(&self) -> u64 {

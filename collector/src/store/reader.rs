@@ -179,23 +179,18 @@ impl Reader {
         self.shared.log_bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn matching(&self, sets: &[Matchers]) -> Vec<Arc<Series>> {
+    pub(super) fn matching(&self, sets: &[Matchers]) -> Vec<Series> {
         let index = reading(&self.shared.index);
         if sets.is_empty() {
-            return index.iter().cloned().collect();
+            return index.iter().collect();
         }
         let found = sets.iter().flat_map(|matchers| index.select(matchers));
-        let unique: BTreeMap<u32, Arc<Series>> = found.map(|one| (one.id, one)).collect();
+        let unique: BTreeMap<u32, Series> = found.map(|one| (one.id, one)).collect();
         unique.into_values().collect()
     }
 
     /// Those that have samples in the time.
-    fn present(
-        &self,
-        series: Vec<Arc<Series>>,
-        start: i64,
-        end: i64,
-    ) -> Result<Vec<Arc<Series>>, Error> {
+    fn present(&self, series: Vec<Series>, start: i64, end: i64) -> Result<Vec<Series>, Error> {
         let floor = self.shared.floor.load(Ordering::Relaxed);
         let (asked, start) = (start, start.max(floor));
         let hidden = self.hidden();
@@ -219,7 +214,7 @@ impl Reader {
                 found.append(&mut unknown);
                 break;
             };
-            let (here, rest) = unknown.into_iter().partition(|series: &Arc<Series>| {
+            let (here, rest) = unknown.into_iter().partition(|series: &Series| {
                 let (from, to) = (window_start(window).max(start), window_end(window).min(end));
                 ids.binary_search(&series.id).is_ok() && !is_hidden(series.id, from, to)
             });
@@ -240,7 +235,7 @@ impl Reader {
                 .with_connection("read a day", |connection| listed(connection, (resolution, day)));
             let ids = listed?.unwrap_or_default();
             let (from, to) = (day.saturating_mul(DAY_MILLIS), (day + 1).saturating_mul(DAY_MILLIS));
-            let (here, rest) = unknown.into_iter().partition(|series: &Arc<Series>| {
+            let (here, rest) = unknown.into_iter().partition(|series: &Series| {
                 ids.binary_search(&series.id).is_ok() && !is_hidden(series.id, from, to)
             });
             unknown = rest;

@@ -1,5 +1,5 @@
 //! The newest entries of the log as they were committed: who keeps up with the writer need not have
-//! them read from the disk and decoded again.
+//! them read from the disk and decoded again. What all have read is let go of.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

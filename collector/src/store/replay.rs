@@ -21,7 +21,7 @@ use super::dictionary::Agent;
 use super::flush::Flush;
 use super::record::read_labels;
 use super::rollup::Rolled;
-use super::shared::{Filled, Found, Shared, count, writing};
+use super::shared::{Filled, Found, Shared, count, reading, writing};
 use super::track::Track;
 use super::{Error, Options, Reader, Store, salvage, schema};
 use ahead::Entries;
@@ -66,7 +66,6 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         reader: Reader::new(shared.clone()),
         shared,
         agents: HashMap::new(),
-        series: Vec::new(),
         shards: Vec::new(),
         flush: Flush::default(),
         roll: None,
@@ -161,19 +160,16 @@ impl Store {
 
     fn load_series(&mut self, shared: &Shared, highest: u32) -> rusqlite::Result<()> {
         let mut index = writing(&shared.index);
-        let mut loaded = Vec::new();
         let query = "SELECT id, labels FROM series ORDER BY id";
         index.load(highest, |loading| {
             rows(&self.connection, &shared.found.series, query, [], |row| {
                 let id: u32 = row.get(0)?;
                 let labels = read_labels(id, row.get_ref(1)?.as_bytes().unwrap_or_default());
-                Ok(labels.map(|labels| loaded.push(loading.insert(id, &labels))))
+                Ok(labels.map(|labels| loading.insert(id, &labels)))
             })
         })?;
         drop(index);
-        for series in loaded {
-            self.know(series);
-        }
+        self.know_heads();
         Ok(())
     }
 
@@ -192,7 +188,7 @@ impl Store {
             agents.insert(id, (path, Agent::new(id)));
             Ok(Some(()))
         })?;
-        let known = &self.series;
+        let index = reading(&shared.index);
         for part in entries {
             let Some((_, agent)) = agents.get_mut(&part.agent) else {
                 damaged.fetch_add(part.series.len() as u64, Ordering::Relaxed);
@@ -201,7 +197,7 @@ impl Store {
             let dictionary = agent.dictionaries.entry(part.dictionary).or_default();
             for (id, series) in part.series {
                 // Of a series that is damaged nothing is known: its agent will be asked again.
-                if known.get(series as usize).is_some_and(Option::is_some) {
+                if index.labels(series).is_some() {
                     dictionary.set(id, series);
                 }
             }

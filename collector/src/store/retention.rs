@@ -145,8 +145,8 @@ impl Store {
         };
         writing(&self.shared.windows).remove(&window);
         for id in self.flush.forget(window) {
-            if let Some(series) = self.by_id(id) {
-                series.head().drop_window(window);
+            if let Some(mut head) = self.head(id) {
+                head.drop_window(window);
             }
         }
         let expired = self.expired_before();

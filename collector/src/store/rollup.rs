@@ -175,7 +175,7 @@ impl Store {
             Ok(Some(all))
         };
         // Where a list is damaged, every series may be there.
-        let every = || self.series.iter().flatten().map(|series| series.id).collect();
+        let every = || reading(&self.shared.index).all();
         read().ok().flatten().unwrap_or_else(every)
     }
 
@@ -227,7 +227,7 @@ impl Store {
         hidden: &AllHidden,
         rolled: &mut [(i64, Rolled)],
     ) -> rusqlite::Result<()> {
-        if self.by_id(id).is_none() {
+        if self.head(id).is_none() {
             return Ok(());
         }
         let (mut present, mut samples) = (BTreeSet::new(), (Vec::new(), Vec::new()));

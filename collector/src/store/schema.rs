@@ -90,7 +90,7 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "secure_delete", "ON")?;
     // After a long commit the write-ahead log does not stay as long as it was.
     connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
-    connection.pragma_update(None, "cache_size", -8_192)?;
+    connection.pragma_update(None, "cache_size", -4_096)?;
     connection.set_prepared_statement_cache_capacity(64);
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {

@@ -48,8 +48,8 @@ impl Reader {
             let mut devices = BTreeSet::new();
             while let Some(row) = rows.next()? {
                 let (agent, series): (i64, u32) = (row.get(0)?, row.get(1)?);
-                let Some(series) = index.get(series) else { continue };
-                if let Some(device) = series.labels.get("device") {
+                let Some(labels) = index.labels(series) else { continue };
+                if let Some(device) = labels.get("device") {
                     devices.insert((agent, device.to_owned()));
                 }
             }

@@ -17,8 +17,11 @@ pub struct Label {
 
 /// A set of labels, sorted by name, without duplicates and without empty values (in Prometheus an
 /// empty label is the same as none). Cheap to clone.
+///
+/// A label is there once for all series that share it: a set of them is as large as so many
+/// pointers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<[Label]>);
+pub struct Labels(Arc<[Arc<Label>]>);
 
 impl Labels {
     /// No labels at all.
@@ -56,7 +59,7 @@ impl Labels {
     }
 
     /// All labels, by name.
-    pub fn iter(&self) -> std::slice::Iter<'_, Label> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Label>> {
         self.0.iter()
     }
 
@@ -76,7 +79,7 @@ impl Labels {
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
         let set = Label { name: name.into(), value: value.into() };
-        self.0.iter().cloned().chain([set]).collect()
+        self.0.iter().cloned().chain([Arc::new(set)]).collect()
     }
 
     /// The same without the labels for which `drop` is true.
@@ -88,10 +91,16 @@ impl Labels {
 
 impl FromIterator<Label> for Labels {
     fn from_iter<I: IntoIterator<Item = Label>>(labels: I) -> Self {
-        let mut sorted: Vec<Label> = labels.into_iter().collect();
+        labels.into_iter().map(Arc::new).collect()
+    }
+}
+
+impl FromIterator<Arc<Label>> for Labels {
+    fn from_iter<I: IntoIterator<Item = Arc<Label>>>(labels: I) -> Self {
+        let mut sorted: Vec<Arc<Label>> = labels.into_iter().collect();
         // A stable sort keeps the order of equal names, so that the last one is the last.
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut kept: Vec<Label> = Vec::with_capacity(sorted.len());
+        let mut kept: Vec<Arc<Label>> = Vec::with_capacity(sorted.len());
         for label in sorted {
             match kept.last_mut() {
                 Some(last) if last.name == label.name => *last = label,
@@ -104,8 +113,8 @@ impl FromIterator<Label> for Labels {
 }
 
 impl<'a> IntoIterator for &'a Labels {
-    type Item = &'a Label;
-    type IntoIter = std::slice::Iter<'a, Label>;
+    type Item = &'a Arc<Label>;
+    type IntoIter = std::slice::Iter<'a, Arc<Label>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

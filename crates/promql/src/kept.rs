@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use hallwatch_model::{Label, Labels};
 
@@ -39,9 +40,9 @@ impl From<Labels> for Kept {
 }
 
 impl Deref for Kept {
-    type Target = [Label];
+    type Target = [Arc<Label>];
 
-    fn deref(&self) -> &[Label] {
+    fn deref(&self) -> &[Arc<Label>] {
         self.all.iter().as_slice().get(self.from..self.to).unwrap_or_default()
     }
 }
@@ -55,8 +56,8 @@ mod tests {
         let labels = Labels::metric("up", [("a", "1"), ("b", "2"), ("c", "3")]);
         for (from, to) in [(0, 4), (1, 4), (1, 3), (0, 1), (2, 2), (3, 9), (7, 9)] {
             let part = Kept::part(labels.clone(), from, to);
-            let texts: Vec<Label> = part.to_vec();
-            let expected: Vec<Label> =
+            let texts: Vec<Arc<Label>> = part.to_vec();
+            let expected: Vec<Arc<Label>> =
                 labels.iter().skip(from).take(to.saturating_sub(from)).cloned().collect();
             assert_eq!(texts, expected);
             assert_eq!(part.into_labels(), expected.into_iter().collect());

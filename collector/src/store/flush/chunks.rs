@@ -47,10 +47,11 @@ impl Store {
                 break;
             }
             step.done += 1;
-            let Some(series) = self.by_id(*id) else { continue };
             let mut read = Columns::default();
             let (start, end) = (window_start(window), window_end(window));
-            series.head().read(start, end, &mut read);
+            if let Some(head) = self.head(*id) {
+                head.read(start, end, &mut read);
+            }
             let (mut times, mut values) = read;
             if times.is_empty() {
                 continue;

@@ -2,6 +2,7 @@
 //! commit takes long.
 
 use super::super::Store;
+use super::super::heads::SHARD;
 use super::Pass;
 
 /// Series written with one commit, at least.
@@ -33,7 +34,7 @@ impl Store {
     /// How much log there may be before a window is written early.
     pub(super) fn replay_bytes(&self) -> u64 {
         let limit = self.options.replay_bytes;
-        let pays = self.series.len() as u64 * BYTES_PER_SERIES;
+        let pays = (self.shards.len() * SHARD) as u64 * BYTES_PER_SERIES;
         pays.clamp(limit, limit.saturating_mul(4))
     }
 

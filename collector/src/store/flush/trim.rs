@@ -28,6 +28,12 @@ impl Store {
         Ok(after < before && after > FREE_PAGES)
     }
 
+    /// Up to where all who go along with the log have read it; the largest number when nobody does.
+    pub(in super::super) fn read_upto(&self) -> u64 {
+        let followed = self.shared.followed.load(Ordering::Relaxed);
+        self.cursors.values().fold(followed, |upto, cursor| upto.min(*cursor))
+    }
+
     /// Deletes a few log rows that nobody needs any more.
     pub(super) fn trim_log(
         &self,
@@ -46,8 +52,7 @@ impl Store {
                 .execute([replay_from.cast_signed()])?;
         }
         let exported = self.cursors.values().min().copied().unwrap_or(u64::MAX);
-        let followed = self.shared.followed.load(Ordering::Relaxed);
-        let read = exported.min(followed).saturating_add(1);
+        let read = self.read_upto().saturating_add(1);
         let too_much = self.log_bytes() > self.options.export_bytes;
         let below = if too_much { replay_from } else { replay_from.min(read) };
         let mut select = connection.prepare_cached(

@@ -8,7 +8,7 @@
 use super::super::bytes::{Bytes, unzigzag, zigzag};
 use super::super::decimal::{decimal, from_decimal};
 use super::columns::Columns;
-use super::segments::{Place, Segment, Segments};
+use super::segments::{LINE, Place, Segment, Segments};
 
 /// Samples in it, at most; and the segments they may take.
 pub(super) const MOST: u8 = 128;
@@ -301,7 +301,7 @@ impl Open {
 
     /// Bytes in memory, beside itself.
     pub(super) fn bytes(&self) -> usize {
-        usize::from(self.segments) * size_of::<Segment>()
+        usize::from(self.segments) * LINE
     }
 }
 

@@ -2,8 +2,11 @@
 //! last is full, and what one gives back another takes. So nothing is copied when samples come, and
 //! no room is kept for more of them.
 
-/// Bytes of samples in a segment: with what leads it, a line of the processor's caches.
-const ROOM: usize = 59;
+/// Bytes of a segment: a line of the processor's caches.
+pub(super) const LINE: usize = 64;
+/// What leads it: which one is before it, and how many bytes of samples are in it.
+const BEFORE: usize = size_of::<Place>();
+const LEAD: usize = BEFORE + 1;
 /// Segments that are allocated together: as many as a word has bits.
 const TOGETHER: usize = 64;
 
@@ -11,22 +14,19 @@ const TOGETHER: usize = 64;
 pub(super) type Place = u32;
 
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(super) struct Segment {
-    /// The one before it.
-    before: Place,
-    used: u8,
-    bytes: [u8; ROOM],
-}
+pub(super) struct Segment<'a>(&'a [u8; LINE]);
 
-const EMPTY: Segment = Segment { before: 0, used: 0, bytes: [0; ROOM] };
+/// Segments, and room to begin them with a line. Memory that is asked for with its alignment leaves
+/// holes: when it is given back, allocators such as glibc's do not use it for the next one, since
+/// they look for more than it takes.
+type Memory = [u8; TOGETHER * LINE + LINE - 1];
 
 #[derive(Debug)]
 struct Chunk {
     /// A bit for each segment that nobody has.
     free: u64,
     /// None when nobody has any.
-    segments: Option<Box<[Segment; TOGETHER]>>,
+    memory: Option<Box<Memory>>,
 }
 
 /// The segments of some series.
@@ -37,51 +37,61 @@ pub(in super::super) struct Segments {
     hint: usize,
 }
 
-impl Segment {
+impl<'a> Segment<'a> {
     /// What is in it.
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.used)).unwrap_or_default()
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.0.get(LEAD..LEAD + usize::from(self.used())).unwrap_or_default()
     }
 
-    pub(super) fn used(&self) -> u8 {
-        self.used
+    pub(super) fn used(self) -> u8 {
+        self.0[BEFORE]
     }
 
-    pub(super) fn before(&self) -> Place {
-        self.before
-    }
-
-    /// Appends all of the bytes, or says that there is no room for them.
-    fn append(&mut self, bytes: &[u8]) -> bool {
-        let used = usize::from(self.used);
-        let Some(room) = self.bytes.get_mut(used..used + bytes.len()) else { return false };
-        room.copy_from_slice(bytes);
-        self.used += bytes.len().to_le_bytes()[0];
-        true
+    pub(super) fn before(self) -> Place {
+        let [a, b, c, d, ..] = *self.0;
+        Place::from_le_bytes([a, b, c, d])
     }
 }
 
+/// Appends all of the bytes, or says that there is no room for them.
+fn append(segment: &mut [u8; LINE], bytes: &[u8]) -> bool {
+    let from = LEAD + usize::from(segment[BEFORE]);
+    let Some(room) = segment.get_mut(from..from + bytes.len()) else { return false };
+    room.copy_from_slice(bytes);
+    segment[BEFORE] += bytes.len().to_le_bytes()[0];
+    true
+}
+
+/// Where a segment begins: the first with the first line.
+fn begin(memory: &Memory, at: usize) -> usize {
+    memory.as_ptr().addr().wrapping_neg() % LINE + at % TOGETHER * LINE
+}
+
 impl Segments {
-    pub(super) fn get(&self, place: Place) -> Option<&Segment> {
+    pub(super) fn get(&self, place: Place) -> Option<Segment<'_>> {
         let at = (place as usize).checked_sub(1)?;
-        self.chunks.get(at / TOGETHER)?.segments.as_ref()?.get(at % TOGETHER)
+        let memory = self.chunks.get(at / TOGETHER)?.memory.as_ref()?;
+        memory.get(begin(memory, at)..)?.first_chunk().map(Segment)
     }
 
-    fn get_mut(&mut self, place: Place) -> Option<&mut Segment> {
+    fn get_mut(&mut self, place: Place) -> Option<&mut [u8; LINE]> {
         let at = (place as usize).checked_sub(1)?;
-        self.chunks.get_mut(at / TOGETHER)?.segments.as_mut()?.get_mut(at % TOGETHER)
+        let memory = self.chunks.get_mut(at / TOGETHER)?.memory.as_mut()?;
+        let begin = begin(memory, at);
+        memory.get_mut(begin..)?.first_chunk_mut()
     }
 
-    /// Appends bytes that belong together, fewer than [`ROOM`], to the segment `last`, or to a new
-    /// one after it; gives the new one.
+    /// Appends bytes that belong together, fewer than there is room for in a segment, to the
+    /// segment `last`, or to a new one after it; gives the new one.
     pub(super) fn append(&mut self, last: Place, bytes: &[u8]) -> Option<Place> {
-        if self.get_mut(last).is_some_and(|segment| segment.append(bytes)) {
+        if self.get_mut(last).is_some_and(|segment| append(segment, bytes)) {
             return None;
         }
         let place = self.take();
         if let Some(segment) = self.get_mut(place) {
-            (segment.before, segment.used) = (last, 0);
-            segment.append(bytes);
+            let [a, b, c, d] = last.to_le_bytes();
+            segment[..LEAD].copy_from_slice(&[a, b, c, d, 0]);
+            append(segment, bytes);
         }
         Some(place)
     }
@@ -90,12 +100,12 @@ impl Segments {
         let found = self.chunks.iter().skip(self.hint).position(|chunk| chunk.free != 0);
         self.hint = found.map_or(self.chunks.len(), |at| self.hint + at);
         if found.is_none() {
-            self.chunks.push(Chunk { free: u64::MAX, segments: None });
+            self.chunks.push(Chunk { free: u64::MAX, memory: None });
         }
         let Some(chunk) = self.chunks.get_mut(self.hint) else { return 0 };
         let at = chunk.free.trailing_zeros() as usize;
         chunk.free &= chunk.free - 1;
-        chunk.segments.get_or_insert_with(|| Box::new([EMPTY; TOGETHER]));
+        chunk.memory.get_or_insert_with(|| Box::new([0; size_of::<Memory>()]));
         u32::try_from(self.hint * TOGETHER + at + 1).unwrap_or(0)
     }
 
@@ -108,13 +118,13 @@ impl Segments {
             if let Some(chunk) = self.chunks.get_mut(index) {
                 chunk.free |= 1 << (at % TOGETHER);
                 if chunk.free == u64::MAX {
-                    chunk.segments = None;
+                    chunk.memory = None;
                 }
             }
             self.hint = self.hint.min(index);
             place = before;
         }
-        while self.chunks.last().is_some_and(|chunk| chunk.segments.is_none()) {
+        while self.chunks.last().is_some_and(|chunk| chunk.memory.is_none()) {
             self.chunks.pop();
         }
     }
@@ -123,7 +133,7 @@ impl Segments {
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let taken = self.chunks.iter().map(|chunk| chunk.free.count_zeros() as usize);
-        taken.sum::<usize>() * size_of::<Segment>()
+        taken.sum::<usize>() * LINE
     }
 }
 

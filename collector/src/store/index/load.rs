@@ -1,12 +1,12 @@
 //! Many series at once, for the start.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use hallwatch_model::{Label, Labels};
 
-use super::{Index, Series};
+use super::Index;
+use super::ids::Ids;
 
 /// Room for more series than this is made when they come.
 const MOST_ROOM: usize = 1 << 20;
@@ -26,7 +26,7 @@ pub(in super::super) struct Loading<'a> {
 }
 
 struct Run {
-    label: Label,
+    label: Arc<Label>,
     ids: Vec<u32>,
 }
 
@@ -42,8 +42,8 @@ impl Index {
         ids.reserve((highest as usize).min(MOST_ROOM));
         std::thread::scope(|scope| {
             let (named, parts) = sync_channel::<Vec<(Labels, u32)>>(PARTS);
-            let noting = scope.spawn(move || -> HashMap<Labels, u32> {
-                parts.into_iter().for_each(|part| ids.extend(part));
+            let noting = scope.spawn(move || -> Ids {
+                parts.into_iter().flatten().for_each(|(labels, id)| ids.insert(labels, id));
                 ids
             });
             let mut loading = Loading { index: self, runs: Vec::new(), named, part: Vec::new() };
@@ -57,7 +57,7 @@ impl Index {
 
 impl Loading<'_> {
     /// As [`Index::insert`]; found only when all are in.
-    pub(in super::super) fn insert(&mut self, id: u32, labels: &[(&str, &str)]) -> Arc<Series> {
+    pub(in super::super) fn insert(&mut self, id: u32, labels: &[(&str, &str)]) {
         let mut shared = Vec::with_capacity(labels.len());
         for (at, (name, value)) in labels.iter().enumerate() {
             let same = |run: &Run| *run.label.value == **value && *run.label.name == **name;
@@ -81,7 +81,7 @@ impl Loading<'_> {
         if self.part.len() >= PART {
             self.hand_over();
         }
-        self.index.put(id, labels)
+        self.index.put(id, labels);
     }
 
     fn hand_over(&mut self) {
@@ -99,23 +99,10 @@ impl Loading<'_> {
 }
 
 impl Index {
-    /// The label, with the texts that other series have.
-    fn share(&mut self, name: &str, value: &str) -> Label {
-        let known = self.postings.get_key_value(name).map(|(name, _)| name.clone());
-        let name = known.unwrap_or_else(|| name.into());
-        let values = self.postings.entry(name.clone()).or_default();
-        if let Some((value, _)) = values.get(value) {
-            return Label { name, value: value.clone() };
-        }
-        let value: Arc<str> = value.into();
-        values.insert(value.clone(), (value.clone(), Vec::new()));
-        Label { name, value }
-    }
-
     /// These series, by ascending number, have the label.
     fn post_all(&mut self, label: &Label, more: &[u32]) {
         let values = self.postings.get_mut(&label.name);
-        let Some((_, ids)) = values.and_then(|values| values.get_mut(&label.value)) else { return };
+        let Some(ids) = values.and_then(|values| values.get_mut(&*label.value)) else { return };
         // Other series may have had the label in another place meanwhile.
         let Some(first) = more.first() else { return };
         let mut after = ids.split_off(ids.partition_point(|id| id < first));

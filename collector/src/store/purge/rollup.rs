@@ -76,7 +76,7 @@ impl Store {
             let windows = reading(&self.shared.windows);
             windows.range(windows_of(at.1)).next().is_some()
         };
-        if there && self.by_id(id).is_some() {
+        if there && self.head(id).is_some() {
             note_stale(connection, at.1, id)?;
             step.stale.push((at.1, id));
         }

@@ -1,6 +1,5 @@
 //! Samples as columns, out of heads and chunks.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, params};
@@ -43,7 +42,7 @@ impl Reader {
     /// The samples of each of the series, sorted by number, from `start` to `end`.
     pub(in super::super) fn columns(
         &self,
-        series: &[Arc<Series>],
+        series: &[Series],
         start: i64,
         end: i64,
     ) -> Result<Vec<Columns>, Error> {
@@ -53,7 +52,7 @@ impl Reader {
         // The head first: what leaves it meanwhile is in chunks by then, and merging finds out.
         let heads = by_halves(series, |series| heads_of(series, start, end));
         let windows = self.chunked_windows(start, end);
-        let conceal = |series: &Arc<Series>, (mut times, mut values): Columns| {
+        let conceal = |series: &Series, (mut times, mut values): Columns| {
             for one in hidden.iter().filter(|one| one.has(series.id)) {
                 let from = times.partition_point(|time| *time < one.start);
                 let to = times.partition_point(|time| *time <= one.end).max(from);
@@ -100,7 +99,7 @@ impl Reader {
         &self,
         connection: &Connection,
         window: i64,
-        series: &[Arc<Series>],
+        series: &[Series],
         (start, end): (i64, i64),
         stored: &mut [Columns],
     ) -> rusqlite::Result<()> {
@@ -167,7 +166,7 @@ impl Reader {
 }
 
 /// What is in memory of each of the series.
-fn heads_of(series: &[Arc<Series>], start: i64, end: i64) -> Vec<Columns> {
+fn heads_of(series: &[Series], start: i64, end: i64) -> Vec<Columns> {
     let mut all = Vec::with_capacity(series.len());
     // Read here first, so that of each series only what is there takes memory.
     let mut read = Columns::default();

@@ -1,7 +1,6 @@
 //! The last sample of each series: out of the head, and out of chunks only where those may have a
 //! later one.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hallwatch_promql::{Last, Select};
@@ -39,12 +38,7 @@ impl Reader {
 
     /// Of each of the series, sorted by number, the last of the samples from `start` to `end`: that
     /// of [`Reader::columns`].
-    fn lasts(
-        &self,
-        series: &[Arc<Series>],
-        start: i64,
-        end: i64,
-    ) -> Result<Vec<Option<Sample>>, Error> {
+    fn lasts(&self, series: &[Series], start: i64, end: i64) -> Result<Vec<Option<Sample>>, Error> {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
         // Before the heads, as in `columns`; and the chunks after them.
         let hidden = self.hidden();
@@ -77,7 +71,7 @@ impl Reader {
             if unsure.is_empty() || start > end {
                 continue;
             }
-            let asked: Vec<Arc<Series>> =
+            let asked: Vec<Series> =
                 unsure.iter().filter_map(|at| series.get(*at)).cloned().collect();
             let columns = self.columns(&asked, start, end)?;
             let mut columns = columns.into_iter();

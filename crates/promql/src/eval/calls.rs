@@ -1,13 +1,14 @@
 //! Function calls over all steps.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Label, Labels, Timestamp};
 
 use super::columns::{Column, cells, map};
 use super::labels::absent_labels;
-use super::shape::one_text;
+use super::shape::one_label;
 use super::{ABSENT, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::summary::Summable;
@@ -247,11 +248,11 @@ impl Eval<'_> {
     /// `rate` and `increase` only make sense of counters, and those have names that say so.
     fn note_if_no_counter(&mut self, columns: &[Column], arg: &Node) {
         const ENDINGS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
-        let mut first: Option<&Label> = None;
+        let mut first: Option<&Arc<Label>> = None;
         for column in columns {
-            // Mostly the name is the first label, and the same text for all.
+            // Mostly the name is the first label, and the same one for all.
             let label = column.labels.iter().next();
-            if first.zip(label).is_some_and(|(a, b)| one_text(a, b)) {
+            if first.zip(label).is_some_and(|(a, b)| one_label(a, b)) {
                 continue;
             }
             first = label.filter(|label| &*label.name == METRIC_NAME);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Label, Labels};
 
-use super::shape::{Shape, one_text, same};
+use super::shape::{Shape, one_label, same};
 
 /// Which labels make a group.
 pub(super) enum Key<'a> {
@@ -154,7 +154,7 @@ impl<'a> Groups<'a> {
     /// Nothing is found where no texts are shared.
     fn near(&self, shape: usize, labels: &Labels) -> Option<usize> {
         let mut near = [self.last, self.last + 1].into_iter();
-        near.find(|group| self.is_in(*group, (shape, labels), one_text))
+        near.find(|group| self.is_in(*group, (shape, labels), one_label))
     }
 
     /// The number of the group of a series, if it is known.

@@ -30,7 +30,7 @@ impl Shape {
     pub(super) fn chosen<'l>(
         &'l self,
         labels: &'l Labels,
-    ) -> impl Iterator<Item = &'l Label> + Clone {
+    ) -> impl Iterator<Item = &'l Arc<Label>> + Clone {
         let labels = labels.iter().as_slice();
         self.chosen.iter().filter_map(|at| labels.get(*at))
     }
@@ -51,12 +51,12 @@ impl Shape {
     }
 }
 
-/// Whether both are one text in memory, which is seen without reading it.
-pub(super) fn one_text(a: &Label, b: &Label) -> bool {
-    Arc::ptr_eq(&a.name, &b.name) && Arc::ptr_eq(&a.value, &b.value)
+/// Whether both are one label in memory, which is seen without reading it.
+pub(super) fn one_label(a: &Label, b: &Label) -> bool {
+    std::ptr::eq(a, b)
 }
 
-/// Whether both are one text, or read the same.
+/// Whether both are one label, or read the same.
 pub(super) fn same(a: &Label, b: &Label) -> bool {
-    one_text(a, b) || a == b
+    one_label(a, b) || a == b
 }
