@@ -1,5 +1,6 @@
 //! The way out: series and samples for queries, the API and exporters.
 
+mod chunks;
 mod columns;
 mod halves;
 mod lasts;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Statement, params};
 
 use super::bytes::{key, seal, unseal};
-use super::codec;
+use super::codec::{self, Placed};
 
 /// Times that are shorter than this many bytes stand within each chunk.
 const COMMON_LEAST: usize = 16;
@@ -64,17 +64,32 @@ fn times_key(window: i64, id: u32) -> u64 {
 /// Times that stand beside the chunks of a window; `None` when they are damaged.
 pub(super) fn read_times(connection: &Connection, window: i64, id: u32) -> Option<Vec<i64>> {
     let mut select = connection.prepare_cached(SELECT_TIMES).ok()?;
-    select_times(&mut select, window, id)
+    select_times(&mut select, window, id, codec::decode_times)
 }
 
-/// What [`select_times`] runs.
+/// As [`read_times`], but appends only what is within `span`, both ends included. `select` has
+/// [`SELECT_TIMES`]: who does this reads many.
+pub(super) fn select_times_between(
+    select: &mut Statement<'_>,
+    (window, id): (i64, u32),
+    span: (i64, i64),
+    times: &mut Vec<i64>,
+) -> Option<Placed> {
+    select_times(select, window, id, |data| codec::decode_times_between(data, span, times))
+}
+
+/// What reads times that stand beside chunks.
 pub(super) const SELECT_TIMES: &str = "SELECT data FROM time WHERE window = ?1 AND id = ?2";
 
-/// As [`read_times`], for who reads many.
-pub(super) fn select_times(select: &mut Statement<'_>, window: i64, id: u32) -> Option<Vec<i64>> {
+fn select_times<T>(
+    select: &mut Statement<'_>,
+    window: i64,
+    id: u32,
+    decode: impl FnOnce(&[u8]) -> Option<T>,
+) -> Option<T> {
     let decoded = select.query_row(params![window, id], |row| {
         let data = row.get_ref(0)?.as_bytes()?;
-        Ok(unseal(data, times_key(window, id)).and_then(codec::decode_times))
+        Ok(unseal(data, times_key(window, id)).and_then(decode))
     });
     decoded.ok().flatten()
 }

@@ -48,7 +48,7 @@ impl Reader {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
         // Before the heads, as in `columns`; and the chunks after them.
         let hidden = self.hidden();
-        let mut lasts = by_halves(series, |series| {
+        let mut lasts = by_halves(series, 1, |series| {
             let mut lasts = Vec::with_capacity(series.len());
             for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
                 let Some(first) = neighbours.first() else { continue };
@@ -56,8 +56,8 @@ impl Reader {
                 let each = neighbours.iter().map(|one| heads.get(one.id).last_between(start, end));
                 lasts.extend(each);
             }
-            lasts
-        });
+            Ok::<_, Error>(lasts)
+        })?;
         let chunked = self.chunked(start, end);
         let concealed = hidden.iter().filter(|one| one.start <= end && one.end >= start);
         let concealed: Vec<_> = concealed.collect();

@@ -1,0 +1,133 @@
+//! Samples out of chunks: of many series, one window after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use rusqlite::{Connection, params};
+
+use super::super::bytes::{key, unseal};
+use super::super::codec::{self, Placed};
+use super::super::head::{Columns, merge};
+use super::super::index::Series;
+use super::super::shared::count;
+use super::super::times::{SELECT_TIMES, select_times_between};
+
+/// To look a chunk up costs as much as to pass over so many of its neighbours.
+const PASSED_OVER: usize = 8;
+/// Windows that memory is taken for at once, at most: how much is in them is a guess.
+const WINDOWS_AHEAD: usize = 8;
+
+/// The samples of each of some series.
+pub(super) struct Chunks<'a> {
+    /// Sorted by number.
+    series: &'a [Arc<Series>],
+    span: (i64, i64),
+    /// What is in memory of them, which will come after what is in chunks.
+    heads: &'a [Columns],
+    found: Vec<Columns>,
+    /// What is in one chunk.
+    part: Columns,
+    damaged: &'a AtomicU64,
+}
+
+impl<'a> Chunks<'a> {
+    pub(super) fn new(
+        series: &'a [Arc<Series>],
+        span: (i64, i64),
+        heads: &'a [Columns],
+        damaged: &'a AtomicU64,
+    ) -> Self {
+        let found = vec![Columns::default(); series.len()];
+        Self { series, span, heads, found, part: Columns::default(), damaged }
+    }
+
+    pub(super) fn into_columns(self) -> Vec<Columns> {
+        self.found
+    }
+
+    /// Appends what is in the chunks of a window, after which so many follow.
+    pub(super) fn read(
+        &mut self,
+        connection: &Connection,
+        window: i64,
+        following: usize,
+    ) -> rusqlite::Result<()> {
+        let series = self.series;
+        let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
+        // Series of one device have the same times, and come one after the other.
+        let (mut common_id, mut common) = (None, (Placed { from: 0, of: 0 }, Vec::new()));
+        let mut times_of = connection.prepare_cached(SELECT_TIMES)?;
+        let span = self.span;
+        let mut elsewhere = |id: u32, times: &mut Vec<i64>| {
+            if common_id != Some(id) {
+                common_id = None;
+                common.1.clear();
+                common.0 = select_times_between(&mut times_of, (window, id), span, &mut common.1)?;
+                common_id = Some(id);
+            }
+            times.extend_from_slice(&common.1);
+            Some(common.0)
+        };
+        let mut take = |id: u32, at: usize, data: &[u8]| {
+            let (times, values) = (&mut self.part.0, &mut self.part.1);
+            times.clear();
+            values.clear();
+            let content = unseal(data, key(window, i64::from(id)));
+            let read = content.and_then(|data| {
+                codec::decode_between(data, span, (times, values), &mut elsewhere)
+            });
+            match read {
+                Some(()) => self.append(at, following),
+                None => count(self.damaged),
+            }
+        };
+        let spread = (last.id - first.id) as usize + 1;
+        if spread <= series.len().saturating_mul(PASSED_OVER) {
+            let mut select = connection.prepare_cached(
+                "SELECT series, data FROM chunk \
+                 WHERE window = ?1 AND series BETWEEN ?2 AND ?3 ORDER BY series, part",
+            )?;
+            let mut rows = select.query(params![window, first.id, last.id])?;
+            let mut wanted = series.iter().map(|series| series.id).enumerate().peekable();
+            while let Some(row) = rows.next()? {
+                let id: u32 = row.get(0)?;
+                while wanted.next_if(|(_, next)| *next < id).is_some() {}
+                if let Some((at, next)) = wanted.peek()
+                    && *next == id
+                {
+                    take(id, *at, row.get_ref(1)?.as_bytes().unwrap_or_default());
+                }
+            }
+            return Ok(());
+        }
+        let mut select = connection.prepare_cached(
+            "SELECT data FROM chunk WHERE window = ?1 AND series = ?2 ORDER BY part",
+        )?;
+        for (at, series) in series.iter().enumerate() {
+            let mut rows = select.query(params![window, series.id])?;
+            while let Some(row) = rows.next()? {
+                take(series.id, at, row.get_ref(0)?.as_bytes().unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends `part` to what was found of the series at this place.
+    fn append(&mut self, at: usize, following: usize) {
+        let Some((times, values)) = self.found.get_mut(at) else { return };
+        let (part_times, part_values) = (&self.part.0, &self.part.1);
+        // A second part, beside a damaged first, may overlap with a third.
+        if part_times.first().is_some_and(|first| times.last().is_some_and(|last| first <= last)) {
+            (*times, *values) = merge((times, values), (part_times, part_values));
+            return;
+        }
+        if times.capacity() - times.len() < part_times.len() {
+            let head = self.heads.get(at).map_or(0, |head| head.0.len());
+            let more = part_times.len() * (1 + following.min(WINDOWS_AHEAD)) + head;
+            times.reserve_exact(more);
+            values.reserve_exact(more);
+        }
+        times.extend_from_slice(part_times);
+        values.extend_from_slice(part_values);
+    }
+}
