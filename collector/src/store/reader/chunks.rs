@@ -10,10 +10,12 @@ use super::super::codec::{self, Placed};
 use super::super::head::{Columns, merge};
 use super::super::index::Series;
 use super::super::shared::count;
-use super::super::times::{SELECT_TIMES, select_times_between};
+use super::super::times::{Beside, LOOK_UP_TIMES, SCAN_TIMES};
 
 /// To look a chunk up costs as much as to pass over so many of its neighbours.
-const PASSED_OVER: usize = 8;
+const PASSED_OVER: usize = 4;
+/// As many numbers of series may lie between times that are asked for: a device has some.
+const TIMES_PASSED_OVER: usize = 8;
 /// Windows that memory is taken for at once, at most: how much is in them is a guess.
 const WINDOWS_AHEAD: usize = 8;
 
@@ -56,13 +58,18 @@ impl<'a> Chunks<'a> {
         let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
         // Series of one device have the same times, and come one after the other.
         let (mut common_id, mut common) = (None, (Placed { from: 0, of: 0 }, Vec::new()));
-        let mut times_of = connection.prepare_cached(SELECT_TIMES)?;
+        let spread = (last.id - first.id) as usize + 1;
+        let is_near = |passed_over| spread <= series.len().saturating_mul(passed_over);
+        let mut scan = connection.prepare_cached(SCAN_TIMES)?;
+        let scan = is_near(TIMES_PASSED_OVER).then_some((&mut *scan, first.id, last.id));
+        let mut look_up = connection.prepare_cached(LOOK_UP_TIMES)?;
+        let mut beside = Beside::new(window, scan, &mut look_up)?;
         let span = self.span;
         let mut elsewhere = |id: u32, times: &mut Vec<i64>| {
             if common_id != Some(id) {
                 common_id = None;
                 common.1.clear();
-                common.0 = select_times_between(&mut times_of, (window, id), span, &mut common.1)?;
+                common.0 = beside.read(id, span, &mut common.1)?;
                 common_id = Some(id);
             }
             times.extend_from_slice(&common.1);
@@ -81,8 +88,7 @@ impl<'a> Chunks<'a> {
                 None => count(self.damaged),
             }
         };
-        let spread = (last.id - first.id) as usize + 1;
-        if spread <= series.len().saturating_mul(PASSED_OVER) {
+        if is_near(PASSED_OVER) {
             let mut select = connection.prepare_cached(
                 "SELECT series, data FROM chunk \
                  WHERE window = ?1 AND series BETWEEN ?2 AND ?3 ORDER BY series, part",

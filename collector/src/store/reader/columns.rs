@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rusqlite::Connection;
+
 use super::super::head::{Columns, WINDOW_MILLIS, merge, window_of};
 use super::super::heads::shard_of;
 use super::super::index::Series;
@@ -12,8 +14,9 @@ use super::Reader;
 use super::chunks::Chunks;
 use super::halves::by_halves;
 
-/// How much longer it takes to read a window of a series than its last sample: out of its head, and
-/// out of a chunk.
+/// How much work a series is, for [`by_halves`]: its columns, a window of them out of its head, and
+/// one out of a chunk.
+const SERIES_WORK: usize = 4;
 const HEAD_WORK: usize = 8;
 const CHUNK_WORK: usize = 16;
 
@@ -61,12 +64,12 @@ impl Reader {
         Ok(columns)
     }
 
-    /// How much longer it takes to read a series than its last sample.
+    /// How much work one series is.
     fn work(&self, (start, end): (i64, i64)) -> usize {
         let asked = end.saturating_sub(start).clamp(0, WINDOW_MILLIS);
         let parts = asked / (WINDOW_MILLIS / HEAD_WORK as i64);
         let chunks = self.chunked_windows((start, end)).len();
-        usize::try_from(parts).unwrap_or(0) + chunks * CHUNK_WORK + 1
+        SERIES_WORK + usize::try_from(parts).unwrap_or(0) + chunks * CHUNK_WORK
     }
 
     /// As [`Reader::columns`], with what is hidden.
@@ -80,17 +83,31 @@ impl Reader {
         let mut chunks = Chunks::new(series, span, &heads, &self.shared.found.chunks);
         self.with_connection("read chunks", |connection| {
             // One snapshot for all windows.
-            let transaction = connection.unchecked_transaction()?;
-            for (window, following) in windows.iter().zip((0..windows.len()).rev()) {
-                match chunks.read(&transaction, *window, following) {
-                    Err(error) if schema::is_damage(&error) => count(&self.shared.found.chunks),
-                    read => read?,
-                }
+            connection.prepare_cached("BEGIN")?.execute([])?;
+            let read = self.read_windows(connection, &windows, &mut chunks);
+            // Some failures have ended it already.
+            if !connection.is_autocommit() {
+                connection.prepare_cached("ROLLBACK")?.execute([])?;
             }
-            transaction.finish()
+            read
         })?;
         let both = chunks.into_columns().into_iter().zip(heads);
         Ok(both.map(|(stored, head)| joined(stored, head)).collect())
+    }
+
+    fn read_windows(
+        &self,
+        connection: &Connection,
+        windows: &[i64],
+        chunks: &mut Chunks<'_>,
+    ) -> rusqlite::Result<()> {
+        for (window, following) in windows.iter().zip((0..windows.len()).rev()) {
+            match chunks.read(connection, *window, following) {
+                Err(error) if schema::is_damage(&error) => count(&self.shared.found.chunks),
+                read => read?,
+            }
+        }
+        Ok(())
     }
 }
 

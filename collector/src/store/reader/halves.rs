@@ -2,11 +2,12 @@
 
 use std::thread;
 
-/// From so much work on; of less, the start of a thread costs more than it saves.
-const MUCH: usize = 4_096;
+/// From so much work on; of less, the start of a thread, and what it has to read anew that the first
+/// one has at hand, cost more than they save.
+const MUCH: usize = 8_192;
 
 /// What `work` makes of all, in their order; it may be asked twice, of one half each. `each` is how
-/// much work one is, in looks at the last sample of a series.
+/// much work one is, in tenths of a microsecond.
 ///
 /// # Errors
 /// That of the first half that has one.

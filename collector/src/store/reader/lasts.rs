@@ -14,6 +14,9 @@ use super::super::shared::reading;
 use super::Reader;
 use super::halves::by_halves;
 
+/// How much work a head is, for [`by_halves`].
+const LAST_WORK: usize = 2;
+
 /// Time and value.
 type Sample = (i64, f64);
 
@@ -48,7 +51,7 @@ impl Reader {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
         // Before the heads, as in `columns`; and the chunks after them.
         let hidden = self.hidden();
-        let mut lasts = by_halves(series, 1, |series| {
+        let mut lasts = by_halves(series, LAST_WORK, |series| {
             let mut lasts = Vec::with_capacity(series.len());
             for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
                 let Some(first) = neighbours.first() else { continue };
