@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use hallwatch_promql::{Budget, GivenUp};
 use rusqlite::{Connection, params};
 
 use super::super::bytes::{key, unseal};
@@ -26,6 +27,8 @@ pub(super) struct Chunks<'a> {
     span: (i64, i64),
     /// What is in memory of them, which will come after what is in chunks.
     heads: &'a [Columns],
+    budget: Option<&'a Budget<'a>>,
+    given_up: Option<GivenUp>,
     found: Vec<Columns>,
     /// What is in one chunk.
     part: Columns,
@@ -36,18 +39,29 @@ impl<'a> Chunks<'a> {
     pub(super) fn new(
         series: &'a [Arc<Series>],
         span: (i64, i64),
-        heads: &'a [Columns],
+        (heads, budget): (&'a [Columns], Option<&'a Budget<'a>>),
         damaged: &'a AtomicU64,
     ) -> Self {
         let found = vec![Columns::default(); series.len()];
-        Self { series, span, heads, found, part: Columns::default(), damaged }
+        Self {
+            series,
+            span,
+            heads,
+            budget,
+            given_up: None,
+            found,
+            part: Columns::default(),
+            damaged,
+        }
     }
 
-    pub(super) fn into_columns(self) -> Vec<Columns> {
-        self.found
+    /// What was found, unless it was given up.
+    pub(super) fn into_columns(self) -> Result<Vec<Columns>, GivenUp> {
+        self.given_up.map_or(Ok(self.found), Err)
     }
 
-    /// Appends what is in the chunks of a window, after which so many follow.
+    /// Appends what is in the chunks of a window, after which so many follow; nothing more once the
+    /// query is given up.
     pub(super) fn read(
         &mut self,
         connection: &Connection,
@@ -56,6 +70,9 @@ impl<'a> Chunks<'a> {
     ) -> rusqlite::Result<()> {
         let series = self.series;
         let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
+        if !self.goes_on(0) {
+            return Ok(());
+        }
         // Series of one device have the same times, and come one after the other.
         let (mut common_id, mut common) = (None, (Placed { from: 0, of: 0 }, Vec::new()));
         let spread = (last.id - first.id) as usize + 1;
@@ -84,9 +101,11 @@ impl<'a> Chunks<'a> {
                 codec::decode_between(data, span, (times, values), &mut elsewhere)
             });
             match read {
-                Some(()) => self.append(at, following),
+                Some(()) if self.goes_on(self.part.0.len()) => self.append(at, following),
+                Some(()) => return false,
                 None => count(self.damaged),
             }
+            true
         };
         if is_near(PASSED_OVER) {
             let mut select = connection.prepare_cached(
@@ -100,8 +119,9 @@ impl<'a> Chunks<'a> {
                 while wanted.next_if(|(_, next)| *next < id).is_some() {}
                 if let Some((at, next)) = wanted.peek()
                     && *next == id
+                    && !take(id, *at, row.get_ref(1)?.as_bytes().unwrap_or_default())
                 {
-                    take(id, *at, row.get_ref(1)?.as_bytes().unwrap_or_default());
+                    break;
                 }
             }
             return Ok(());
@@ -112,10 +132,22 @@ impl<'a> Chunks<'a> {
         for (at, series) in series.iter().enumerate() {
             let mut rows = select.query(params![window, series.id])?;
             while let Some(row) = rows.next()? {
-                take(series.id, at, row.get_ref(0)?.as_bytes().unwrap_or_default());
+                if !take(series.id, at, row.get_ref(0)?.as_bytes().unwrap_or_default()) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether to go on with so many samples more.
+    fn goes_on(&mut self, samples: usize) -> bool {
+        if let Some(budget) = self.budget
+            && self.given_up.is_none()
+        {
+            self.given_up = budget.spend(samples).err();
+        }
+        self.given_up.is_none()
     }
 
     /// Appends `part` to what was found of the series at this place.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hallwatch_promql::{Budget, GivenUp};
 use rusqlite::Connection;
 
 use super::super::head::{Columns, WINDOW_MILLIS, merge, window_of};
@@ -42,17 +43,18 @@ impl Reader {
         late.map(|(window, _)| *window).collect()
     }
 
-    /// The samples of each of the series, sorted by number, from `start` to `end`.
+    /// The samples of each of the series, sorted by number, from `start` to `end`, as far as the
+    /// budget goes.
     pub(in super::super) fn columns(
         &self,
         series: &[Arc<Series>],
-        start: i64,
-        end: i64,
+        (start, end): (i64, i64),
+        budget: Option<&Budget<'_>>,
     ) -> Result<Vec<Columns>, Error> {
         let span = (start.max(self.shared.floor.load(Ordering::Relaxed)), end);
         // Before anything is read: what is hidden now may be gone, or not, when it is read.
         let hidden = self.hidden();
-        let read = |series: &[Arc<Series>]| self.columns_of(series, span);
+        let read = |series: &[Arc<Series>]| self.columns_of(series, span, budget);
         let mut columns = by_halves(series, self.work(span), read)?;
         for hidden in hidden.iter().filter(|one| one.start <= span.1 && one.end >= span.0) {
             for (series, columns) in series.iter().zip(&mut columns) {
@@ -73,14 +75,19 @@ impl Reader {
     }
 
     /// As [`Reader::columns`], with what is hidden.
-    fn columns_of(&self, series: &[Arc<Series>], span: (i64, i64)) -> Result<Vec<Columns>, Error> {
+    fn columns_of(
+        &self,
+        series: &[Arc<Series>],
+        span: (i64, i64),
+        budget: Option<&Budget<'_>>,
+    ) -> Result<Vec<Columns>, Error> {
         // The head first: what leaves it meanwhile is in chunks by then, and merging finds out.
-        let heads = heads_of(series, span);
+        let heads = heads_of(series, span, budget)?;
         let windows = self.chunked_windows(span);
         if windows.is_empty() || series.is_empty() {
             return Ok(heads);
         }
-        let mut chunks = Chunks::new(series, span, &heads, &self.shared.found.chunks);
+        let mut chunks = Chunks::new(series, span, (&heads, budget), &self.shared.found.chunks);
         self.with_connection("read chunks", |connection| {
             // One snapshot for all windows.
             connection.prepare_cached("BEGIN")?.execute([])?;
@@ -91,7 +98,7 @@ impl Reader {
             }
             read
         })?;
-        let both = chunks.into_columns().into_iter().zip(heads);
+        let both = chunks.into_columns()?.into_iter().zip(heads);
         Ok(both.map(|(stored, head)| joined(stored, head)).collect())
     }
 
@@ -134,7 +141,11 @@ fn conceal((times, values): &mut Columns, start: i64, end: i64) {
 }
 
 /// What is in memory of each of the series.
-fn heads_of(series: &[Arc<Series>], (start, end): (i64, i64)) -> Vec<Columns> {
+fn heads_of(
+    series: &[Arc<Series>],
+    (start, end): (i64, i64),
+    budget: Option<&Budget<'_>>,
+) -> Result<Vec<Columns>, GivenUp> {
     let mut all = Vec::with_capacity(series.len());
     // Read here first, so that of each series only what is there takes memory.
     let mut read = Columns::default();
@@ -145,8 +156,9 @@ fn heads_of(series: &[Arc<Series>], (start, end): (i64, i64)) -> Vec<Columns> {
             read.0.clear();
             read.1.clear();
             heads.get(one.id).read(start, end, &mut read);
+            budget.map_or(Ok(()), |budget| budget.spend(read.0.len()))?;
             all.push(read.clone());
         }
     }
-    all
+    Ok(all)
 }
