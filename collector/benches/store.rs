@@ -180,7 +180,7 @@ fn queries(store: &Store, series: u32, end: i64) {
     let one = Matchers::parse(r#"power_watts{device="d-7"}"#).unwrap();
     let rooms = Matchers::parse(r#"power_watts{room=~"hall-.*",rack!="r-3"}"#).unwrap();
     let select = |matchers: &Matchers, back: Duration| {
-        let request = Select { matchers, start: at - back, end: at };
+        let request = Select::new(matchers, at - back, at);
         reader.select(&request).unwrap().iter().map(|series| series.times.len()).sum::<usize>()
     };
     let minutes = |m: u64| Duration::from_secs(m * 60);

@@ -36,7 +36,7 @@ fn content(dir: &Path, upto: i64) -> Content {
     let store = Store::open(dir, &Options::default()).unwrap();
     let matchers = Matchers::parse("power_watts").unwrap();
     let end = Timestamp::from_millis(upto);
-    let request = Select { matchers: &matchers, start: Timestamp::MIN, end };
+    let request = Select::new(&matchers, Timestamp::MIN, end);
     let found = store.reader().select(&request).unwrap();
     assert!(store.reader().stats().damage.is_empty());
     let samples = |series: hallwatch_promql::Series| {

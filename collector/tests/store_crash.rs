@@ -84,7 +84,7 @@ fn open(dir: &Path) -> Store {
 fn check(store: &Store, upto: u64) {
     let matchers = Matchers::parse("power_watts").unwrap();
     let (start, end) = (Timestamp::MIN, Timestamp::MAX);
-    let request = Select { matchers: &matchers, start, end };
+    let request = Select::new(&matchers, start, end);
     let mut all = store.reader().select(&request).unwrap();
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     assert_eq!(all.len(), SERIES as usize);
@@ -202,7 +202,7 @@ fn readers_miss_nothing_while_samples_move_from_head_to_chunks() {
                     continue;
                 }
                 let (start, end) = (Timestamp::from_millis(START + 1), Timestamp::MAX);
-                let request = Select { matchers: &matchers, start, end };
+                let request = Select::new(&matchers, start, end);
                 let found = reader.select(&request).unwrap();
                 assert_eq!(found.len(), 11);
                 for series in found {

@@ -60,7 +60,7 @@ fn open(dir: &Path) -> Store {
 
 fn content(store: &Store) -> Content {
     let matchers = Matchers::parse(r#"{__name__=~".+"}"#).unwrap();
-    let request = Select { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+    let request = Select::new(&matchers, Timestamp::MIN, Timestamp::MAX);
     let columns = |series: hallwatch_promql::Series| {
         let samples = series.times.into_iter().zip(series.values.into_iter().map(f64::to_bits));
         (series.labels.to_string(), samples.collect())

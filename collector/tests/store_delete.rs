@@ -82,7 +82,7 @@ fn filled(dir: &Path) -> Store {
 
 fn minutes(store: &Store, selector: &str) -> Vec<i64> {
     let matchers = Matchers::parse(selector).unwrap();
-    let request = Select { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+    let request = Select::new(&matchers, Timestamp::MIN, Timestamp::MAX);
     let found = store.reader().select(&request).unwrap();
     found.iter().flat_map(|series| &series.times).map(|time| (time - START) / MINUTE).collect()
 }

@@ -29,7 +29,7 @@ type Content = BTreeMap<String, Vec<(i64, u64)>>;
 
 fn content(store: &Store) -> Content {
     let all = Matchers::parse(r#"{__name__=~".+"}"#).unwrap();
-    let request = Select { matchers: &all, start: Timestamp::MIN, end: Timestamp::MAX };
+    let request = Select::new(&all, Timestamp::MIN, Timestamp::MAX);
     let series = store.reader().select(&request).unwrap();
     let bits = |one: &hallwatch_promql::Series| {
         one.times.iter().copied().zip(one.values.iter().map(|value| value.to_bits())).collect()

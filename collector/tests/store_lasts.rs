@@ -112,7 +112,7 @@ type Lasts = BTreeMap<String, (i64, u64)>;
 fn both(reader: &Reader, start: i64, end: i64) -> (Lasts, Lasts) {
     let matchers = Matchers::parse(r#"{__name__=~".+"}"#).unwrap();
     let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
-    let request = Select { matchers: &matchers, start, end };
+    let request = Select::new(&matchers, start, end);
     let want = Want::Last;
     let purpose = Purpose { want, range: 0, first: end.as_millis(), step: 0, only_last: true };
     let Found::Lasts(lasts) = reader.select_for(&request, &purpose).unwrap() else {

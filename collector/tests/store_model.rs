@@ -49,7 +49,7 @@ fn content(store: &Store) -> Content {
 fn content_between(store: &Store, start: i64, end: i64) -> Content {
     let matchers = Matchers::parse(r#"{__name__=~".+"}"#).unwrap();
     let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
-    let request = Select { matchers: &matchers, start, end };
+    let request = Select::new(&matchers, start, end);
     let mut content = Content::new();
     for series in store.reader().select(&request).unwrap() {
         assert!(series.times.is_sorted_by(|a, b| a < b), "{}", series.labels);

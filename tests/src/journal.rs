@@ -112,7 +112,7 @@ impl Journal {
 pub fn stored(directory: &Path) -> Readings {
     let store = Store::open(directory, &Options::default()).expect("the store");
     let all = Matchers::parse(r#"{__name__=~".+"}"#).expect("matchers");
-    let request = Select { matchers: &all, start: Timestamp::MIN, end: Timestamp::MAX };
+    let request = Select::new(&all, Timestamp::MIN, Timestamp::MAX);
     let mut readings = Readings::new();
     for series in store.reader().select(&request).expect("everything") {
         let times = readings.entry(series.labels.clone()).or_default();

@@ -101,7 +101,7 @@ fn every_acknowledged_sample_survives_a_power_cut() {
         let store = open(&folder);
         slowest = slowest.max(hallwatch_collector::clock::uptime().since(began));
         let matchers = Matchers::parse("power_watts").unwrap();
-        let request = Select { matchers: &matchers, start: Timestamp::MIN, end: Timestamp::MAX };
+        let request = Select::new(&matchers, Timestamp::MIN, Timestamp::MAX);
         let found = store.reader().select(&request).unwrap();
         assert_eq!(found.len() as i64, SERIES);
         for series in found {

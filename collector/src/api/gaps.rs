@@ -178,11 +178,8 @@ async fn points(
         for (labels, millis) in series {
             let matchers =
                 Matchers::parse(&labels.to_string()).map_err(|error| Refusal::internal(&error))?;
-            let request = Select {
-                matchers: &matchers,
-                start: Timestamp::from_millis(day),
-                end: Timestamp::from_millis(end),
-            };
+            let request =
+                Select::new(&matchers, Timestamp::from_millis(day), Timestamp::from_millis(end));
             let found = archive.select(&request).map_err(|error| Refusal::internal(&error))?;
             // The matchers also fit series that have further labels.
             let own = found.iter().find(|one| one.labels == labels);

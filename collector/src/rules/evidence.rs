@@ -34,7 +34,7 @@ impl<'r> Evidence<'r> {
         for input in own.iter().chain(more) {
             // As a selector has it: what is as old as `lookback` is no value any more.
             let start = now - lookback + Duration::from_millis(1);
-            let request = Select { matchers: &input.matchers, start, end: now };
+            let request = Select::new(&input.matchers, start, now);
             let series = source.select(&request)?;
             let fresh = series.into_iter().filter_map(|series| {
                 let last = series.values.last()?;

@@ -210,7 +210,7 @@ impl Desk<'_> {
         let mut reading = Reading { series: series.to_string(), value: None, at: None };
         let Ok(matchers) = Matchers::parse(&series.to_string()) else { return reading };
         let start = self.now - std::time::Duration::from_secs(3600);
-        let request = Select { matchers: &matchers, start, end: self.now };
+        let request = Select::new(&matchers, start, self.now);
         let found = self.source.select(&request).unwrap_or_default();
         let own = found.iter().find(|found| found.labels == *series);
         let last = own.and_then(|own| own.times.last().zip(own.values.last()));

@@ -7,12 +7,15 @@
 //! the bits after xor with the value before. The disk also gets `pco`, which packs noise best.
 //! Every float comes back with the very same bits, NaN with its payload too.
 
+mod part;
+
 use pco::data_types::Number;
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use super::bytes::{Bytes, put_varint, zigzag};
-use super::decimal::{Scaled, take_scaled, take_scaled_between};
+use super::decimal::{Scaled, take_scaled};
 use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
+pub(super) use part::{Placed, decode_between, decode_times_between};
 
 /// The most samples in one encoded block: one a millisecond for two hours.
 pub(super) const MOST: usize = 7_200_000;
@@ -114,59 +117,6 @@ pub(super) fn decode_with(
         values.truncate(had_values);
     }
     whole.then_some(())
-}
-
-/// As [`decode_with`], but appends only what is from `start` to `end`, both included; other values
-/// are not decoded where that can be.
-pub(super) fn decode_between(
-    bytes: &[u8],
-    start: i64,
-    end: i64,
-    (times, values): (&mut Vec<i64>, &mut Vec<f64>),
-    elsewhere: &mut Elsewhere<'_>,
-) -> Option<()> {
-    let (had_times, had_values) = (times.len(), values.len());
-    let mut read = || {
-        let mut bytes = Bytes(bytes);
-        let count = bytes.count()?;
-        if count == 0 {
-            return Some(());
-        }
-        let first = (count <= MOST).then(|| bytes.signed())??;
-        take_times(&mut bytes, first, count, times, elsewhere)?;
-        let added = times.get(had_times..).filter(|added| added.len() == count)?;
-        let from = added.partition_point(|time| *time < start);
-        let to = added.partition_point(|time| *time <= end).max(from);
-        times.truncate(had_times + to);
-        times.drain(had_times..had_times + from);
-        take_values_between(&mut bytes, count, (from, to), values)?;
-        (values.len() - had_values == to - from).then_some(())
-    };
-    let whole = read();
-    if whole.is_none() {
-        times.truncate(had_times);
-        values.truncate(had_values);
-    }
-    whole
-}
-
-/// As [`take_values`], but appends only those from the one numbered `from` on and before `to`.
-fn take_values_between(
-    bytes: &mut Bytes<'_>,
-    count: usize,
-    (from, to): (usize, usize),
-    values: &mut Vec<f64>,
-) -> Option<()> {
-    let mut rest = *bytes;
-    let tag = rest.byte()?;
-    if let Some(part) = take_scaled_between(tag, &mut rest, count, (from, to), values) {
-        return part;
-    }
-    let had = values.len();
-    take_values(bytes, count, values)?;
-    values.truncate(had + to);
-    values.drain(had..had + from);
-    Some(())
 }
 
 /// Appends times that stand elsewhere to a column.
@@ -457,7 +407,7 @@ mod tests {
                 let Some(end) = before else { continue };
                 let (mut t, mut v) = (vec![7], vec![7.0]);
                 let both = (&mut t, &mut v);
-                decode_between(bytes, start, end, both, &mut |_, _| None).unwrap();
+                decode_between(bytes, (start, end), both, &mut |_, _| None).unwrap();
                 assert_eq!(t[1..], times[from..to]);
                 assert_eq!(bits(&v[1..]), bits(&values[from..to]));
             }
@@ -519,7 +469,7 @@ mod tests {
             prop_assert_eq!(times.len(), values.len());
             prop_assert!(read.is_some() || times.is_empty());
             let both = (&mut vec![], &mut vec![]);
-            decode_between(&bytes, 10, 1_000, both, &mut |_, _| None);
+            decode_between(&bytes, (10, 1_000), both, &mut |_, _| None);
         }
     }
 

@@ -83,6 +83,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The query that asks is not wanted any more, or reads too much.
+    #[error(transparent)]
+    GivenUp(#[from] hallwatch_promql::GivenUp),
     /// An order was not taken in time.
     #[error("the store has no time for the order")]
     NoAnswer,

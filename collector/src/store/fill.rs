@@ -66,7 +66,7 @@ impl Reader {
         let mut series = self.matching(sets);
         series.sort_unstable_by_key(|series| series.id);
         for part in series.chunks(many.max(1)) {
-            let columns = self.columns(part, window_start(window), window_end(window))?;
+            let columns = self.columns(part, (window_start(window), window_end(window)), None)?;
             let both = part.iter().zip(columns).filter(|(_, (times, _))| !times.is_empty());
             let frames = both.map(|(series, (times, values))| Frame {
                 labels: series.labels.clone(),
@@ -140,7 +140,7 @@ impl Store {
                     // With the window before: was the collector there when this one began?
                     let start = window_start(window - i64::from(frame.own));
                     let end = window_end(window);
-                    let columns = self.reader.columns(&[known], start, end)?;
+                    let columns = self.reader.columns(&[known], (start, end), None)?;
                     columns.into_iter().next().map(|(times, _)| times).unwrap_or_default()
                 }
                 None => Vec::new(),

@@ -8,11 +8,12 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
 use hallwatch_promql::functions::summary::{Summary, end_of, summarise};
-use hallwatch_promql::{Purpose, Select, Summaries, Summarised, Want};
+use hallwatch_promql::{Budget, GivenUp, Purpose, Select, Summaries, Summarised, Want};
 use rusqlite::params;
 
 use super::head::{window_end, window_of, window_start};
 use super::index::Series;
+use super::reader::READ_AT_ONCE;
 use super::rollup::overlaps;
 use super::shared::{count, reading};
 use super::summaries::{DAY_MILLIS, day_of, day_of_window, read, window_of_end, windows_of};
@@ -23,6 +24,22 @@ use super::{Error, Reader, schema};
 const FEWER: i64 = 10;
 /// Where the samples are gone, coarser summaries are taken for windows and steps so much longer.
 const COARSER: i64 = 24;
+
+/// What a query asks of summaries: those that end later than `after`, and up to `end`.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    resolution: i64,
+    after: i64,
+    end: i64,
+    budget: Option<&'a Budget<'a>>,
+}
+
+impl Asked<'_> {
+    /// Whether to go on with so many summaries more.
+    fn spend(self, summaries: usize) -> Result<(), GivenUp> {
+        self.budget.map_or(Ok(()), |budget| budget.spend_summaries(summaries))
+    }
+}
 
 /// What of a query over summaries has to be made of samples.
 struct Raw {
@@ -84,10 +101,11 @@ impl Reader {
         let mut found: BTreeMap<u32, Vec<Summary>> = BTreeMap::new();
         if after < end {
             let raw = self.raw_parts(&series, resolution, (after, end));
-            self.sum_up(&series, &raw, resolution, (after, end), &mut found)?;
-            let damaged = self.read_rolled(&series, &raw, resolution, (after, end), &mut found)?;
+            let asked = Asked { resolution, after, end, budget: request.budget };
+            self.sum_up(&series, &raw, asked, &mut found)?;
+            let damaged = self.read_rolled(&series, &raw, asked, &mut found)?;
             let instead = Raw { all: BTreeSet::new(), own: self.samples_of(&damaged) };
-            self.sum_up(&series, &instead, resolution, (after, end), &mut found)?;
+            self.sum_up(&series, &instead, asked, &mut found)?;
         }
         let summarised = series.iter().filter_map(|series| {
             let mut summaries = found.remove(&series.id)?;
@@ -163,10 +181,10 @@ impl Reader {
         &self,
         series: &[Series],
         raw: &Raw,
-        resolution: i64,
-        (after, end): (i64, i64),
+        asked: Asked<'_>,
         found: &mut BTreeMap<u32, Vec<Summary>>,
     ) -> Result<(), Error> {
+        let Asked { resolution, after, end, budget } = asked;
         let mut work: Vec<(&[Series], RangeInclusive<i64>)> =
             runs(&raw.all).map(|run| (series, run)).collect();
         for (id, windows) in &raw.own {
@@ -178,11 +196,19 @@ impl Reader {
         for (series, run) in work {
             let start = window_start(*run.start()).max(after).saturating_add(1);
             let end = window_end(*run.end()).saturating_add(1).min(end);
-            let columns = self.columns(series, start, end)?;
-            for (series, (times, values)) in series.iter().zip(columns) {
-                if !times.is_empty() {
-                    let summaries = summarise(&times, &values, resolution);
-                    found.entry(series.id).or_default().extend(summaries);
+            for part in series.chunks(READ_AT_ONCE) {
+                let columns = self.columns(part, (start, end), budget)?;
+                let mut read = 0;
+                for (series, (times, values)) in part.iter().zip(columns) {
+                    read += times.len();
+                    if !times.is_empty() {
+                        let summaries = summarise(&times, &values, resolution);
+                        asked.spend(summaries.len())?;
+                        found.entry(series.id).or_default().extend(summaries);
+                    }
+                }
+                if let Some(budget) = budget {
+                    budget.give_back(read);
                 }
             }
         }
@@ -207,10 +233,10 @@ impl Reader {
         &self,
         series: &[Series],
         raw: &Raw,
-        resolution: i64,
-        (after, end): (i64, i64),
+        asked: Asked<'_>,
         found: &mut BTreeMap<u32, Vec<Summary>>,
     ) -> Result<Vec<(i64, u32)>, Error> {
+        let Asked { resolution, after, end, .. } = asked;
         let (Some(first), Some(last)) = (series.first(), series.last()) else {
             return Ok(Vec::new());
         };
@@ -223,11 +249,12 @@ impl Reader {
             done.map(|((_, day), _)| *day).collect()
         };
         let hidden = self.hidden();
+        let mut given_up = None;
         let mut take = |day: i64, id: u32, data: &[u8]| {
             let Some(summaries) = read(resolution, day, id, data) else {
                 count(&self.shared.found.chunks);
                 damaged.push((day, id));
-                return;
+                return true;
             };
             let own = raw.own.get(&id);
             let kept = summaries.into_iter().filter(|summary| {
@@ -240,16 +267,18 @@ impl Reader {
                     })
             });
             let kept: Vec<Summary> = kept.collect();
-            if !kept.is_empty() {
+            given_up = asked.spend(kept.len()).err();
+            if given_up.is_none() && !kept.is_empty() {
                 found.entry(id).or_default().extend(kept);
             }
+            given_up.is_none()
         };
         let narrow = (last.id - first.id) as usize >= series.len().saturating_mul(4);
         self.with_connection("read summaries", |connection| {
             // One snapshot for all days.
             let transaction = connection.unchecked_transaction()?;
             for day in days {
-                let mut read = || -> rusqlite::Result<()> {
+                let mut read = || -> rusqlite::Result<bool> {
                     if narrow {
                         let mut select = transaction.prepare_cached(
                             "SELECT data FROM rollup \
@@ -259,10 +288,12 @@ impl Reader {
                             let mut rows = select.query(params![resolution, day, series.id])?;
                             while let Some(row) = rows.next()? {
                                 let data = row.get_ref(0)?.as_bytes().unwrap_or_default();
-                                take(day, series.id, data);
+                                if !take(day, series.id, data) {
+                                    return Ok(false);
+                                }
                             }
                         }
-                        return Ok(());
+                        return Ok(true);
                     }
                     let mut select = transaction.prepare_cached(
                         "SELECT series, data FROM rollup WHERE resolution = ?1 AND day = ?2 \
@@ -273,20 +304,25 @@ impl Reader {
                     while let Some(row) = rows.next()? {
                         let id: u32 = row.get(0)?;
                         while wanted.next_if(|next| *next < id).is_some() {}
-                        if wanted.peek() == Some(&id) {
-                            take(day, id, row.get_ref(1)?.as_bytes().unwrap_or_default());
+                        if wanted.peek() == Some(&id)
+                            && !take(day, id, row.get_ref(1)?.as_bytes().unwrap_or_default())
+                        {
+                            return Ok(false);
                         }
                     }
-                    Ok(())
+                    Ok(true)
                 };
                 match read() {
                     Err(error) if schema::is_damage(&error) => count(&self.shared.found.chunks),
-                    read => read?,
+                    Ok(false) => break,
+                    read => {
+                        read?;
+                    }
                 }
             }
             transaction.finish()
         })?;
-        Ok(damaged)
+        given_up.map_or(Ok(damaged), |given_up| Err(given_up.into()))
     }
 }
 

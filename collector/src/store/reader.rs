@@ -1,5 +1,6 @@
 //! The way out: series and samples for queries, the API and exporters.
 
+mod chunks;
 mod columns;
 mod halves;
 mod lasts;
@@ -23,6 +24,8 @@ use super::{Error, Stats, schema};
 
 /// Idle connections kept open.
 const MOST_IDLE: usize = 4;
+/// Series whose samples are in memory at once where little is made of them.
+pub(super) const READ_AT_ONCE: usize = 4096;
 /// How many windows with chunks are looked at for the last sample of a series that has none in
 /// the head.
 const LATEST_WINDOWS: usize = 2;
@@ -37,8 +40,9 @@ pub struct Reader {
 impl Source for Reader {
     fn select(&self, request: &Select<'_>) -> Result<Vec<Selected>, SourceError> {
         let series = reading(&self.shared.index).select(request.matchers);
+        let span = (request.start.as_millis(), request.end.as_millis());
         let columns = self
-            .columns(&series, request.start.as_millis(), request.end.as_millis())
+            .columns(&series, span, request.budget)
             .map_err(|error| SourceError(error.into()))?;
         let both = series.iter().zip(columns).filter(|(_, (times, _))| !times.is_empty());
         let selected = both.map(|(series, (times, values))| Selected {
@@ -141,7 +145,7 @@ impl Reader {
         if let Some(from) = from
             && !quiet.is_empty()
         {
-            let columns = self.columns(&quiet, window_start(from), i64::MAX)?;
+            let columns = self.columns(&quiet, (window_start(from), i64::MAX), None)?;
             for (series, (times, values)) in quiet.iter().zip(columns) {
                 if let (Some(time), Some(value)) = (times.last(), values.last()) {
                     latest.push((series.labels.clone(), sample(*time, *value)));

@@ -1,9 +1,9 @@
 //! Times on disk: points of a device that were read together have them in common, once for all.
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, Rows, Statement, params};
 
 use super::bytes::{key, seal, unseal};
-use super::codec;
+use super::codec::{self, Placed};
 
 /// Times that are shorter than this many bytes stand within each chunk.
 const COMMON_LEAST: usize = 16;
@@ -63,20 +63,74 @@ fn times_key(window: i64, id: u32) -> u64 {
 
 /// Times that stand beside the chunks of a window; `None` when they are damaged.
 pub(super) fn read_times(connection: &Connection, window: i64, id: u32) -> Option<Vec<i64>> {
-    let mut select = connection.prepare_cached(SELECT_TIMES).ok()?;
-    select_times(&mut select, window, id)
+    let mut select = connection.prepare_cached(LOOK_UP_TIMES).ok()?;
+    look_up(&mut select, window, id, codec::decode_times)
 }
 
-/// What [`select_times`] runs.
-pub(super) const SELECT_TIMES: &str = "SELECT data FROM time WHERE window = ?1 AND id = ?2";
+/// What looks times up that stand beside chunks, and what goes through them.
+pub(super) const LOOK_UP_TIMES: &str = "SELECT data FROM time WHERE window = ?1 AND id = ?2";
+pub(super) const SCAN_TIMES: &str =
+    "SELECT id, data FROM time WHERE window = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id";
 
-/// As [`read_times`], for who reads many.
-pub(super) fn select_times(select: &mut Statement<'_>, window: i64, id: u32) -> Option<Vec<i64>> {
+fn look_up<T>(
+    select: &mut Statement<'_>,
+    window: i64,
+    id: u32,
+    decode: impl FnOnce(&[u8]) -> Option<T>,
+) -> Option<T> {
     let decoded = select.query_row(params![window, id], |row| {
         let data = row.get_ref(0)?.as_bytes()?;
-        Ok(unseal(data, times_key(window, id)).and_then(codec::decode_times))
+        Ok(unseal(data, times_key(window, id)).and_then(decode))
     });
     decoded.ok().flatten()
+}
+
+/// Times beside the chunks of a window, for who reads those of many series in their order: to go on
+/// to the next ones costs less than to look each up.
+pub(super) struct Beside<'s, 'c> {
+    window: i64,
+    /// Those that are likely to be asked for, and which of them was reached.
+    rows: Option<Rows<'s>>,
+    reached: u32,
+    look_up: &'s mut Statement<'c>,
+}
+
+impl<'s, 'c> Beside<'s, 'c> {
+    /// With statements of [`SCAN_TIMES`], unless too few are asked for, and [`LOOK_UP_TIMES`].
+    pub(super) fn new(
+        window: i64,
+        scan: Option<(&'s mut Statement<'c>, u32, u32)>,
+        look_up: &'s mut Statement<'c>,
+    ) -> rusqlite::Result<Self> {
+        let query = |(scan, first, last): (&'s mut Statement<'c>, u32, u32)| {
+            scan.query(params![window, first, last])
+        };
+        Ok(Self { window, rows: scan.map(query).transpose()?, reached: 0, look_up })
+    }
+
+    /// Appends those under a number that are within `span`, both ends included.
+    pub(super) fn read(
+        &mut self,
+        id: u32,
+        span: (i64, i64),
+        times: &mut Vec<i64>,
+    ) -> Option<Placed> {
+        let window = self.window;
+        while self.reached < id
+            && let Some(rows) = &mut self.rows
+        {
+            let Ok(Some(row)) = rows.next() else {
+                self.rows = None;
+                break;
+            };
+            self.reached = row.get(0).ok()?;
+            if self.reached == id {
+                let data = unseal(row.get_ref(1).ok()?.as_bytes().ok()?, times_key(window, id))?;
+                return codec::decode_times_between(data, span, times);
+            }
+        }
+        look_up(self.look_up, window, id, |data| codec::decode_times_between(data, span, times))
+    }
 }
 
 /// One chunk less uses these times.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hallwatch_model::{Labels, Timestamp};
 
+use crate::error::Error;
 use crate::source::Series;
 
 /// The result of a query. `L` is how an instant vector names its series.
@@ -88,8 +89,15 @@ pub struct Limits<'a> {
     pub lookback: Duration,
     /// The step of a subquery that names none (the global evaluation interval). 1 min.
     pub subquery_step: Duration,
-    /// Asked often: whether the query has to stop.
-    pub stop: &'a dyn Fn() -> Option<Stop>,
+    /// Asked often, by more than one thread: whether the query has to stop.
+    pub stop: &'a (dyn Fn() -> Option<Stop> + Sync),
+}
+
+impl Limits<'_> {
+    /// Asks whether to go on.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        (self.stop)().map_or(Ok(()), |stop| Err(stop.into()))
+    }
 }
 
 impl Default for Limits<'_> {

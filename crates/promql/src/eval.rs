@@ -7,6 +7,7 @@ mod calls;
 mod columns;
 mod fetch;
 mod groups;
+mod halves;
 mod histogram;
 pub(crate) mod labels;
 mod select;
@@ -177,7 +178,7 @@ impl<'a> Eval<'a> {
 
     /// Asks whether to go on.
     fn check(&self) -> Result<(), Error> {
-        (self.limits.stop)().map_or(Ok(()), |stop| Err(stop.into()))
+        self.limits.check()
     }
 
     /// Accounts for memory before it is taken.

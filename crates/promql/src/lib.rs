@@ -43,6 +43,6 @@ pub use pattern::from_go;
 pub use promql_parser::parser::value::ValueType;
 pub use query::{Query, Selector};
 pub use source::{
-    Found, Last, MemorySource, Purpose, Select, Series, Source, SourceError, Summaries, Summarised,
-    Want,
+    Budget, Found, GivenUp, Last, MemorySource, Purpose, Select, Series, Source, SourceError,
+    Summaries, Summarised, Want,
 };

@@ -1,10 +1,16 @@
 //! Where series come from.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use hallwatch_model::{Labels, Timestamp};
 use thiserror::Error;
 
+use crate::answer::Limits;
 use crate::functions::summary::Summary;
 use crate::matchers::Matchers;
+
+/// A summary takes the place of so many samples in memory.
+pub(crate) const SUMMARY_CELLS: usize = 8;
 
 /// Gives series to queries. The store implements it.
 pub trait Source {
@@ -108,7 +114,7 @@ pub struct Summarised {
     pub summaries: Vec<Summary>,
 }
 
-/// Which samples a query needs.
+/// Which samples are needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Select<'a> {
     /// Of which series.
@@ -117,6 +123,78 @@ pub struct Select<'a> {
     pub start: Timestamp,
     /// To when, inclusive.
     pub end: Timestamp,
+    /// Of the query that needs them, where it has limits.
+    pub budget: Option<&'a Budget<'a>>,
+}
+
+impl<'a> Select<'a> {
+    /// All of the series that match, without limits.
+    #[must_use]
+    pub fn new(matchers: &'a Matchers, start: Timestamp, end: Timestamp) -> Self {
+        Self { matchers, start, end, budget: None }
+    }
+}
+
+/// What a query may still read. A source asks while it reads, again and again: what is checked only
+/// when all has been read has taken the memory by then.
+#[derive(Debug)]
+pub struct Budget<'a> {
+    limits: &'a Limits<'a>,
+    left: AtomicUsize,
+    is_spent: AtomicBool,
+}
+
+/// The query reads no further; its limits say why.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the query is given up")]
+pub struct GivenUp;
+
+impl<'a> Budget<'a> {
+    /// Of a query that holds so many samples already.
+    #[must_use]
+    pub fn new(limits: &'a Limits<'a>, held: usize) -> Self {
+        let left = AtomicUsize::new(limits.max_samples.saturating_sub(held));
+        Self { limits, left, is_spent: AtomicBool::new(false) }
+    }
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// When the query has to stop.
+    pub fn check(&self) -> Result<(), GivenUp> {
+        if self.is_spent() { Err(GivenUp) } else { self.limits.check().map_err(|_| GivenUp) }
+    }
+
+    /// Whether to go on with so many samples more.
+    ///
+    /// # Errors
+    /// When that is too many, or the query has to stop.
+    pub fn spend(&self, samples: usize) -> Result<(), GivenUp> {
+        let less = |left: usize| left.checked_sub(samples);
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
+            self.is_spent.store(true, Ordering::Relaxed);
+        }
+        self.check()
+    }
+
+    /// What was read has been made into less, and is let go of.
+    pub fn give_back(&self, samples: usize) {
+        self.left.fetch_add(samples, Ordering::Relaxed);
+    }
+
+    /// As [`Budget::spend`], for summaries.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spend_summaries(&self, summaries: usize) -> Result<(), GivenUp> {
+        self.spend(summaries.saturating_mul(SUMMARY_CELLS))
+    }
+
+    /// Whether more was asked for than there was.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.is_spent.load(Ordering::Relaxed)
+    }
 }
 
 /// A series and its samples.

@@ -2,6 +2,7 @@
 //! query is the same as many instant ones.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hallwatch_model::sample::{Missing, to_float};
@@ -116,11 +117,8 @@ fn limits_hold_and_errors_have_their_kind() {
     for (stop, expected) in
         [(Stop::Timeout, ErrorKind::Timeout), (Stop::Canceled, ErrorKind::Canceled)]
     {
-        let asked = Cell::new(0);
-        let later = || {
-            asked.set(asked.get() + 1);
-            (asked.get() > 3).then_some(stop)
-        };
+        let asked = AtomicUsize::new(0);
+        let later = || (asked.fetch_add(1, Ordering::Relaxed) >= 3).then_some(stop);
         assert_eq!(kind("sum(a) + sum(b)", &Limits { stop: &later, ..limits }), Some(expected));
     }
     let query = Query::parse("a").unwrap();

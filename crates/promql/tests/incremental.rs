@@ -482,7 +482,7 @@ impl Case {
         use hallwatch_promql::{Matchers, Select, Source as _};
         let matchers = Matchers::parse(r#"{__name__!=""}"#).unwrap();
         let (start, end) = (Timestamp::MIN, Timestamp::MAX);
-        let all = self.source.select(&Select { matchers: &matchers, start, end }).unwrap();
+        let all = self.source.select(&Select::new(&matchers, start, end)).unwrap();
         all.into_iter().find(|series| series.labels.to_string() == text).unwrap().labels
     }
 

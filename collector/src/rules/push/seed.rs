@@ -94,7 +94,7 @@ impl PushEngine {
         // A series that several selectors ask for is pushed with the longest past.
         let mut found: HashMap<Labels, Series> = HashMap::new();
         for (matchers, start) in asked.values() {
-            let request = Select { matchers, start: *start, end: now };
+            let request = Select::new(matchers, *start, now);
             for series in source.select(&request)? {
                 let longer = found
                     .get(&series.labels)

@@ -113,15 +113,34 @@ impl Last {
     }
 
     /// The inverse of [`Last::pack`].
+    #[inline]
     fn unpack(&mut self, bytes: &mut Bytes<'_>, is_first: bool) -> Option<()> {
+        // Most take two bytes.
+        if let [tagged, number, rest @ ..] = bytes.0
+            && (tagged | number) & 0x80 == 0
+            && tagged & 1 == 0
+        {
+            bytes.0 = rest;
+            return self.forward(u64::from(*tagged), u64::from(*number), is_first);
+        }
+        self.unpack_any(bytes, is_first)
+    }
+
+    fn unpack_any(&mut self, bytes: &mut Bytes<'_>, is_first: bool) -> Option<()> {
         let tagged = bytes.varint()?;
-        let longer = unzigzag(tagged >> 1);
-        let step = u32::try_from(i64::from(self.step).wrapping_add(longer)).ok()?;
         if tagged & 1 == 1 {
             self.kind = bytes.byte()? >> 1;
             self.value = 0;
         }
         let number = bytes.varint()?;
+        self.forward(tagged, number, is_first)
+    }
+
+    /// Goes on by what a sample is told by, its kind apart.
+    #[inline]
+    fn forward(&mut self, tagged: u64, number: u64, is_first: bool) -> Option<()> {
+        let longer = unzigzag(tagged >> 1);
+        let step = u32::try_from(i64::from(self.step).wrapping_add(longer)).ok()?;
         self.value = match self.kind {
             BITS => self.value ^ number.reverse_bits(),
             _ => self.value.wrapping_add(unzigzag(number).cast_unsigned()),
@@ -133,9 +152,21 @@ impl Last {
 
     /// Goes back to the sample before, by the end of what tells this one; `None` when it is of
     /// another kind.
+    #[inline]
     fn undo(&mut self, bytes: &mut &[u8]) -> Option<()> {
-        let number = last_varint(bytes)?;
-        let tagged = last_varint(bytes)?;
+        let (tagged, number) = match *bytes {
+            // Most take two bytes.
+            [rest @ .., tagged, number]
+                if tagged & 0x80 == 0 && rest.last().is_some_and(|before| before & 0x80 == 0) =>
+            {
+                *bytes = rest;
+                (u64::from(*tagged), u64::from(*number))
+            }
+            _ => {
+                let number = last_varint(bytes)?;
+                (last_varint(bytes)?, number)
+            }
+        };
         if tagged & 1 == 1 {
             return None;
         }

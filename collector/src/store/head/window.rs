@@ -44,7 +44,7 @@ impl Block {
 
     fn decode_between(&self, start: i64, end: i64, (times, values): &mut Columns) -> Option<()> {
         // Nothing of it is elsewhere.
-        codec::decode_between(&self.data, start, end, (times, values), &mut |_, _| None)
+        codec::decode_between(&self.data, (start, end), (times, values), &mut |_, _| None)
     }
 
     pub(super) fn bytes(&self) -> usize {

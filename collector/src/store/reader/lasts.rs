@@ -3,15 +3,18 @@
 
 use std::sync::atomic::Ordering;
 
-use hallwatch_promql::{Last, Select};
+use hallwatch_promql::{Budget, Last, Select};
 
 use super::super::Error;
 use super::super::head::{window_end, window_of, window_start};
 use super::super::heads::shard_of;
 use super::super::index::Series;
 use super::super::shared::reading;
-use super::Reader;
 use super::halves::by_halves;
+use super::{READ_AT_ONCE, Reader};
+
+/// How much work a head is, for [`by_halves`].
+const LAST_WORK: usize = 2;
 
 /// Time and value.
 type Sample = (i64, f64);
@@ -28,7 +31,8 @@ impl Reader {
     /// The last sample of each series that matches and has one in the asked time.
     pub(super) fn last_of_each(&self, request: &Select<'_>) -> Result<Vec<Last>, Error> {
         let series = reading(&self.shared.index).select(request.matchers);
-        let lasts = self.lasts(&series, request.start.as_millis(), request.end.as_millis())?;
+        let span = (request.start.as_millis(), request.end.as_millis());
+        let lasts = self.lasts(&series, span, request.budget)?;
         let both = series.iter().zip(lasts).filter_map(|(series, last)| {
             let (time, value) = last?;
             Some(Last { labels: series.labels.clone(), time, value })
@@ -38,20 +42,26 @@ impl Reader {
 
     /// Of each of the series, sorted by number, the last of the samples from `start` to `end`: that
     /// of [`Reader::columns`].
-    fn lasts(&self, series: &[Series], start: i64, end: i64) -> Result<Vec<Option<Sample>>, Error> {
+    fn lasts(
+        &self,
+        series: &[Series],
+        (start, end): (i64, i64),
+        budget: Option<&Budget<'_>>,
+    ) -> Result<Vec<Option<Sample>>, Error> {
         let start = start.max(self.shared.floor.load(Ordering::Relaxed));
         // Before the heads, as in `columns`; and the chunks after them.
         let hidden = self.hidden();
-        let mut lasts = by_halves(series, |series| {
+        let mut lasts = by_halves(series, LAST_WORK, |series| {
             let mut lasts = Vec::with_capacity(series.len());
+            budget.map_or(Ok(()), Budget::check)?;
             for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
                 let Some(first) = neighbours.first() else { continue };
                 let heads = first.heads().lock();
                 let each = neighbours.iter().map(|one| heads.get(one.id).last_between(start, end));
                 lasts.extend(each);
             }
-            lasts
-        });
+            Ok::<_, Error>(lasts)
+        })?;
         let chunked = self.chunked(start, end);
         let concealed = hidden.iter().filter(|one| one.start <= end && one.end >= start);
         let concealed: Vec<_> = concealed.collect();
@@ -73,12 +83,22 @@ impl Reader {
             }
             let asked: Vec<Series> =
                 unsure.iter().filter_map(|at| series.get(*at)).cloned().collect();
-            let columns = self.columns(&asked, start, end)?;
-            let mut columns = columns.into_iter();
+            let mut found = Vec::with_capacity(asked.len());
+            for part in asked.chunks(READ_AT_ONCE) {
+                let columns = self.columns(part, (start, end), budget)?;
+                let read: usize = columns.iter().map(|(times, _)| times.len()).sum();
+                found.extend(
+                    columns
+                        .iter()
+                        .map(|(times, values)| times.last().copied().zip(values.last().copied())),
+                );
+                if let Some(budget) = budget {
+                    budget.give_back(read);
+                }
+            }
+            let mut found = found.into_iter();
             unsure.retain(|at| {
-                let last = columns
-                    .next()
-                    .and_then(|(times, values)| times.last().copied().zip(values.last().copied()));
+                let last = found.next().flatten();
                 if let Some(place) = lasts.get_mut(*at) {
                     *place = last;
                 }

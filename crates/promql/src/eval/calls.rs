@@ -1,7 +1,6 @@
 //! Function calls over all steps.
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hallwatch_model::labels::METRIC_NAME;
 use hallwatch_model::{Label, Labels, Timestamp};
@@ -13,7 +12,7 @@ use super::{ABSENT, Eval, Evaluated, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::summary::Summable;
 use crate::functions::window::{self, Window};
-use crate::functions::{math, moving, sum};
+use crate::functions::{math, moving};
 use crate::plan::{Function, Kind, Node};
 
 impl Eval<'_> {
@@ -191,14 +190,8 @@ impl Eval<'_> {
         let by_step = &quantiles;
         let columns = if let [quantile] = quantiles[..] {
             // Of a single window nothing is kept for the next, so nothing need be sorted.
-            let room = &RefCell::new(Vec::new());
             self.over_windows(windows, grid, (false, false), || {
-                move |_, window: &Window<'_>| {
-                    let mut values = room.borrow_mut();
-                    values.clear();
-                    values.extend_from_slice(window.values);
-                    (!values.is_empty()).then(|| sum::quantile(quantile, &mut values))
-                }
+                move |_, window: &Window<'_>| window::quantile_over_time(window, quantile)
             })?
         } else {
             self.over_windows(windows, grid, (false, false), || {
@@ -232,17 +225,21 @@ impl Eval<'_> {
         let smoothing = &self.scalar(smoothing, grid)?;
         let trend = &self.scalar(trend, grid)?;
         // Only a window with samples makes an error of a factor, as in Prometheus.
-        let wrong = &Cell::new(None);
+        let wrong: &Mutex<Option<(usize, Error)>> = &Mutex::new(None);
         let columns = self.over_windows(windows, grid, (false, false), || {
             move |(step, _), window: &Window<'_>| {
                 let (smoothing, trend) = (smoothing[step], trend[step]);
                 if let Some(error) = factors_error(smoothing, trend) {
-                    wrong.set(wrong.take().or(Some(error)));
+                    let mut first = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                    if first.as_ref().is_none_or(|(known, _)| step < *known) {
+                        *first = Some((step, error));
+                    }
                 }
                 window::smooth(window, smoothing, trend)
             }
         })?;
-        wrong.take().map_or(Ok(columns), Err)
+        let wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner).take();
+        wrong.map_or(Ok(columns), |(_, error)| Err(error))
     }
 
     /// `rate` and `increase` only make sense of counters, and those have names that say so.

@@ -8,7 +8,7 @@ use super::{Eval, summaries};
 use crate::error::Error;
 use crate::matchers::Matchers;
 use crate::plan::{Kind, Node};
-use crate::source::{Found, Purpose, Select, Series};
+use crate::source::{Budget, Found, Purpose, Select, Series};
 
 /// What was read for the selectors that stand in a query more than once.
 #[derive(Default)]
@@ -134,11 +134,20 @@ impl Eval<'_> {
         purpose: &Purpose,
     ) -> Result<Found, Error> {
         let start = Timestamp::from_millis(after.saturating_add(1));
-        let request = Select { matchers, start, end: Timestamp::from_millis(end) };
-        let found = self
-            .source
-            .select_for(&request, purpose)
-            .map_err(|source| Error::Source { matchers: matchers.to_string(), source })?;
+        let budget = Budget::new(self.limits, self.held);
+        let end = Timestamp::from_millis(end);
+        let request = Select { matchers, start, end, budget: Some(&budget) };
+        let found = match self.source.select_for(&request, purpose) {
+            Ok(found) => found,
+            Err(_) if budget.is_spent() => {
+                return Err(Error::TooManySamples { limit: self.limits.max_samples });
+            }
+            Err(source) => {
+                // Who gave up because of the query says nothing of the source.
+                self.check()?;
+                return Err(Error::Source { matchers: matchers.to_string(), source });
+            }
+        };
         if let Found::Summaries(summaries) = &found {
             self.remark(summaries, purpose);
         }

@@ -4,6 +4,7 @@ use hallwatch_model::Timestamp;
 use hallwatch_model::sample::is_missing;
 
 use super::fetch::length;
+use super::halves::by_halves;
 use super::{ABSENT, Column, Eval, Grid, summaries};
 use crate::error::{Error, millis};
 use crate::plan::{At, Select, Shift};
@@ -58,39 +59,30 @@ impl Eval<'_> {
                 (summaries::lasts(found), lookback.max(reach), read)
             }
         };
-        self.hold(series.len().saturating_mul(grid.steps))?;
-        let mut columns = Vec::with_capacity(series.len());
-        for Series { labels, times, values: samples } in series {
-            if columns.len() % SERIES_BETWEEN_CHECKS == 0 {
-                self.check()?;
-            }
-            let mut values = Vec::with_capacity(grid.steps);
-            let mut next = 0;
-            let computed = if fixed { 1 } else { grid.steps };
-            for step in 0..computed {
-                let time = if fixed { first } else { self.shifted(select.shift, grid.time(step)) };
-                while times.get(next).is_some_and(|sample| *sample <= time) {
-                    next += 1;
+        let count = series.len();
+        let cells = count.saturating_mul(grid.steps);
+        self.hold(cells)?;
+        let computed = if fixed { 1 } else { grid.steps };
+        let asked: Vec<i64> =
+            grid.times().take(computed).map(|time| self.shifted(select.shift, time)).collect();
+        let limits = self.limits;
+        let columns = by_halves(series, read.saturating_add(cells), |part| {
+            let mut columns = Vec::with_capacity(part.len());
+            for (at, series) in part.into_iter().enumerate() {
+                if at % SERIES_BETWEEN_CHECKS == 0 {
+                    limits.check()?;
                 }
-                let sample =
-                    next.checked_sub(1).and_then(|at| Some((*times.get(at)?, *samples.get(at)?)));
-                values.push(match sample {
-                    Some((at, value)) if at > time.saturating_sub(lookback) => {
-                        shown(at, value, stamps)
-                    }
-                    _ => ABSENT,
-                });
+                let mut values = lasts_before(&series, &asked, lookback, stamps);
+                if fixed {
+                    values = vec![values.first().copied().unwrap_or(ABSENT); grid.steps];
+                }
+                if values.iter().any(|value| !super::is_absent(*value)) {
+                    columns.push(Column { labels: series.labels, drop_name: stamps, values });
+                }
             }
-            if fixed {
-                values = vec![values.first().copied().unwrap_or(ABSENT); grid.steps];
-            }
-            if values.iter().any(|value| !super::is_absent(*value)) {
-                columns.push(Column { labels, drop_name: stamps, values });
-            } else {
-                self.release(grid.steps);
-            }
-        }
-        self.release(read);
+            Ok(columns)
+        })?;
+        self.release(read.saturating_add((count - columns.len()).saturating_mul(grid.steps)));
         Ok(columns)
     }
 
@@ -118,6 +110,22 @@ impl Eval<'_> {
         self.release(read);
         Ok(columns)
     }
+}
+
+/// What is shown of the last sample at each of these times, which ascend.
+fn lasts_before(series: &Series, asked: &[i64], lookback: i64, stamps: bool) -> Vec<f64> {
+    let mut rest = series.times.iter().zip(&series.values).peekable();
+    let mut last = None;
+    let value = |time: &i64| {
+        while let Some(next) = rest.next_if(|(at, _)| **at <= *time) {
+            last = Some(next);
+        }
+        match last {
+            Some((at, value)) if *at > time.saturating_sub(lookback) => shown(*at, *value, stamps),
+            _ => ABSENT,
+        }
+    };
+    asked.iter().map(value).collect()
 }
 
 /// What of a sample is shown: its value or its time, nothing when it is missing.

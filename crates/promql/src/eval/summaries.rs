@@ -7,10 +7,7 @@ use super::{ABSENT, Eval, Grid, is_absent};
 use crate::error::Error;
 use crate::functions::summary::{Summable, end_of};
 use crate::plan::Shift;
-use crate::source::{Purpose, Series, Summaries, Summarised, Want};
-
-/// A summary takes the place of so many samples in memory.
-const CELLS: usize = 8;
+use crate::source::{Purpose, SUMMARY_CELLS, Series, Summaries, Summarised, Want};
 
 /// Range vectors of summaries over all steps.
 pub(super) struct Summed {
@@ -20,7 +17,7 @@ pub(super) struct Summed {
 }
 
 pub(super) fn length(series: &[Summarised]) -> usize {
-    series.iter().map(|series| series.summaries.len() * CELLS).sum()
+    series.iter().map(|series| series.summaries.len() * SUMMARY_CELLS).sum()
 }
 
 /// As samples: of each summary the last one.

@@ -4,6 +4,7 @@
 use hallwatch_model::Labels;
 use hallwatch_model::sample::is_missing;
 
+use super::halves::by_halves;
 use super::summaries::{self, Summed};
 use super::{ABSENT, Column, Eval, Grid, fetch, is_absent};
 use crate::error::{Error, millis};
@@ -84,7 +85,7 @@ impl Eval<'_> {
         node: &Node,
         grid: Grid,
         (keep_name, summable): (bool, Summable),
-        make: impl Fn() -> F,
+        make: impl Fn() -> F + Sync,
     ) -> Result<Vec<Column>, Error>
     where
         F: FnMut((usize, usize), &Window<'_>) -> Option<f64>,
@@ -172,51 +173,68 @@ impl Eval<'_> {
         windows: Windows,
         grid: Grid,
         (keep_name, stepless): (bool, bool),
-        make: impl Fn() -> F,
+        make: impl Fn() -> F + Sync,
     ) -> Result<Vec<Column>, Error>
     where
         F: FnMut((usize, usize), &Window<'_>) -> Option<f64>,
     {
-        let held = windows.held();
-        let mut columns = Vec::with_capacity(windows.series.len());
-        let mut unchecked = CELLS_BETWEEN_CHECKS;
-        for series in windows.series {
-            unchecked = unchecked.saturating_add(series.times.len()).saturating_add(grid.steps);
-            if unchecked >= CELLS_BETWEEN_CHECKS {
-                self.check()?;
-                unchecked = 0;
-            }
-            self.hold(grid.steps)?;
-            let mut f = make();
-            let mut values = Vec::with_capacity(grid.steps);
-            let (mut from, mut to) = (0, 0);
-            let computed = if windows.fixed && stepless { 1 } else { grid.steps };
-            for step in 0..computed {
-                let end = self.shifted(windows.shift, grid.time(step));
-                let start = end.saturating_sub(windows.range);
-                while series.times.get(to).is_some_and(|time| *time <= end) {
-                    to += 1;
+        let (held, count) = (windows.held(), windows.series.len());
+        let cells = count.saturating_mul(grid.steps);
+        self.hold(cells)?;
+        let computed = if windows.fixed && stepless { 1 } else { grid.steps };
+        let ends: Vec<i64> =
+            grid.times().take(computed).map(|time| self.shifted(windows.shift, time)).collect();
+        let (limits, range) = (self.limits, windows.range);
+        let columns = by_halves(windows.series, held.saturating_add(cells), |part| {
+            let mut columns = Vec::with_capacity(part.len());
+            let mut unchecked = CELLS_BETWEEN_CHECKS;
+            for series in part {
+                unchecked = unchecked.saturating_add(series.times.len()).saturating_add(grid.steps);
+                if unchecked >= CELLS_BETWEEN_CHECKS {
+                    limits.check()?;
+                    unchecked = 0;
                 }
-                while from < to && series.times[from] <= start {
-                    from += 1;
+                let mut values = series.over(&ends, range, make());
+                if computed < grid.steps {
+                    values = vec![values.first().copied().unwrap_or(ABSENT); grid.steps];
                 }
-                let (times, samples) = (&series.times[from..to], &series.values[from..to]);
-                let window = Window { times, values: samples, start, end };
-                let value = if times.is_empty() { None } else { f((step, from), &window) };
-                values.push(value.unwrap_or(ABSENT));
+                if values.iter().all(|value| is_absent(*value)) {
+                    continue;
+                }
+                let drop_name = series.drop_name || !keep_name;
+                columns.push(Column { labels: series.labels, drop_name, values });
             }
-            if computed < grid.steps {
-                values = vec![values.first().copied().unwrap_or(ABSENT); grid.steps];
-            }
-            if values.iter().all(|value| is_absent(*value)) {
-                self.release(grid.steps);
-                continue;
-            }
-            let drop_name = series.drop_name || !keep_name;
-            columns.push(Column { labels: series.labels, drop_name, values });
-        }
-        self.release(held);
+            Ok(columns)
+        })?;
+        self.release(held.saturating_add((count - columns.len()).saturating_mul(grid.steps)));
         Ok(columns)
+    }
+}
+
+impl Samples {
+    /// The values of `f`, for the windows that end at these times.
+    fn over(
+        &self,
+        ends: &[i64],
+        range: i64,
+        mut f: impl FnMut((usize, usize), &Window<'_>) -> Option<f64>,
+    ) -> Vec<f64> {
+        let mut values = Vec::with_capacity(ends.len());
+        let (mut from, mut to) = (0, 0);
+        for (step, end) in ends.iter().copied().enumerate() {
+            let start = end.saturating_sub(range);
+            while self.times.get(to).is_some_and(|time| *time <= end) {
+                to += 1;
+            }
+            while from < to && self.times[from] <= start {
+                from += 1;
+            }
+            let (times, samples) = (&self.times[from..to], &self.values[from..to]);
+            let window = Window { times, values: samples, start, end };
+            let value = if times.is_empty() { None } else { f((step, from), &window) };
+            values.push(value.unwrap_or(ABSENT));
+        }
+        values
     }
 }
 
