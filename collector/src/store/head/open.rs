@@ -126,6 +126,8 @@ impl Last {
         self.unpack_any(bytes, is_first)
     }
 
+    /// Apart, so that the short way is short.
+    #[inline(never)]
     fn unpack_any(&mut self, bytes: &mut Bytes<'_>, is_first: bool) -> Option<()> {
         let tagged = bytes.varint()?;
         if tagged & 1 == 1 {
@@ -162,10 +164,7 @@ impl Last {
                 *bytes = rest;
                 (u64::from(*tagged), u64::from(*number))
             }
-            _ => {
-                let number = last_varint(bytes)?;
-                (last_varint(bytes)?, number)
-            }
+            _ => last_varints(bytes)?,
         };
         if tagged & 1 == 1 {
             return None;
@@ -179,6 +178,13 @@ impl Last {
         self.step = u32::try_from(i64::from(self.step).wrapping_sub(longer)).ok()?;
         Some(())
     }
+}
+
+/// Takes the two varints that the bytes end with.
+#[inline(never)]
+fn last_varints(bytes: &mut &[u8]) -> Option<(u64, u64)> {
+    let number = last_varint(bytes)?;
+    Some((last_varint(bytes)?, number))
 }
 
 /// Takes the varint that the bytes end with: the bytes of one before it end with one below 0x80.
