@@ -3,7 +3,7 @@
 use hallwatch_model::Timestamp;
 use hallwatch_model::sample::is_missing;
 
-use super::node::{ABSENT, Node, NodeId, Out, Slot, at, number};
+use super::node::{ABSENT, Node, NodeId, Out, Slot, at};
 use super::scalar::scalar;
 use super::series::{Taken, Track};
 use super::timers::Timers;
@@ -210,20 +210,36 @@ impl Leaf {
         (out, timers): (&mut Out, &mut Timers),
     ) {
         let factor = self.factor(below, moment.now);
-        let slots: Vec<Slot> = if inbox.iter().any(|(port, _)| *port > 0) {
-            (0..number(self.rows.len())).collect()
-        } else if refresh {
+        let all = inbox.iter().any(|(port, _)| *port > 0);
+        if all || refresh {
+            // A tick changes nothing that was calculated at the same event time.
             let is_due = |row: &Row| row.queued || !self.is_window() || row.looked != moment.now;
-            let due = (0..).zip(&self.rows).filter(|(_, row)| is_due(row));
-            due.map(|(slot, _)| slot).collect()
-        } else {
-            inbox.iter().map(|(_, slot)| *slot).collect()
-        };
-        for part in slots.chunks(FORESEEN) {
-            self.foresee(part, moment.series);
-            for slot in part {
-                self.row(*slot, factor, moment, (out, timers));
+            let due = (0..).zip(&self.rows).filter(|(_, row)| all || is_due(row));
+            let due: Vec<Slot> = due.map(|(slot, _)| slot).collect();
+            for part in due.chunks(FORESEEN) {
+                self.calculate(part, factor, moment, (out, timers));
             }
+            return;
+        }
+        let mut slots = [0; FORESEEN];
+        for part in inbox.chunks(FORESEEN) {
+            for (place, (_, slot)) in slots.iter_mut().zip(part) {
+                *place = *slot;
+            }
+            self.calculate(&slots[..part.len()], factor, moment, (out, timers));
+        }
+    }
+
+    fn calculate(
+        &mut self,
+        slots: &[Slot],
+        factor: f64,
+        moment: &Moment<'_>,
+        (out, timers): (&mut Out, &mut Timers),
+    ) {
+        self.foresee(slots, moment.series);
+        for slot in slots {
+            self.row(*slot, factor, moment, (out, timers));
         }
     }
 
