@@ -390,3 +390,37 @@ fn the_bytes_of_summaries_are_gone_after_the_purge() {
     drop(store);
     assert!(open_with_history(dir.path()).reader().stats().damage.is_empty());
 }
+
+#[test]
+fn the_numbers_of_a_deletion_that_goes_on_are_not_given_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = filled(dir.path());
+    let at = |minute: i64| Timestamp::from_millis(START + minute * MINUTE);
+    store.delete(&selected("power_watts"), at(301)).unwrap();
+    // A reader holds what was before, so that the purge has no end, and another start comes.
+    let reader = rusqlite::Connection::open(dir.path().join("store.sqlite")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM log").unwrap();
+    let commit = |store: &mut Store, minute: u64| {
+        store.describe(&agent("acme"), &describe()).unwrap();
+        let outcome = store.commit(&[incoming("acme", minute)]).unwrap();
+        assert!(matches!(outcome[0], Outcome::Stored { samples: 2, .. }), "{outcome:?}");
+    };
+    for minute in [302, 303] {
+        store.maintain(at(301)).unwrap();
+        assert_eq!(store.reader().deletions().unwrap()[0].purged, None);
+        drop(store);
+        store = open(dir.path());
+        commit(&mut store, minute);
+        let until = minute.cast_signed();
+        let expected: Vec<i64> = (302..=until).collect();
+        for device in ["d-1", LABEL] {
+            assert_eq!(minutes(&store, &format!(r#"{{device="{device}"}}"#)), expected);
+        }
+    }
+    drop((store, reader));
+    let mut store = open(dir.path());
+    purge(&mut store, START + 304 * MINUTE);
+    store.flush_all().unwrap();
+    drop(store);
+    assert_eq!(minutes(&open(dir.path()), r#"{device="d-1"}"#), [302, 303]);
+}

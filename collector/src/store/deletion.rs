@@ -87,6 +87,9 @@ impl Hidden {
     }
 }
 
+/// A deletion that is not done, and what is gone by it.
+pub(super) type Open = (Hidden, Gone);
+
 /// What is hidden now.
 pub(super) type AllHidden = Arc<Vec<Arc<Hidden>>>;
 
@@ -263,8 +266,8 @@ impl Store {
         self.purges.push_back(Purge::new(hidden, gone));
     }
 
-    /// Goes on, after a start, with what was asked for before.
-    pub(super) fn load_deletions(&mut self) -> rusqlite::Result<()> {
+    /// What was asked for before the start, and is not done.
+    pub(super) fn open_deletions(&self) -> rusqlite::Result<Vec<Open>> {
         let mut open = Vec::new();
         let query = "SELECT id, series, start, end, upto, tenant, chunk_samples, log_samples, \
                      events, damaged FROM deletion WHERE purged IS NULL ORDER BY id";
@@ -289,9 +292,13 @@ impl Store {
             open.push((hidden, gone));
             Ok(Some(()))
         })?;
+        Ok(open)
+    }
+
+    /// Goes on with it.
+    pub(super) fn resume(&mut self, open: Vec<Open>) {
         for (hidden, gone) in open {
             self.hide(Arc::new(hidden), gone);
         }
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::commit::transact;
 use super::dictionary::Agent;
+use super::numbers::note_given;
 use super::record::{sum_entry, write_labels};
 use super::shared::{reading, writing};
 use super::{Error, Store};
@@ -110,7 +111,7 @@ impl Created {
         for (id, labels) in &self.new {
             insert.execute(params![id, write_labels(*id, labels)])?;
         }
-        Ok(())
+        self.new.last().map_or(Ok(()), |(highest, _)| note_given(connection, *highest))
     }
 
     pub(super) fn publish(self, store: &mut Store) {

@@ -17,13 +17,14 @@ use rusqlite::{Connection, Params, Row};
 
 use super::bulk::Room;
 use super::bytes::{key, unseal};
+use super::deletion::Open;
 use super::dictionary::Agent;
 use super::flush::Flush;
 use super::record::read_labels;
 use super::rollup::Rolled;
 use super::shared::{Filled, Found, Shared, count, writing};
 use super::track::Track;
-use super::{Error, Options, Reader, Store, salvage, schema};
+use super::{Error, Options, Reader, Store, numbers, salvage, schema};
 use ahead::Entries;
 
 pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, Error> {
@@ -123,7 +124,8 @@ impl Store {
         let shared = self.shared.clone();
         self.load_windows(&shared)?;
         self.load_rolled(&shared)?;
-        let highest = self.highest_series();
+        let open = self.open_deletions()?;
+        let highest = self.highest_series(&open)?;
         let (log, bytes) = (self.log_span(&shared), ahead::batch_bytes(highest));
         std::thread::scope(|scope| {
             let (sender, batches) = mpsc::sync_channel(ahead::BATCHES);
@@ -133,7 +135,7 @@ impl Store {
             self.load_series(&shared, highest)?;
             self.load_agents(&shared, joined(entries.join())?)?;
             self.load_cursors(&shared)?;
-            self.load_deletions()?;
+            self.resume(open);
             let room = Room::default();
             for batch in batches {
                 self.now = self.now.max(batch.received);
@@ -152,11 +154,20 @@ impl Store {
         })
     }
 
-    /// The highest number of a series: none is given again, even when its row cannot be read.
-    fn highest_series(&self) -> u32 {
-        let query = "SELECT max(id) FROM series";
-        let highest = self.connection.query_row(query, [], |row| row.get::<_, Option<u32>>(0));
-        highest.ok().flatten().unwrap_or(0)
+    /// The highest number that a series ever had: none is given again.
+    fn highest_series(&self, open: &[Open]) -> rusqlite::Result<u32> {
+        let given = match numbers::given(&self.connection)? {
+            Some(given) => given,
+            None => {
+                let damaged = !self.shared.found.damage().is_empty();
+                let sought = numbers::sought(&self.connection, damaged)?;
+                // Where it cannot be noted it is sought again, or noted with the next series.
+                let _ = numbers::note_given(&self.connection, sought);
+                sought
+            }
+        };
+        let hidden = open.iter().filter_map(|(hidden, _)| hidden.series.last().copied());
+        Ok(hidden.fold(given, u32::max))
     }
 
     fn load_series(&mut self, shared: &Shared, highest: u32) -> rusqlite::Result<()> {
