@@ -17,8 +17,10 @@ use rusqlite::{Connection, Params, Row};
 
 use super::bulk::Room;
 use super::bytes::{key, unseal};
+use super::commit::{forget_runs, transact};
 use super::deletion::Open;
-use super::dictionary::Agent;
+use super::describe::retire;
+use super::dictionary::{Agent, RETIRED};
 use super::flush::Flush;
 use super::record::read_labels;
 use super::rollup::Rolled;
@@ -188,7 +190,7 @@ impl Store {
         Ok(())
     }
 
-    fn load_agents(&mut self, shared: &Shared, entries: Vec<Entries>) -> rusqlite::Result<()> {
+    fn load_agents(&mut self, shared: &Shared, mut entries: Vec<Entries>) -> rusqlite::Result<()> {
         let damaged = &shared.found.rows;
         let mut agents: HashMap<i64, (AgentPath, Agent)> = HashMap::new();
         rows(&self.connection, damaged, "SELECT id, tenant, site, agent FROM agent", [], |row| {
@@ -204,6 +206,9 @@ impl Store {
             Ok(Some(()))
         })?;
         let known = &self.series;
+        // Where there are too many, those that name the newest series are likely in use.
+        entries.retain(|part| part.dictionary != RETIRED);
+        entries.sort_by_key(|part| part.series.iter().map(|(_, series)| *series).max());
         for part in entries {
             let Some((_, agent)) = agents.get_mut(&part.agent) else {
                 damaged.fetch_add(part.series.len() as u64, Ordering::Relaxed);
@@ -216,6 +221,7 @@ impl Store {
                     dictionary.set(id, series);
                 }
             }
+            agent.used(part.dictionary);
         }
         rows(
             &self.connection,
@@ -234,7 +240,27 @@ impl Store {
             },
         )?;
         self.agents = agents.into_values().collect();
+        self.forget_excess();
         Ok(())
+    }
+
+    /// Forgets what earlier versions kept without bounds. Where it cannot be written, it is so
+    /// again at the next start.
+    fn forget_excess(&mut self) {
+        for agent in self.agents.values_mut() {
+            let (excess, runs) = (agent.excess(None), agent.excess_runs(&[]));
+            if excess.is_empty() && runs.is_empty() {
+                continue;
+            }
+            let only = agent.named_only_in(&excess);
+            let gone: Vec<(i64, u64)> = runs.iter().map(|boot| (agent.id, *boot)).collect();
+            let _ = transact(&self.connection, |connection| {
+                retire(connection, agent.id, &excess, &only)?;
+                forget_runs(connection, &gone)
+            });
+            agent.dictionaries.retain(|number, _| !excess.contains(number));
+            agent.tracks.retain(|boot, _| !runs.contains(boot));
+        }
     }
 
     fn load_windows(&mut self, shared: &Shared) -> rusqlite::Result<()> {
