@@ -67,7 +67,7 @@ use rusqlite::{Connection, params};
 pub use deletion::{Deletion, Receipt};
 pub use entry::Entry;
 pub use error::Error;
-pub use frame::{Frame, MAX_FRAME_BYTES, NoFrame, take_frame};
+pub use frame::{FILL_SAMPLES, Frame, MAX_FILL_SAMPLES, MAX_FRAME_BYTES, NoFrame, take_frame};
 pub use intake::{Damage, Ignored, Incoming, Logged, Options, Outcome, Stats};
 pub use reader::Reader;
 pub use record::Point;
