@@ -225,8 +225,8 @@ impl Store {
                 created.write(connection)?;
             }
             let step = self.flush_step(connection)?;
-            let purge = self.purge_step(connection)?;
-            let roll = self.roll_step(connection)?;
+            let purge = self.purge_step(connection, &step)?;
+            let roll = self.roll_step(connection, purge.as_ref())?;
             staged.write(connection, &mut ids)?;
             forget_runs(connection, &forgotten)?;
             Ok((step, purge, roll))
