@@ -262,17 +262,18 @@ impl Store {
         let attempt = "empty the write-ahead log";
         let timeout =
             |millis| self.connection.busy_timeout(std::time::Duration::from_millis(millis));
-        timeout(50).map_err(Error::read(attempt))?;
-        let busy: i64 = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(Error::write(attempt))?;
-        timeout(5_000).map_err(Error::read(attempt))?;
+        let emptied = timeout(50).and_then(|()| {
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0))
+        });
+        // Other writes wait for longer, whatever came of this one.
+        let emptied = timeout(5_000).and(emptied).map_err(Error::write(attempt));
+        let id = purge.hidden.id;
+        let busy = self.written(emptied)?;
         if busy != 0 {
             return Ok(());
         }
         let copies = salvage::remove_copies(&self.shared.path)?;
-        let id = purge.hidden.id;
         let written = self.connection.execute(
             "UPDATE deletion SET purged = ?2, damaged = damaged + ?3, series = x'', \
              tenant = NULL WHERE id = ?1",
