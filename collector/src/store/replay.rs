@@ -20,7 +20,7 @@ use super::bytes::{key, unseal};
 use super::commit::{forget_runs, transact};
 use super::deletion::Open;
 use super::describe::retire;
-use super::dictionary::{Agent, RETIRED};
+use super::dictionary::Agent;
 use super::flush::Flush;
 use super::record::read_labels;
 use super::rollup::Rolled;
@@ -190,7 +190,7 @@ impl Store {
         Ok(())
     }
 
-    fn load_agents(&mut self, shared: &Shared, mut entries: Vec<Entries>) -> rusqlite::Result<()> {
+    fn load_agents(&mut self, shared: &Shared, entries: Vec<Entries>) -> rusqlite::Result<()> {
         let damaged = &shared.found.rows;
         let mut agents: HashMap<i64, (AgentPath, Agent)> = HashMap::new();
         rows(&self.connection, damaged, "SELECT id, tenant, site, agent FROM agent", [], |row| {
@@ -206,9 +206,6 @@ impl Store {
             Ok(Some(()))
         })?;
         let known = &self.series;
-        // Where there are too many, those that name the newest series are likely in use.
-        entries.retain(|part| part.dictionary != RETIRED);
-        entries.sort_by_key(|part| part.series.iter().map(|(_, series)| *series).max());
         for part in entries {
             let Some((_, agent)) = agents.get_mut(&part.agent) else {
                 damaged.fetch_add(part.series.len() as u64, Ordering::Relaxed);
