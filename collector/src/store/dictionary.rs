@@ -255,20 +255,28 @@ mod tests {
 
     fn change() -> impl Strategy<Value = Change> {
         let id = prop_oneof![0..40u32, 900..1_200u32, 0..20_000u32, any::<u32>()];
-        let set = (id, 1..3_000u32, 1..5_000u32).prop_map(|(id, n, to)| Change::Set(id, n, to));
-        let range = (1..8_000u32, 1..8_000u32).prop_map(|(from, n)| (from..from + n).collect());
+        let to = || prop_oneof![1..3u32, 1..5_000u32];
+        let many = (id, 1..3_000u32, to()).prop_map(|(id, n, to)| Change::Set(id, n, to));
+        let one = (1_500..3_200u32, 1..5_000u32).prop_map(|(id, to)| Change::Set(id, 1, to));
+        let most = (1..200u32, 500..8_000u32).prop_map(|(from, to)| (from..to).collect());
         let few = prop::collection::btree_set(1..8_000u32, 0..50);
         let few = few.prop_map(|few| few.into_iter().collect());
-        prop_oneof![3 => set, 1 => prop_oneof![range, few].prop_map(Change::Forget)]
+        let forget = prop_oneof![most, few].prop_map(Change::Forget);
+        prop_oneof![1 => many, 4 => one, 1 => forget]
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
-        fn is_a_map(changes in prop::collection::vec(change(), 0..12)) {
+        fn is_a_map(
+            (n, left) in (2_000..3_200u32, 1..300u32),
+            changes in prop::collection::vec(change(), 0..12),
+        ) {
+            // Of many that begin at zero a few are left.
+            let first = [Change::Set(0, n, 1), Change::Forget((1..n - left).collect())];
             let mut dictionary = Dictionary::default();
             let (mut map, mut most) = (HashMap::new(), 0);
-            for change in changes {
+            for change in first.into_iter().chain(changes) {
                 match change {
                     Change::Set(from, n, to) => {
                         for (id, series) in (from..from.saturating_add(n)).zip(to..) {
