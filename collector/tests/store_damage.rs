@@ -305,3 +305,91 @@ fn a_column_that_has_lost_its_name_costs_nothing_after_the_second_start() {
     drop(store);
     assert_eq!(content(&open(dir.path())), expected);
 }
+
+/// Makes noise of the last leaf of a table that is more than one page long.
+fn spoil_last_leaf(dir: &Path, table: &str) {
+    let file = dir.join("store.sqlite");
+    let connection = Connection::open(&file).unwrap();
+    let query = format!("SELECT rootpage FROM sqlite_master WHERE name = '{table}'");
+    let root: usize =
+        connection.query_row(&query, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    drop(connection);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let page = |number: usize| (number - 1) * 16_384;
+    let header = &bytes[page(root)..page(root) + 12];
+    assert_eq!(header[0], 5, "a page that has children");
+    let last = u32::from_be_bytes(header[8..12].try_into().unwrap()) as usize;
+    bytes[page(last)..page(last + 1)].fill(0xa5);
+    std::fs::write(&file, &bytes).unwrap();
+}
+
+#[test]
+fn the_numbers_of_series_that_are_lost_are_not_given_again() {
+    const MANY: u32 = 900;
+    let many = |dictionary, series: Vec<u32>| {
+        let labels = |i: &u32| Labels::metric("power_watts", [("device", format!("{i}").as_str())]);
+        let series = series.iter().map(|i| (SeriesId(*i), labels(i))).collect();
+        Describe { dictionary, part: 0, series, ..Describe::default() }
+    };
+    let of = |dictionary, seq, series: &[u32]| {
+        let mut one = incoming(seq);
+        let time = Timestamp::from_millis(START + seq.cast_signed() * 60_000);
+        let reading =
+            |i: &u32| Reading { series: SeriesId(*i), time, value: Ok(f64::from(*i) + 0.25) };
+        one.batch.readings.readings = series.iter().map(reading).collect();
+        one.batch.readings.dictionary = dictionary;
+        one
+    };
+    // What says which numbers were given may be lost as well, or was never written.
+    for without in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = open(dir.path());
+        let all: Vec<u32> = (0..MANY).collect();
+        store.describe(&agent(), &many(5, all.clone())).unwrap();
+        for seq in 1..=3 {
+            store.commit(&[of(5, seq, &all)]).unwrap();
+        }
+        store.flush_all().unwrap();
+        drop(store);
+        spoil_last_leaf(dir.path(), "series");
+        if without {
+            let connection = Connection::open(dir.path().join("store.sqlite")).unwrap();
+            connection.execute("DELETE FROM meta WHERE key = 'series_given'", []).unwrap();
+        }
+        let fresh: Vec<u32> = (MANY..2 * MANY).collect();
+        let mut store = open(dir.path());
+        for start in 0..3 {
+            assert!(!store.reader().stats().damage.is_empty() || start > 1);
+            let described = store.describe(&agent(), &many(6, fresh.clone()));
+            if described.and_then(|()| store.commit(&[of(6, 4, &fresh)])).is_ok() {
+                break;
+            }
+            drop(store);
+            store = open(dir.path());
+        }
+        store.describe(&agent(), &many(7, all.clone())).unwrap();
+        store.commit(&[of(7, 5, &all)]).unwrap();
+        for _ in 0..2 {
+            let now = content(&store);
+            assert_eq!(now.len(), 2 * MANY as usize);
+            let mut kept = 0;
+            for (i, fresh) in all.iter().map(|i| (i, false)).chain(fresh.iter().map(|i| (i, true)))
+            {
+                let name = now.keys().find(|name| name.contains(&format!(r#"device="{i}""#)));
+                let samples = &now[name.unwrap()];
+                let value = (f64::from(*i) + 0.25).to_bits();
+                assert!(samples.values().all(|one| *one == value), "{i}: {samples:?}");
+                let seqs: Vec<i64> = samples.keys().map(|time| (time - START) / 60_000).collect();
+                match fresh {
+                    true => assert_eq!(seqs, [4], "{i}"),
+                    false => assert!(seqs == [5] || seqs == [1, 2, 3, 5], "{i}: {seqs:?}"),
+                }
+                kept += usize::from(seqs.len() == 4);
+            }
+            assert!((100..MANY as usize).contains(&kept), "{kept} series kept their samples");
+            store.flush_all().unwrap();
+            drop(store);
+            store = open(dir.path());
+        }
+    }
+}

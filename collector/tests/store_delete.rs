@@ -390,3 +390,81 @@ fn the_bytes_of_summaries_are_gone_after_the_purge() {
     drop(store);
     assert!(open_with_history(dir.path()).reader().stats().damage.is_empty());
 }
+
+#[test]
+fn the_numbers_of_a_deletion_that_goes_on_are_not_given_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = filled(dir.path());
+    let at = |minute: i64| Timestamp::from_millis(START + minute * MINUTE);
+    store.delete(&selected("power_watts"), at(301)).unwrap();
+    // A reader holds what was before, so that the purge has no end, and another start comes.
+    let reader = rusqlite::Connection::open(dir.path().join("store.sqlite")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM log").unwrap();
+    let commit = |store: &mut Store, minute: u64| {
+        store.describe(&agent("acme"), &describe()).unwrap();
+        let outcome = store.commit(&[incoming("acme", minute)]).unwrap();
+        assert!(matches!(outcome[0], Outcome::Stored { samples: 2, .. }), "{outcome:?}");
+    };
+    for minute in [302, 303] {
+        store.maintain(at(301)).unwrap();
+        assert_eq!(store.reader().deletions().unwrap()[0].purged, None);
+        drop(store);
+        store = open(dir.path());
+        commit(&mut store, minute);
+        let until = minute.cast_signed();
+        let expected: Vec<i64> = (302..=until).collect();
+        for device in ["d-1", LABEL] {
+            assert_eq!(minutes(&store, &format!(r#"{{device="{device}"}}"#)), expected);
+        }
+    }
+    drop((store, reader));
+    let mut store = open(dir.path());
+    purge(&mut store, START + 304 * MINUTE);
+    store.flush_all().unwrap();
+    drop(store);
+    assert_eq!(minutes(&open(dir.path()), r#"{device="d-1"}"#), [302, 303]);
+}
+
+#[test]
+fn a_window_that_is_written_and_purged_at_once_is_counted_right() {
+    let late = |store: &mut Store, seq: u64, shift: i64| {
+        let mut one = incoming("acme", seq);
+        let time = Timestamp::from_millis(START + shift);
+        one.batch.readings.events.clear();
+        one.batch.readings.readings.remove(0);
+        one.batch.readings.readings[0].time = time;
+        store.commit(&[one]).unwrap();
+    };
+    let counted = |dir: &Path| -> (i64, bool) {
+        let connection = rusqlite::Connection::open(dir.join("store.sqlite")).unwrap();
+        let query = "SELECT sum(samples), min(bytes >= (SELECT sum(length(data)) FROM chunk \
+                     WHERE chunk.window = window.window)) FROM window";
+        connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let at = |minute: i64| Timestamp::from_millis(START + minute * MINUTE);
+    // The purge comes to the chunks after some rounds: in one of these the window is written.
+    for rounds in 0..6 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = open(dir.path());
+        store.describe(&agent("acme"), &describe()).unwrap();
+        for minute in 1..101 {
+            store.commit(&[incoming("acme", minute)]).unwrap();
+        }
+        store.flush_all().unwrap();
+        (0..20).for_each(|i| late(&mut store, 200 + i, i.cast_signed() * MINUTE + 90_500));
+        let mut deletion = selected(&format!(r#"{{device="{LABEL}"}}"#));
+        (deletion.start, deletion.end) = (at(0), at(40));
+        store.delete(&deletion, at(101)).unwrap();
+        for _ in 0..rounds {
+            store.maintain(at(102)).unwrap();
+        }
+        store.flush_all().unwrap();
+        let expect = |samples: i64| assert_eq!(counted(dir.path()), (samples, true), "{rounds}");
+        expect(180);
+        // Memory knows it too: what comes next is added to that.
+        late(&mut store, 300, 91_000);
+        store.flush_all().unwrap();
+        purge(&mut store, at(103).as_millis());
+        expect(181);
+    }
+}

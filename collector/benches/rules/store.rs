@@ -95,6 +95,10 @@ fn serve(series: u32, rules: u32, seconds: u32, folder: &Path) {
     }
     let (tell, told) = mpsc::channel();
     let reader = store.reader();
+    // As in the collector: what the thread with the rules has not read yet stays in memory.
+    if rules > 0 {
+        reader.keep_log(0);
+    }
     let thread = std::thread::Builder::new().name("rules".to_owned());
     let thread =
         thread.spawn(move || (rules > 0).then(|| evaluate(rules, &reader, &told))).unwrap();
@@ -181,6 +185,7 @@ fn evaluate(
             && let Some(last) = entries.last()
         {
             position = last.position;
+            reader.keep_log(position);
             for entry in &entries {
                 let points = entry.points.iter();
                 let points =

@@ -16,7 +16,7 @@ use super::params::Params;
 use super::refused::Interface;
 use super::reply::{Refusal, RefusalKind, success};
 use super::{Api, Archive};
-use crate::store::{Deletion, Receipt};
+use crate::store::{Deletion, Error, Receipt};
 
 /// The number of a deletion, for who wants to follow it.
 const NUMBER: &str = "hallwatch-deletion";
@@ -139,11 +139,59 @@ async fn with_store<T: Send + 'static>(
     let work = move || archive.store().map(work);
     match tokio::task::spawn_blocking(work).await {
         Ok(Some(Ok(done))) => Ok(done),
-        Ok(Some(Err(error))) => Err(Refusal::internal(&error)),
+        Ok(Some(Err(error))) => Err(refused(&error)),
         Ok(None) => {
             let error = "there is no store to delete from".into();
             Err(Refusal { kind: RefusalKind::NotFound, error })
         }
         Err(error) => Err(Refusal::internal(&error)),
+    }
+}
+
+/// Whether to try again is for the asker to know.
+fn refused(error: &Error) -> Refusal {
+    let refusal = Refusal::internal(error);
+    let (kind, text) = match error {
+        Error::NoAnswer => (
+            RefusalKind::Unavailable,
+            "nothing was deleted: the store has no time for it; try again later",
+        ),
+        error if error.is_disk_full() => (
+            RefusalKind::Unavailable,
+            "nothing was deleted: the disk is full; try again when there is room",
+        ),
+        error if error.is_fatal() => (
+            RefusalKind::Unavailable,
+            "the store cannot be written, and the collector ends; try again when it is back",
+        ),
+        _ => return refusal,
+    };
+    Refusal { kind, error: text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_deletion_that_failed_says_what_to_do() {
+        let sqlite = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        let attempt = "note a deletion";
+        let cases = [
+            (Error::NoAnswer, "no time"),
+            (Error::DiskFull { attempt, source: sqlite(ffi::SQLITE_FULL) }, "disk is full"),
+            (Error::Write { attempt, source: sqlite(ffi::SQLITE_IOERR) }, "cannot be written"),
+            (Error::Broken, "cannot be written"),
+        ];
+        for (error, words) in cases {
+            let refusal = refused(&error);
+            assert_eq!(refusal.kind.status(), StatusCode::SERVICE_UNAVAILABLE, "{error}");
+            assert!(refusal.error.contains(words), "{error}: {}", refusal.error);
+            assert!(refusal.error.contains("try again"), "{error}: {}", refusal.error);
+        }
+        let read = Error::Read { attempt: "read", source: sqlite(ffi::SQLITE_IOERR) };
+        assert_eq!(refused(&read).kind, RefusalKind::Internal);
     }
 }

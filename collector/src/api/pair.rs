@@ -128,6 +128,25 @@ pub(super) async fn window(
     Ok(([(CONTENT_TYPE, "application/octet-stream")], Body::from_stream(stream)).into_response())
 }
 
+/// All frames of a body.
+fn take_frames(mut body: &[u8]) -> Result<Vec<Frame>, Refusal> {
+    let (mut frames, mut samples) = (Vec::new(), 0);
+    while let Some(frame) =
+        take_frame(&mut body).map_err(|error| Refusal::bad_data(error.to_string()))?
+    {
+        samples += frame.samples();
+        if samples > store::MAX_FILL_SAMPLES {
+            let error = "the frames have more samples than are taken at once".into();
+            return Err(Refusal { kind: RefusalKind::TooLarge, error });
+        }
+        frames.push(frame);
+    }
+    match body.is_empty() {
+        true => Ok(frames),
+        false => Err(Refusal::bad_data("the last frame is cut off")),
+    }
+}
+
 /// Fills in frames; says how many samples were new.
 pub(super) async fn fill(
     _local: Local,
@@ -137,16 +156,8 @@ pub(super) async fn fill(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let mend = query.is_some_and(|query| query == "mend=true");
-    let mut frames = Vec::new();
-    let mut buffer = body.to_vec();
-    while let Some(frame) =
-        take_frame(&mut buffer).map_err(|error| Refusal::bad_data(error.to_string()))?
-    {
-        frames.push(frame);
-    }
-    if !buffer.is_empty() {
-        return Err(Refusal::bad_data("the last frame is cut off"));
-    }
+    let frames = tokio::task::spawn_blocking(move || take_frames(&body)).await;
+    let frames = frames.map_err(|error| Refusal::internal(&error))??;
     let unwritable =
         || Refusal { kind: RefusalKind::Internal, error: "the store cannot be written".into() };
     let fills = api.fills.as_ref().ok_or_else(unwritable)?;
@@ -201,4 +212,42 @@ pub(super) async fn learn_gaps(
 #[derive(Serialize)]
 struct Learnt {
     rows: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_model::Labels;
+
+    use super::*;
+
+    #[test]
+    fn a_body_holds_so_many_samples_and_is_whole() {
+        // A constant every millisecond: some 50 bytes stand for a million samples.
+        let frame = |samples: i64| Frame {
+            labels: Labels::metric("power_watts", [("device", "d-1")]),
+            own: false,
+            times: (1..=samples).collect(),
+            values: vec![1.5; usize::try_from(samples).unwrap()],
+        };
+        let fill = i64::try_from(store::FILL_SAMPLES).unwrap();
+        let mut body = Vec::new();
+        frame(fill - 32).write(&mut body);
+        frame(1_000_000).write(&mut body);
+        assert!(body.len() < 200, "{} bytes", body.len());
+        assert_eq!(take_frames(&body).unwrap().len(), 2);
+        frame(32).write(&mut body);
+        assert_eq!(take_frames(&body).unwrap_err().kind, RefusalKind::TooLarge);
+        let mut few = Vec::new();
+        frame(3).write(&mut few);
+        assert_eq!(take_frames(&few).unwrap(), [frame(3)]);
+        few.pop();
+        assert_eq!(take_frames(&few).unwrap_err().kind, RefusalKind::BadData);
+        few.push(0xff);
+        assert_eq!(take_frames(&few).unwrap_err().kind, RefusalKind::BadData);
+        // Nor so many that are next to nothing each.
+        let mut many = Vec::new();
+        (0..80_000).for_each(|_| frame(1).write(&mut many));
+        assert!(many.len() < MAX_FILL_BYTES);
+        assert_eq!(take_frames(&many).unwrap_err().kind, RefusalKind::TooLarge);
+    }
 }

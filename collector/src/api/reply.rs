@@ -34,6 +34,8 @@ pub(super) enum RefusalKind {
     Method,
     /// Not for whoever asks.
     Forbidden,
+    /// Not now; it can be tried again.
+    Unavailable,
     /// The collector's own fault.
     Internal,
 }
@@ -49,6 +51,7 @@ impl RefusalKind {
             Self::Canceled => "canceled",
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
+            Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
     }
@@ -59,7 +62,7 @@ impl RefusalKind {
         match self {
             Self::BadData => StatusCode::BAD_REQUEST,
             Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Timeout | Self::Canceled => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout | Self::Canceled | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Forbidden => StatusCode::FORBIDDEN,

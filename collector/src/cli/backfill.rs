@@ -10,14 +10,15 @@ use hallwatch_collector::config::Peer;
 use hallwatch_collector::gaps::{Gaps, Report};
 use hallwatch_collector::peer::{Client, Error};
 use hallwatch_collector::store::verify::{Damaged, verify};
-use hallwatch_collector::store::{Frame, Options, Reader, Store, take_frame};
+use hallwatch_collector::store::{FILL_SAMPLES, Frame, Options, Reader, Store, take_frame};
 use hallwatch_collector::{Config, clock};
 use hallwatch_model::{Timestamp, chain};
 use serde::Deserialize;
 
 use super::{client, print};
 
-/// What is sent to the own collector at once, in bytes. Beside a single frame, no more is held.
+/// What is sent to the own collector at once, in bytes, unless that is [`FILL_SAMPLES`] before.
+/// Beside a single frame, no more is held.
 const PIECE: usize = 2 << 20;
 /// The longest answer that is no stream: gaps and lists of windows.
 const MOST_BYTES: usize = 16 << 20;
@@ -170,21 +171,27 @@ async fn copy(
     mut filled: impl FnMut(u64),
 ) -> Result<usize, String> {
     let mut answer = client.stream(path).await.map_err(told)?;
-    let (mut buffer, mut frames, mut bytes, mut count) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut buffer, mut count) = (Vec::new(), 0);
+    let (mut frames, mut bytes, mut samples) = (Vec::new(), 0, 0);
     while let Some(piece) = answer.chunk().await.map_err(|error| told(client.failed(error)))? {
         buffer.extend_from_slice(&piece);
-        let before = buffer.len();
-        while let Some(frame) = take_frame(&mut buffer)
-            .map_err(|_| told(client.strange("it is no stream of samples")))?
-        {
+        let mut rest = buffer.as_slice();
+        loop {
+            let before = rest.len();
+            let frame = take_frame(&mut rest)
+                .map_err(|_| told(client.strange("it is no stream of samples")))?;
+            let Some(frame) = frame else { break };
+            samples += frame.samples();
             frames.push(frame);
             count += 1;
+            bytes += before - rest.len();
+            if bytes >= PIECE || samples >= FILL_SAMPLES {
+                filled(target.fill(std::mem::take(&mut frames), mend).await?);
+                (bytes, samples) = (0, 0);
+            }
         }
-        bytes += before - buffer.len();
-        if bytes >= PIECE {
-            filled(target.fill(std::mem::take(&mut frames), mend).await?);
-            bytes = 0;
-        }
+        let taken = buffer.len() - rest.len();
+        buffer.drain(..taken);
     }
     if !buffer.is_empty() {
         return Err(told(client.strange("it is cut off")));

@@ -13,7 +13,7 @@ use pco::data_types::Number;
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use super::bytes::{Bytes, put_varint, zigzag};
-use super::decimal::{Scaled, take_scaled};
+use super::decimal::{Scaled, is_quick_scaled, take_scaled};
 use super::pack::{pack, pack_from_least, unpack, unpack_from_least, width};
 pub(super) use part::{Placed, decode_between, decode_times_between};
 
@@ -94,6 +94,42 @@ fn write(times: &[i64], values: &[f64], hard: bool) -> Vec<u8> {
     put_times(&mut out, times, hard);
     put_values(&mut out, values, hard);
     out
+}
+
+/// Appends to both columns what [`encode`] wrote: nothing that only [`compress`] writes is read,
+/// so that no more work is done than the numbers need. As [`decode`] otherwise.
+pub(super) fn decode_quick(
+    bytes: &[u8],
+    times: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Option<()> {
+    is_quick(Bytes(bytes)).filter(|quick| *quick).and_then(|_| decode(bytes, times, values))
+}
+
+/// Whether there is nothing of `pco` in it.
+fn is_quick(mut bytes: Bytes<'_>) -> Option<bool> {
+    let count = bytes.count()?;
+    let Some(steps) = count.checked_sub(1) else { return Some(true) };
+    bytes.signed()?;
+    match bytes.byte()? {
+        LINE => {
+            bytes.varint()?;
+        }
+        tag @ (RESIDUALS | STEPS) => {
+            if tag == RESIDUALS {
+                bytes.varint()?;
+            }
+            bytes.varint()?;
+            let width = usize::from(bytes.byte()?);
+            bytes.take(steps.checked_mul(width)?.div_ceil(8))?;
+        }
+        _ => return Some(false),
+    }
+    match bytes.byte()? {
+        ONE | XOR => Some(true),
+        FLOATS_PCO => Some(false),
+        _ => is_quick_scaled(bytes, count),
+    }
 }
 
 /// Appends to both columns what was encoded. `None`, with nothing appended, when the bytes are not
@@ -376,11 +412,12 @@ impl Integer for u64 {
     }
 }
 
-pub(super) fn pco_decompress<T: pco::data_types::Number>(
-    packed: &[u8],
-    count: usize,
-) -> Option<Vec<T>> {
-    pco::standalone::simple_decompress::<T>(packed).ok().filter(|numbers| numbers.len() == count)
+/// Numbers by `pco`; `None` when they are not so many.
+pub(super) fn pco_decompress<T: Number + Default>(packed: &[u8], count: usize) -> Option<Vec<T>> {
+    // In a place that is as large as it says: a few bytes can stand for any number of numbers.
+    let mut numbers = vec![T::default(); count];
+    let read = pco::standalone::simple_decompress_into(packed, &mut numbers).ok()?;
+    (read.finished && read.n_processed == count).then_some(numbers)
 }
 
 #[cfg(test)]
@@ -394,6 +431,9 @@ mod tests {
     fn round_trip(times: &[i64], values: &[f64]) -> (usize, usize) {
         let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         let encoded = [encode(times, values), compress(times, values)];
+        let (mut t, mut v) = (Vec::new(), Vec::new());
+        decode_quick(&encoded[0], &mut t, &mut v).unwrap();
+        assert_eq!((&*t, bits(&v)), (times, bits(values)));
         for bytes in &encoded {
             let (mut t, mut v) = (vec![7], vec![7.0]);
             decode(bytes, &mut t, &mut v).unwrap();
@@ -465,6 +505,10 @@ mod tests {
         #[test]
         fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let (mut times, mut values) = (Vec::new(), Vec::new());
+            let read = decode_quick(&bytes, &mut times, &mut values);
+            prop_assert!(read.is_some() || times.is_empty());
+            times.clear();
+            values.clear();
             let read = decode(&bytes, &mut times, &mut values);
             prop_assert_eq!(times.len(), values.len());
             prop_assert!(read.is_some() || times.is_empty());
@@ -481,5 +525,51 @@ mod tests {
         round_trip(&[i64::MIN, 0, i64::MAX], &[1.0, 2.0, 3.5]);
         round_trip(&[i64::MIN, i64::MAX], &[1.0, 1.0]);
         round_trip(&[5], &[f64::NEG_INFINITY]);
+    }
+
+    /// The most memory that the process ever had, in bytes.
+    fn peak() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0) * 1_024
+    }
+
+    #[test]
+    fn what_says_that_it_is_more_than_it_claims_takes_no_memory() {
+        use pco::standalone::FileCompressor;
+        let part = vec![1.5f64; 1 << 18];
+        let compressor = FileCompressor::default();
+        let mut packed = Vec::new();
+        compressor.write_header(&mut packed).unwrap();
+        for _ in 0..256 {
+            let mut chunk = compressor.chunk_compressor(&part, &ChunkConfig::default()).unwrap();
+            chunk.write(&mut packed).unwrap();
+        }
+        compressor.write_footer(&mut packed).unwrap();
+        assert!(packed.len() < 64 << 10, "{} bytes", packed.len());
+        let before = peak();
+        for count in [0, 1, 4, 1 << 18, 300_000] {
+            assert_eq!(pco_decompress::<f64>(&packed, count), None, "{count}");
+        }
+        let more = peak() - before;
+        assert!(more < 256 << 20, "{more} bytes for {} bytes", packed.len());
+    }
+
+    #[test]
+    fn as_many_as_it_claims_come_of_pco_and_no_fewer() {
+        for length in [1, 255, 256, 257, 512, 700_000] {
+            let numbers: Vec<u64> = (0..length).map(|i| i * i % 1_000_003).collect();
+            let packed = pco::standalone::simple_compress(&numbers, &ChunkConfig::default());
+            let packed = packed.unwrap();
+            let length = numbers.len();
+            for wrong in [length - 1, length + 1, 2 * length, 0] {
+                assert_eq!(pco_decompress::<u64>(&packed, wrong), None, "{wrong} of {length}");
+            }
+            for cut in [packed.len() - 1, packed.len() / 2] {
+                assert_eq!(pco_decompress::<u64>(&packed[..cut], length), None, "{cut}");
+            }
+            assert_eq!(pco_decompress(&packed, length), Some(numbers));
+        }
+        assert_eq!(pco_decompress::<u64>(&[], 0), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The way in: one transaction, synced, then the head.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use hallwatch_model::sample::to_float;
@@ -152,6 +152,7 @@ impl Store {
         let mut points = Vec::new();
         let mut ignored = Ignored::default();
         if place == Place::New {
+            agent.used(batch.readings.dictionary);
             let dictionary = agent.dictionaries.get(&batch.readings.dictionary);
             let age = self.options.retention_age;
             let oldest = age.map_or(Timestamp::MIN, |age| one.received - age);
@@ -217,15 +218,17 @@ impl Store {
         if nothing && created.is_none() && !busy {
             return Ok(());
         }
+        let forgotten = self.forgotten_runs(&staged);
         let mut ids = Vec::with_capacity(staged.rows.len());
         let written = transact(&self.connection, |connection| {
             if let Some(created) = &created {
                 created.write(connection)?;
             }
             let step = self.flush_step(connection)?;
-            let purge = self.purge_step(connection)?;
-            let roll = self.roll_step(connection)?;
+            let purge = self.purge_step(connection, &step)?;
+            let roll = self.roll_step(connection, purge.as_ref())?;
             staged.write(connection, &mut ids)?;
+            forget_runs(connection, &forgotten)?;
             Ok((step, purge, roll))
         });
         let (step, purge, roll) =
@@ -243,6 +246,12 @@ impl Store {
         for ((path, boot), touched) in staged.tracks {
             if let Some(agent) = self.agents.get_mut(&path) {
                 agent.tracks.insert(boot, (touched.track, touched.seen));
+            }
+        }
+        if !forgotten.is_empty() {
+            let gone: HashSet<(i64, u64)> = forgotten.into_iter().collect();
+            for agent in self.agents.values_mut() {
+                agent.tracks.retain(|boot, _| !gone.contains(&(agent.id, *boot)));
             }
         }
         if !staged.rows.is_empty() {
@@ -268,6 +277,19 @@ impl Store {
         }
         lock(&self.shared.recent).trim(self.read_upto());
         Ok(())
+    }
+
+    /// The runs, by agent, that are forgotten for those that are new.
+    fn forgotten_runs(&self, staged: &Staged) -> Vec<(i64, u64)> {
+        let mut new: HashMap<&AgentPath, Vec<u64>> = HashMap::new();
+        for (path, boot) in staged.tracks.keys() {
+            new.entry(path).or_default().push(*boot);
+        }
+        let excess = new.iter().filter_map(|(path, new)| {
+            let agent = self.agents.get(path)?;
+            Some(agent.excess_runs(new).into_iter().map(|boot| (agent.id, boot)))
+        });
+        excess.flatten().collect()
     }
 
     /// Puts the samples of the log row `id` into the heads.
@@ -353,6 +375,16 @@ impl Staged {
         }
         Ok(())
     }
+}
+
+/// Removes what stands of these runs.
+pub(super) fn forget_runs(connection: &Connection, runs: &[(i64, u64)]) -> rusqlite::Result<()> {
+    let mut delete =
+        connection.prepare_cached("DELETE FROM received WHERE agent = ?1 AND boot = ?2")?;
+    for (agent, boot) in runs {
+        delete.execute(params![agent, boot.cast_signed()])?;
+    }
+    Ok(())
 }
 
 /// Runs `work` in a transaction that is synced when this returns; rolled back when it fails.

@@ -131,6 +131,12 @@ pub(super) fn take_scaled(
     }
 }
 
+/// Whether what stands after the tag of scaled integers is not packed by `pco`.
+pub(super) fn is_quick_scaled(mut bytes: Bytes<'_>, count: usize) -> Option<bool> {
+    take_others(&mut bytes, count)?;
+    Some(bytes.byte()? != INTEGERS_PCO)
+}
+
 /// As [`take_scaled`], but appends only those values from the one numbered `from` on and before
 /// `to`. `None`, with nothing appended, where one value cannot be had without those before it.
 #[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]

@@ -87,11 +87,20 @@ impl Hidden {
     }
 }
 
+/// A deletion that is not done, and what is gone by it.
+pub(super) type Open = (Hidden, Gone);
+
 /// What is hidden now.
 pub(super) type AllHidden = Arc<Vec<Arc<Hidden>>>;
 
-/// Orders on their way to the writer.
-pub(super) type Orders = VecDeque<(Deletion, mpsc::SyncSender<Result<Receipt, Error>>)>;
+/// A deletion on its way to the writer.
+#[derive(Debug)]
+pub(super) struct Order {
+    deletion: Arc<Deletion>,
+    reply: mpsc::SyncSender<Result<Receipt, Error>>,
+}
+
+pub(super) type Orders = VecDeque<Order>;
 
 const COLUMNS: &str = "id, requested, purged, start, end, count, chunk_samples, log_samples, \
                        events, damaged";
@@ -117,17 +126,33 @@ impl Reader {
     /// Has the writer delete, from any thread; the samples are hidden when this returns.
     ///
     /// # Errors
-    /// When it cannot be written, or the writer does not answer.
+    /// When it cannot be written, or the writer does not take it in time: then it never will.
     pub fn delete(&self, deletion: Deletion) -> Result<Receipt, Error> {
-        let (sender, receiver) = mpsc::sync_channel(1);
+        self.delete_within(PATIENCE, deletion)
+    }
+
+    fn delete_within(&self, patience: Duration, deletion: Deletion) -> Result<Receipt, Error> {
+        let (reply, receiver) = mpsc::sync_channel(1);
+        let deletion = Arc::new(deletion);
         {
             let mut orders = lock(&self.shared.orders);
             if orders.len() >= MOST_ORDERS {
                 return Err(Error::NoAnswer);
             }
-            orders.push_back((deletion, sender));
+            orders.push_back(Order { deletion: deletion.clone(), reply });
         }
-        receiver.recv_timeout(PATIENCE).unwrap_or(Err(Error::NoAnswer))
+        if let Ok(done) = receiver.recv_timeout(patience) {
+            return done;
+        }
+        let waits = {
+            let mut orders = lock(&self.shared.orders);
+            let before = orders.len();
+            orders.retain(|order| !Arc::ptr_eq(&order.deletion, &deletion));
+            orders.len() < before
+        };
+        // What the writer has begun with it ends, or it ends itself.
+        let done = if waits { None } else { receiver.recv().ok() };
+        done.unwrap_or(Err(Error::NoAnswer))
     }
 
     /// The receipts of all deletions, the newest first.
@@ -221,10 +246,10 @@ impl Store {
     /// Takes the orders that came from readers.
     pub(super) fn take_orders(&mut self) {
         loop {
-            let Some((deletion, reply)) = lock(&self.shared.orders).pop_front() else { return };
-            let done = self.delete(&deletion, Timestamp::from_millis(self.now));
+            let Some(order) = lock(&self.shared.orders).pop_front() else { return };
+            let done = self.delete(&order.deletion, Timestamp::from_millis(self.now));
             // Whoever asked may have gone.
-            let _ = reply.try_send(done);
+            let _ = order.reply.try_send(done);
         }
     }
 
@@ -258,8 +283,8 @@ impl Store {
         self.purges.push_back(Purge::new(hidden, gone));
     }
 
-    /// Goes on, after a start, with what was asked for before.
-    pub(super) fn load_deletions(&mut self) -> rusqlite::Result<()> {
+    /// What was asked for before the start, and is not done.
+    pub(super) fn open_deletions(&self) -> rusqlite::Result<Vec<Open>> {
         let mut open = Vec::new();
         let query = "SELECT id, series, start, end, upto, tenant, chunk_samples, log_samples, \
                      events, damaged FROM deletion WHERE purged IS NULL ORDER BY id";
@@ -284,9 +309,93 @@ impl Store {
             open.push((hidden, gone));
             Ok(Some(()))
         })?;
+        Ok(open)
+    }
+
+    /// Goes on with it.
+    pub(super) fn resume(&mut self, open: Vec<Open>) {
         for (hidden, gone) in open {
             self.hide(Arc::new(hidden), gone);
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hallwatch_model::{Labels, Sample};
+
+    use super::super::Options;
+    use super::*;
+
+    fn filled(dir: &std::path::Path) -> Store {
+        let mut store = Store::open(dir, &Options::default()).unwrap();
+        let now = Timestamp::from_millis(1_795_276_800_000);
+        let labels = Labels::metric("power_watts", [("device", "d-1")]);
+        store.record(&[(labels, Sample { time: now, value: Ok(1.5) })], now).unwrap();
+        store
+    }
+
+    fn everything() -> Deletion {
+        let selectors = vec![Matchers::parse("power_watts").unwrap()];
+        Deletion { selectors, tenant: None, start: Timestamp::MIN, end: Timestamp::MAX }
+    }
+
+    #[test]
+    fn what_was_not_taken_in_time_is_never_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = filled(dir.path());
+        let reader = store.reader();
+        let answer = reader.delete_within(Duration::from_millis(20), everything());
+        assert!(matches!(answer, Err(Error::NoAnswer)), "{answer:?}");
+        store.maintain(Timestamp::from_millis(store.now)).unwrap();
+        assert_eq!(reader.deletions().unwrap(), []);
+        assert_eq!(reader.matching(&everything().selectors).len(), 1);
+    }
+
+    #[test]
+    fn what_was_begun_with_is_answered_however_long_it_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = filled(dir.path());
+        let reader = store.reader();
+        let shared = reader.shared.clone();
+        let asking = std::thread::spawn(move || {
+            reader.delete_within(Duration::from_millis(200), everything())
+        });
+        let order = loop {
+            if let Some(order) = lock(&shared.orders).pop_front() {
+                break order;
+            }
+            std::thread::yield_now();
+        };
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(!asking.is_finished());
+        let now = Timestamp::from_millis(store.now);
+        order.reply.send(store.delete(&order.deletion, now)).unwrap();
+        assert_eq!(asking.join().unwrap().unwrap().series, 1);
+    }
+
+    #[test]
+    fn a_purge_that_fails_leaves_no_trace_but_the_note_that_a_write_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = filled(dir.path());
+        let now = Timestamp::from_millis(store.now);
+        store.delete(&everything(), now).unwrap();
+        // A reader in the log: the purge comes as far as the copies.
+        let reader = rusqlite::Connection::open(dir.path().join("store.sqlite")).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM log").unwrap();
+        while store.purges.front().is_some_and(Purge::writes) {
+            store.maintain(now).unwrap();
+        }
+        let timeout = |store: &Store| -> i64 {
+            store.connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((store.purges.len(), timeout(&store)), (1, 5_000));
+        // Within a transaction there is no checkpoint.
+        store.connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM exporter").unwrap();
+        let error = store.purge_copies().unwrap_err();
+        store.connection.execute_batch("ROLLBACK").unwrap();
+        assert!(error.is_fatal(), "{error:?}");
+        assert_eq!((store.purges.len(), timeout(&store)), (1, 5_000));
+        assert!(matches!(store.maintain(now), Err(Error::Broken)));
     }
 }

@@ -84,6 +84,13 @@ pub(super) struct Step {
     stale: Vec<(i64, u32)>,
 }
 
+impl Step {
+    /// What the window holds with this transaction, when a part of it was written.
+    pub(super) fn filled(&self, window: i64) -> Option<Filled> {
+        self.filled.filter(|_| self.window == window)
+    }
+}
+
 impl Flush {
     pub(super) fn opened(&mut self, window: i64, series: u32, log: u64, now: i64) {
         let appended = self.appended;

@@ -10,6 +10,13 @@ use super::head::window_of;
 pub const MAX_FRAME_BYTES: usize = 16 << 20;
 /// The most samples of a frame: one every 7 milliseconds.
 const MAX_SAMPLES: usize = 1_000_000;
+/// What a frame takes beside its samples, as samples, about: each of them takes 16 bytes.
+const OWN_SAMPLES: usize = 16;
+/// Frames that are filled in together are handed over when they are [`Frame::samples`] like so
+/// many: a few bytes can stand for a million.
+pub const FILL_SAMPLES: usize = 1 << 18;
+/// So many can come together, then: the last frame may be as large as any.
+pub const MAX_FILL_SAMPLES: usize = FILL_SAMPLES + MAX_SAMPLES + OWN_SAMPLES;
 /// The most labels of a series, and the longest text of them.
 const MAX_LABELS: usize = 128;
 const MAX_LABEL_BYTES: usize = 64 << 10;
@@ -37,6 +44,12 @@ impl Frame {
         let one = window_of(*self.times.last()?) == window;
         let ascend = self.times.windows(2).all(|pair| pair.first() < pair.last());
         (one && ascend && self.times.len() == self.values.len()).then_some(window)
+    }
+
+    /// How many samples take as much memory as it does, about.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.times.len() + OWN_SAMPLES
     }
 
     /// Appends it to `out`, after its length.
@@ -73,7 +86,7 @@ impl Frame {
         let labels = Labels::from_pairs(pairs);
         Bytes(bytes.0).count().filter(|count| *count <= MAX_SAMPLES)?;
         let (mut times, mut values) = (Vec::new(), Vec::new());
-        codec::decode(bytes.0, &mut times, &mut values)?;
+        codec::decode_quick(bytes.0, &mut times, &mut values)?;
         let frame = Self { labels, own, times, values };
         frame.window().map(|_| frame)
     }
@@ -88,15 +101,15 @@ pub struct NoFrame;
 ///
 /// # Errors
 /// When it cannot be one.
-pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<Frame>, NoFrame> {
-    let Some(length) = buffer.first_chunk::<HEAD>() else { return Ok(None) };
+pub fn take_frame(bytes: &mut &[u8]) -> Result<Option<Frame>, NoFrame> {
+    let Some((length, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
     let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| NoFrame)?;
     if length > MAX_FRAME_BYTES {
         return Err(NoFrame);
     }
-    let Some(blob) = buffer.get(HEAD..HEAD + length) else { return Ok(None) };
+    let Some((blob, rest)) = rest.split_at_checked(length) else { return Ok(None) };
     let frame = Frame::read(blob).ok_or(NoFrame)?;
-    buffer.drain(..HEAD + length);
+    *bytes = rest;
     Ok(Some(frame))
 }
 
@@ -125,13 +138,14 @@ mod tests {
         let mut wire = Vec::new();
         frame.write(&mut wire);
         frame.write(&mut wire);
-        let mut came = Vec::new();
         let mut frames = Vec::new();
-        for byte in wire {
-            came.push(byte);
+        let mut taken = 0;
+        for end in 1..=wire.len() {
+            let mut came = &wire[taken..end];
             frames.extend(take_frame(&mut came).unwrap());
+            taken = end - came.len();
         }
-        assert!(came.is_empty());
+        assert_eq!(taken, wire.len());
         let bits = |frame: &Frame| frame.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(frames.len(), 2);
         for one in &frames {
@@ -141,7 +155,33 @@ mod tests {
         let two = Frame { times: vec![7_199_999, 7_200_000, 7_200_001, 7_200_002], ..frame };
         let mut wire = Vec::new();
         two.write(&mut wire);
-        assert_eq!(take_frame(&mut wire), Err(NoFrame), "of two windows");
+        assert_eq!(take_frame(&mut &*wire), Err(NoFrame), "of two windows");
+    }
+
+    /// As an earlier or another version might write it: its columns in `blob`.
+    fn of_columns(columns: &[u8]) -> Vec<u8> {
+        let mut blob = vec![0, 1, 1];
+        blob.extend_from_slice(b"a");
+        blob.push(1);
+        blob.extend_from_slice(b"b");
+        blob.extend_from_slice(columns);
+        seal(blob, 0)
+    }
+
+    #[test]
+    fn what_only_the_disk_has_is_no_frame() {
+        let times: Vec<i64> = (0..500).map(|i| 7_200_000 + i * 1_000).collect();
+        let uneven: Vec<i64> = times.iter().map(|time| time + time * time / 7 % 900).collect();
+        let noise: Vec<f64> = times.iter().map(|time| (*time as f64).sqrt().sin()).collect();
+        let saw: Vec<f64> = times.iter().map(|time| (time / 1_000 % 97 * 1_000) as f64).collect();
+        for (times, values) in
+            [(&times, &noise), (&times, &saw), (&uneven, &saw), (&uneven, &noise)]
+        {
+            let quick = Frame::read(&of_columns(&codec::encode(times, values))).unwrap();
+            assert_eq!((&quick.times, &quick.values), (times, values));
+            let packed = codec::compress(times, values);
+            assert_eq!(Frame::read(&of_columns(&packed)), None);
+        }
     }
 
     proptest! {
@@ -152,7 +192,8 @@ mod tests {
                 bytes = u32::try_from(blob.len()).unwrap().to_le_bytes().to_vec();
                 bytes.extend(blob);
             }
-            while let Ok(Some(_)) = take_frame(&mut bytes) {}
+            let mut rest = &*bytes;
+            while let Ok(Some(_)) = take_frame(&mut rest) {}
         }
     }
 }

@@ -9,8 +9,8 @@
 //! One [`Store`] writes, on a thread of its own; any number of [`Reader`]s read without waiting
 //! for it. Never in here: sockets, evaluation, clocks (but for how long a backup takes).
 //!
-//! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe` and
-//! `commit` (the way in), `head`, `heads`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
+//! Reading order: [`intake`] (what comes in and out), `schema` (the tables), `describe`,
+//! `numbers` and `commit` (the way in), `head`, `heads`, `pack`, `decimal` and `codec` (samples in memory and as bytes),
 //! `times` (what points of a device share),
 //! `flush` (from head to chunks), `summaries` and `rollup` (from chunks to long history), `replay`,
 //! `bulk` and `salvage` (the start), `retention`, `deletion` and `purge` (what is to go), `index`,
@@ -37,6 +37,7 @@ mod heads;
 mod history;
 mod index;
 pub mod intake;
+mod numbers;
 mod pack;
 mod purge;
 pub mod reader;
@@ -66,7 +67,7 @@ use rusqlite::{Connection, params};
 pub use deletion::{Deletion, Receipt};
 pub use entry::Entry;
 pub use error::Error;
-pub use frame::{Frame, MAX_FRAME_BYTES, NoFrame, take_frame};
+pub use frame::{FILL_SAMPLES, Frame, MAX_FILL_SAMPLES, MAX_FRAME_BYTES, NoFrame, take_frame};
 pub use intake::{Damage, Ignored, Incoming, Logged, Options, Outcome, Stats};
 pub use reader::Reader;
 pub use record::Point;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bytes::{key, seal};
 use super::deletion::Hidden;
-use super::flush::note_log_bytes;
+use super::flush::{Step, note_log_bytes};
 use super::head::window_of;
 use super::record::{read_ids, read_row, write_ids, write_points};
 use super::rollup::Rolled;
@@ -81,6 +81,13 @@ pub(super) struct PurgeStep {
     stale: Vec<(i64, u32)>,
 }
 
+impl PurgeStep {
+    /// What there is of a day with this transaction, when a part of it went.
+    pub(super) fn rolled(&self, at: (i64, i64)) -> Option<Rolled> {
+        self.rolled.iter().rev().find(|(day, _)| *day == at).map(|(_, one)| *one)
+    }
+}
+
 impl Purge {
     pub(super) fn new(hidden: Arc<Hidden>, gone: Gone) -> Self {
         Self { hidden, stage: Stage::Log(0), gone }
@@ -93,10 +100,12 @@ impl Purge {
 }
 
 impl Store {
-    /// A part of the work, within the caller's transaction. Changes nothing in memory.
+    /// A part of the work, within the caller's transaction, in which there was a step of the flush
+    /// before. Changes nothing in memory.
     pub(super) fn purge_step(
         &self,
         connection: &Connection,
+        flush: &Step,
     ) -> rusqlite::Result<Option<PurgeStep>> {
         let Some(purge) = self.purges.front().filter(|purge| purge.writes()) else {
             return Ok(None);
@@ -118,7 +127,7 @@ impl Store {
                 self.purge_summaries(connection, ((resolution, day), next), &mut step)?;
             }
             Stage::Chunks(window, next) => {
-                self.purge_chunks(connection, (window, next), &mut step)?;
+                self.purge_chunks(connection, (window, next), flush, &mut step)?;
             }
             Stage::Events => purge_events(connection, &mut step)?,
             Stage::Copies => (),
@@ -153,6 +162,7 @@ impl Store {
         &self,
         connection: &Connection,
         (mut window, mut next): (i64, usize),
+        flush: &Step,
         step: &mut PurgeStep,
     ) -> rusqlite::Result<()> {
         let hidden = step.purge.hidden.clone();
@@ -162,7 +172,9 @@ impl Store {
             let found = {
                 let windows = reading(&self.shared.windows);
                 let all = (window <= last).then(|| windows.range(window..=last).next());
-                all.flatten().map(|(window, filled)| (*window, *filled))
+                // What was written to it in this transaction is not known there yet.
+                all.flatten()
+                    .map(|(window, filled)| (*window, flush.filled(*window).unwrap_or(*filled)))
             };
             let Some((number, mut filled)) = found else {
                 step.purge.stage = Stage::Summaries(i64::MIN, i64::MIN, 0);
@@ -250,17 +262,18 @@ impl Store {
         let attempt = "empty the write-ahead log";
         let timeout =
             |millis| self.connection.busy_timeout(std::time::Duration::from_millis(millis));
-        timeout(50).map_err(Error::read(attempt))?;
-        let busy: i64 = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(Error::write(attempt))?;
-        timeout(5_000).map_err(Error::read(attempt))?;
+        let emptied = timeout(50).and_then(|()| {
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0))
+        });
+        // Other writes wait for longer, whatever came of this one.
+        let emptied = timeout(5_000).and(emptied).map_err(Error::write(attempt));
+        let id = purge.hidden.id;
+        let busy = self.written(emptied)?;
         if busy != 0 {
             return Ok(());
         }
         let copies = salvage::remove_copies(&self.shared.path)?;
-        let id = purge.hidden.id;
         let written = self.connection.execute(
             "UPDATE deletion SET purged = ?2, damaged = damaged + ?3, series = x'', \
              tenant = NULL WHERE id = ?1",

@@ -17,13 +17,16 @@ use rusqlite::{Connection, Params, Row};
 
 use super::bulk::Room;
 use super::bytes::{key, unseal};
+use super::commit::{forget_runs, transact};
+use super::deletion::Open;
+use super::describe::retire;
 use super::dictionary::Agent;
 use super::flush::Flush;
 use super::record::read_labels;
 use super::rollup::Rolled;
 use super::shared::{Filled, Found, Shared, count, reading, writing};
 use super::track::Track;
-use super::{Error, Options, Reader, Store, salvage, schema};
+use super::{Error, Options, Reader, Store, numbers, salvage, schema};
 use ahead::Entries;
 
 pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, Error> {
@@ -122,7 +125,8 @@ impl Store {
         let shared = self.shared.clone();
         self.load_windows(&shared)?;
         self.load_rolled(&shared)?;
-        let highest = self.highest_series();
+        let open = self.open_deletions()?;
+        let highest = self.highest_series(&open)?;
         let (log, bytes) = (self.log_span(&shared), ahead::batch_bytes(highest));
         std::thread::scope(|scope| {
             let (sender, batches) = mpsc::sync_channel(ahead::BATCHES);
@@ -132,7 +136,7 @@ impl Store {
             self.load_series(&shared, highest)?;
             self.load_agents(&shared, joined(entries.join())?)?;
             self.load_cursors(&shared)?;
-            self.load_deletions()?;
+            self.resume(open);
             let room = Room::default();
             for batch in batches {
                 self.now = self.now.max(batch.received);
@@ -151,11 +155,20 @@ impl Store {
         })
     }
 
-    /// The highest number of a series: none is given again, even when its row cannot be read.
-    fn highest_series(&self) -> u32 {
-        let query = "SELECT max(id) FROM series";
-        let highest = self.connection.query_row(query, [], |row| row.get::<_, Option<u32>>(0));
-        highest.ok().flatten().unwrap_or(0)
+    /// The highest number that a series ever had: none is given again.
+    fn highest_series(&self, open: &[Open]) -> rusqlite::Result<u32> {
+        let given = match numbers::given(&self.connection)? {
+            Some(given) => given,
+            None => {
+                let damaged = !self.shared.found.damage().is_empty();
+                let sought = numbers::sought(&self.connection, damaged)?;
+                // Where it cannot be noted it is sought again, or noted with the next series.
+                let _ = numbers::note_given(&self.connection, sought);
+                sought
+            }
+        };
+        let hidden = open.iter().filter_map(|(hidden, _)| hidden.series.last().copied());
+        Ok(hidden.fold(given, u32::max))
     }
 
     fn load_series(&mut self, shared: &Shared, highest: u32) -> rusqlite::Result<()> {
@@ -201,6 +214,7 @@ impl Store {
                     dictionary.set(id, series);
                 }
             }
+            agent.used(part.dictionary);
         }
         rows(
             &self.connection,
@@ -219,7 +233,27 @@ impl Store {
             },
         )?;
         self.agents = agents.into_values().collect();
+        self.forget_excess();
         Ok(())
+    }
+
+    /// Forgets what earlier versions kept without bounds. Where it cannot be written, it is so
+    /// again at the next start.
+    fn forget_excess(&mut self) {
+        for agent in self.agents.values_mut() {
+            let (excess, runs) = (agent.excess(None), agent.excess_runs(&[]));
+            if excess.is_empty() && runs.is_empty() {
+                continue;
+            }
+            let only = agent.named_only_in(&excess);
+            let gone: Vec<(i64, u64)> = runs.iter().map(|boot| (agent.id, *boot)).collect();
+            let _ = transact(&self.connection, |connection| {
+                retire(connection, agent.id, &excess, &only)?;
+                forget_runs(connection, &gone)
+            });
+            agent.dictionaries.retain(|number, _| !excess.contains(number));
+            agent.tracks.retain(|boot, _| !runs.contains(boot));
+        }
     }
 
     fn load_windows(&mut self, shared: &Shared) -> rusqlite::Result<()> {

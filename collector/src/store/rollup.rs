@@ -15,6 +15,7 @@ use rusqlite::{Connection, params};
 use super::Store;
 use super::deletion::AllHidden;
 use super::head::{cut, merge, window_end};
+use super::purge::PurgeStep;
 use super::record::read_ids;
 use super::shared::{reading, writing};
 use super::summaries::{DAY_MILLIS, RESOLUTIONS, day_of_window, window_of_end, windows_of};
@@ -179,8 +180,13 @@ impl Store {
         read().ok().flatten().unwrap_or_else(every)
     }
 
-    /// A part of the work, within the caller's transaction. Changes nothing in memory.
-    pub(super) fn roll_step(&self, connection: &Connection) -> rusqlite::Result<RollStep> {
+    /// A part of the work, within the caller's transaction, in which there may have been a step of a
+    /// purge before. Changes nothing in memory.
+    pub(super) fn roll_step(
+        &self,
+        connection: &Connection,
+        purge: Option<&PurgeStep>,
+    ) -> rusqlite::Result<RollStep> {
         let mut step = RollStep::default();
         let Some(roll) = &self.roll else { return Ok(step) };
         let day = roll.day;
@@ -190,7 +196,10 @@ impl Store {
             return Ok(step);
         }
         let known = |resolution: i64| {
-            reading(&self.shared.rolled).get(&(resolution, day)).copied().unwrap_or_default()
+            let at = (resolution, day);
+            let purged = purge.and_then(|purge| purge.rolled(at));
+            let before = || reading(&self.shared.rolled).get(&at).copied();
+            purged.or_else(before).unwrap_or_default()
         };
         let mut rolled: Vec<(i64, Rolled)> =
             roll.resolutions.iter().map(|resolution| (*resolution, known(*resolution))).collect();

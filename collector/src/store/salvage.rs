@@ -9,7 +9,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::replay::rows;
 use super::shared::{Found, count};
-use super::{Error, schema};
+use super::{Error, numbers, schema};
 
 /// The tables in the order in which they are saved, and their columns.
 const TABLES: [(&str, usize, &str); 14] = [
@@ -141,6 +141,11 @@ fn copy(old: &Connection, new: &Connection, damaged: &AtomicU64) -> rusqlite::Re
     let floor = "SELECT value FROM meta WHERE key = 'floor'";
     if let Ok(floor) = old.query_row(floor, [], |row| row.get::<_, i64>(0)) {
         new.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('floor', ?1)", [floor])?;
+    }
+    // Series that are lost keep their numbers.
+    match numbers::given(old) {
+        Err(error) if is_unreadable(&error) => (),
+        given => given?.map_or(Ok(()), |given| numbers::note_given(new, given))?,
     }
     // Log rows never get a number again: windows and exporters remember them. Where the replay
     // starts is found out again.

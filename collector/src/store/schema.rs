@@ -17,6 +17,7 @@ pub(super) const VERSION: i64 = 3;
 /// `window.series`: which series have chunks in it.
 /// `meta.replay_from`: log rows below it are wholly in chunks. `meta.floor`: samples before it were
 /// deleted for their age. `meta.log_bytes`: the bytes of the log up to the row `meta.log_bytes_upto`.
+/// `meta.series_given`: the highest number that a series ever had, with its checksum.
 /// `meta.newest_window_latest`: no sample in chunks of the window `meta.newest_window` is later.
 const TABLES: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

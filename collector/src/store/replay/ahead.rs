@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 use rusqlite::Connection;
 
 use super::super::bulk::Raw;
+use super::super::dictionary::RETIRED;
 use super::super::record::sum_entry;
 use super::super::schema;
 use super::super::shared::Shared;
@@ -73,7 +74,8 @@ pub(super) fn read_log(
     Ok(())
 }
 
-/// Reads all dictionaries.
+/// Reads all dictionaries, those that name the newest series last: where an agent has too many,
+/// these are likely in use.
 pub(super) fn read_entries(shared: &Shared) -> rusqlite::Result<Vec<Entries>> {
     let connection: Connection = schema::open_reader(&shared.path)?;
     let mut all: Vec<Entries> = Vec::new();
@@ -85,6 +87,9 @@ pub(super) fn read_entries(shared: &Shared) -> rusqlite::Result<Vec<Entries>> {
         if sum != sum_entry(agent, dictionary, id, series) {
             return Ok(None);
         }
+        if dictionary == RETIRED {
+            return Ok(Some(()));
+        }
         // They come in this order.
         match all.last_mut() {
             Some(last) if (last.agent, last.dictionary) == (agent, dictionary) => {
@@ -94,5 +99,6 @@ pub(super) fn read_entries(shared: &Shared) -> rusqlite::Result<Vec<Entries>> {
         }
         Ok(Some(()))
     })?;
+    all.sort_by_key(|part| part.series.iter().map(|(_, series)| *series).max());
     Ok(all)
 }
