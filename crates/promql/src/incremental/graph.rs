@@ -237,15 +237,11 @@ impl Graph {
         }
     }
 
-    /// Loads what [`Graph::push`] of this series will look at of its samples, and of who reads it.
+    /// Loads what [`Graph::push`] of this series will look at of its samples.
     #[inline]
     pub fn foresee_samples(&self, series: SeriesId) {
-        let Some(track) = self.series.get(at(series.0)) else { return };
-        track.foresee_samples();
-        if let Some((leaf, slot)) = track.readers().next()
-            && let Some(node) = self.nodes.get(at(*leaf))
-        {
-            node.foresee_row(*slot);
+        if let Some(track) = self.series.get(at(series.0)) {
+            track.foresee_samples();
         }
     }
 
@@ -303,12 +299,6 @@ impl Graph {
 
     /// Carries what has changed through the operators.
     pub fn settle(&mut self) {
-        if self.queue.len() > 1 {
-            let queued = || self.queue.iter().filter_map(|Reverse(id)| self.nodes.get(at(*id)));
-            queued().for_each(Node::foresee);
-            let parents = queued().flat_map(|node| &node.parents);
-            parents.filter_map(|(id, _)| self.nodes.get(at(*id))).for_each(Node::foresee);
-        }
         while let Some(Reverse(id)) = self.queue.pop() {
             self.process(id);
         }

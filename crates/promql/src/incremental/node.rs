@@ -1,7 +1,5 @@
 //! The rows of an operator.
 
-use std::hint::black_box;
-
 use hallwatch_model::Labels;
 
 use super::aggregate::Aggregate;
@@ -176,28 +174,6 @@ impl Node {
             is_watched: false,
             is_fallible: false,
         }
-    }
-
-    /// Loads what a sample for this row looks at, see [`Graph::foresee`](super::Graph::foresee).
-    #[inline]
-    pub(super) fn foresee_row(&self, slot: Slot) {
-        let row = match &self.op {
-            Op::Leaf(leaf) => leaf.rows.get(at(slot)).map(|row| row.armed),
-            _ => None,
-        };
-        black_box((self.queued, self.out.values.get(at(slot)).copied(), row));
-    }
-
-    /// Loads what is looked at when its rows are calculated.
-    #[inline]
-    pub(super) fn foresee(&self) {
-        let (values, inbox) = (self.out.values.first().copied(), self.inbox.first().copied());
-        black_box((
-            values,
-            inbox,
-            self.parents.first().copied(),
-            self.out.changed.first().copied(),
-        ));
     }
 
     /// Why the queries that read it have no value now.
