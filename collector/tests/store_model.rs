@@ -91,6 +91,8 @@ enum Step {
     FlushAll,
     /// Time passes: windows become due.
     Wait,
+    /// Reads what lies between two slots: what is read again may be recalled.
+    Read(i64, i64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -99,6 +101,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Reopen),
         1 => Just(Step::FlushAll),
         2 => Just(Step::Wait),
+        4 => prop_oneof![Just((0, 1_000)), (0i64..1_000, 0i64..1_000)]
+            .prop_map(|(start, end)| Step::Read(start, end)),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -131,8 +135,16 @@ fn model(committed: &BTreeSet<u64>) -> Content {
     content
 }
 
+fn between(mut content: Content, start: i64, end: i64) -> Content {
+    for samples in content.values_mut() {
+        samples.retain(|time, _| (start..=end).contains(time));
+    }
+    content.retain(|_, samples| !samples.is_empty());
+    content
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn any_order_repetition_and_restart_gives_the_content_of_the_model(
         steps in steps(),
@@ -165,6 +177,11 @@ proptest! {
                     now += 3 * 60 * 60 * 1000;
                     store.maintain(Timestamp::from_millis(now)).unwrap();
                 }
+                Step::Read(start, end) => {
+                    let (start, end) = (START + start * 36_000, START + end * 36_000);
+                    let expected = between(model(&committed), start, end);
+                    prop_assert_eq!(content_between(&store, start, end), expected);
+                }
             }
         }
         let expected = model(&committed);
@@ -176,12 +193,7 @@ proptest! {
         prop_assert_eq!(&acked, &committed);
 
         let (start, end) = (START + ends.0 * 36_000, START + ends.1 * 36_000);
-        let mut within = expected.clone();
-        for samples in within.values_mut() {
-            samples.retain(|time, _| (start..=end).contains(time));
-        }
-        within.retain(|_, samples| !samples.is_empty());
-        prop_assert_eq!(content_between(&store, start, end), within);
+        prop_assert_eq!(content_between(&store, start, end), between(expected.clone(), start, end));
 
         store.flush_all().unwrap();
         prop_assert_eq!(content(&store), expected.clone());

@@ -1,39 +1,115 @@
-//! As much of HTTP as measuring needs: version 1.0, one request to a connection.
+//! As much of HTTP as measuring needs.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Sends and waits for the whole answer: its status and its body.
-pub(crate) fn send(
+/// One connection, which stays open from one request to the next, as Grafana's do.
+pub(crate) struct Client {
     address: SocketAddr,
-    head: &str,
-    body: &[u8],
-) -> std::io::Result<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(180)))?;
-    let length = body.len();
-    stream.write_all(format!("{head}\r\nContent-Length: {length}\r\n\r\n").as_bytes())?;
-    stream.write_all(body)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let end = answer.windows(4).position(|part| part == b"\r\n\r\n").unwrap_or(answer.len());
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    Ok((status, answer.split_off((end + 4).min(answer.len()))))
+    stream: Option<BufReader<TcpStream>>,
 }
 
-/// A form, posted; panics when it is refused.
-pub(crate) fn form(address: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    let fields: Vec<String> =
-        fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
-    let head = format!(
-        "POST {path} HTTP/1.0\r\nHost: {address}\r\n\
-         Content-Type: application/x-www-form-urlencoded"
-    );
-    let (status, body) = send(address, &head, fields.join("&").as_bytes()).expect("an answer");
-    assert!(status < 300, "{path} {fields:?}: {status} {}", String::from_utf8_lossy(&body));
-    body
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, stream: None }
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
+        self.send(&format!("GET {path}"), "", b"")
+    }
+
+    /// With further header lines, each of them ended.
+    pub(crate) fn post(
+        &mut self,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> io::Result<(u16, Vec<u8>)> {
+        self.send(&format!("POST {path}"), headers, body)
+    }
+
+    /// A form, posted; panics when it is refused.
+    pub(crate) fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+        let all: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let (status, body) = self.post(path, headers, all.join("&").as_bytes()).expect("an answer");
+        assert!(status < 300, "{path} {fields:?}: {status} {}", String::from_utf8_lossy(&body));
+        body
+    }
+
+    /// Waits for the whole answer: its status and its body. Servers close what was open for some
+    /// minutes; then it is sent once more.
+    fn send(&mut self, what: &str, headers: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        if let Some(stream) = self.stream.take()
+            && let Ok(answer) = self.send_on(stream, what, headers, body)
+        {
+            return Ok(answer);
+        }
+        let stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(180)))?;
+        self.send_on(BufReader::with_capacity(64 << 10, stream), what, headers, body)
+    }
+
+    fn send_on(
+        &mut self,
+        mut stream: BufReader<TcpStream>,
+        what: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> io::Result<(u16, Vec<u8>)> {
+        let (address, length) = (self.address, body.len());
+        let head = format!(
+            "{what} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n\r\n"
+        );
+        // In one piece, as libraries send what is short.
+        stream.get_mut().write_all(&[head.as_bytes(), body].concat())?;
+        let answer = answer(&mut stream)?;
+        self.stream = Some(stream);
+        Ok(answer)
+    }
+}
+
+fn answer(stream: &mut BufReader<TcpStream>) -> io::Result<(u16, Vec<u8>)> {
+    let status = line(stream)?.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let (mut length, mut is_chunked) = (0, false);
+    loop {
+        let header = line(stream)?.to_ascii_lowercase();
+        match header.split_once(':') {
+            Some(("content-length", value)) => length = value.trim().parse().unwrap_or(0),
+            Some(("transfer-encoding", _)) => is_chunked = true,
+            Some(_) => (),
+            None => break,
+        }
+    }
+    let mut body = Vec::new();
+    if !is_chunked {
+        body.resize(length, 0);
+        stream.read_exact(&mut body)?;
+        return Ok((status, body));
+    }
+    loop {
+        let size = line(stream)?;
+        let size = usize::from_str_radix(&size, 16).map_err(io::Error::other)?;
+        let had = body.len();
+        body.resize(had + size, 0);
+        stream.read_exact(&mut body[had..])?;
+        line(stream)?;
+        if size == 0 {
+            return Ok((status, body));
+        }
+    }
+}
+
+/// A line without its end.
+fn line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(line.trim_end().to_owned())
 }
 
 fn escaped(text: &str) -> String {

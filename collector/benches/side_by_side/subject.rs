@@ -1,7 +1,7 @@
 //! The three that are measured, each as a process of its own.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const CHILD: &str = "HALLWATCH_BENCH_STORE";
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     child: Child,
-    pub(crate) address: SocketAddr,
+    pub(crate) http: http::Client,
     folder: PathBuf,
     pipe: Option<(ChildStdin, BufReader<ChildStdout>)>,
     wire_labels: Vec<Vec<u8>>,
@@ -44,10 +44,7 @@ fn quiet(command: &mut Command) -> &mut Command {
 
 fn listens(address: SocketAddr, path: &str) {
     for _ in 0..300 {
-        let head = format!("GET {path} HTTP/1.0\r\nHost: {address}");
-        if TcpStream::connect(address).is_ok()
-            && http::send(address, &head, b"").is_ok_and(|(status, _)| status == 200)
-        {
+        if http::Client::new(address).get(path).is_ok_and(|(status, _)| status == 200) {
             return;
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -117,7 +114,8 @@ impl Subject {
     ) -> Self {
         let wire_labels = (0..series).map(|id| http::wire_labels(&facility::labels(id))).collect();
         let folder = folder.to_owned();
-        Self { name, child, address, folder, pipe: None, wire_labels, sequence: 0 }
+        let http = http::Client::new(address);
+        Self { name, child, http, folder, pipe: None, wire_labels, sequence: 0 }
     }
 
     /// Hands over the samples of one step; they are kept, as the subject understands it, when this
@@ -134,14 +132,10 @@ impl Subject {
                 .iter()
                 .map(|(id, time, value)| (self.wire_labels[*id as usize].clone(), *time, *value))
                 .collect();
-            let path = "/api/v1/write";
-            let head = format!(
-                "POST {path} HTTP/1.0\r\nHost: {}\r\nContent-Encoding: snappy\r\n\
-                 Content-Type: application/x-protobuf\r\nX-Prometheus-Remote-Write-Version: 0.1.0",
-                self.address
-            );
-            let (status, body) =
-                http::send(self.address, &head, &http::remote_write(&labelled)).unwrap();
+            let headers = "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
+                           X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
+            let message = http::remote_write(&labelled);
+            let (status, body) = self.http.post("/api/v1/write", headers, &message).unwrap();
             assert!(status < 300, "{}: {status} {}", self.name, String::from_utf8_lossy(&body));
         }
     }
@@ -201,8 +195,7 @@ impl Subject {
     /// Makes visible what was handed over.
     pub(crate) fn settle(&mut self) {
         if self.name == "VictoriaMetrics" {
-            let head = format!("GET /internal/force_flush HTTP/1.0\r\nHost: {}", self.address);
-            http::send(self.address, &head, b"").unwrap();
+            self.http.get("/internal/force_flush").unwrap();
         }
     }
 
@@ -217,8 +210,7 @@ impl Subject {
             }
             "VictoriaMetrics" => {
                 for path in ["/internal/force_flush", "/internal/force_merge"] {
-                    let head = format!("GET {path} HTTP/1.0\r\nHost: {}", self.address);
-                    http::send(self.address, &head, b"").unwrap();
+                    self.http.get(path).unwrap();
                 }
                 // The merge runs in the background: until the size stays.
                 let mut before = 0;
@@ -235,7 +227,7 @@ impl Subject {
             }
             _ => {
                 // Blocks of everything, without the log that is kept for the newest hours.
-                http::form(self.address, "/api/v1/admin/tsdb/snapshot", &[]);
+                self.http.form("/api/v1/admin/tsdb/snapshot", &[]);
                 size(&self.folder.join("data/snapshots"))
             }
         }

@@ -273,6 +273,21 @@ pub(super) fn from_decimal(integer: i64, digits: u8) -> Option<f64> {
     POWERS.get(usize::from(digits)).map(|power| integer as f64 / power)
 }
 
+/// As [`from_decimal`], of many.
+#[expect(clippy::cast_precision_loss, reason = "only integers that are exact were written")]
+pub(super) fn from_decimals(
+    integers: impl ExactSizeIterator<Item = i64>,
+    digits: u8,
+    values: &mut Vec<f64>,
+) {
+    match POWERS.get(usize::from(digits)) {
+        // Most are whole, and a division costs more than all the rest.
+        Some(_) if digits == 0 => values.extend(integers.map(|integer| integer as f64)),
+        Some(power) => values.extend(integers.map(|integer| integer as f64 / power)),
+        None => values.extend(integers.map(|_| f64::NAN)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

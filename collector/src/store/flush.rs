@@ -258,6 +258,7 @@ impl Store {
         }
         if let (Some(filled), Some(mut pass)) = (step.filled, self.flush.pass.take()) {
             // Readers look into the head first and then here: so this comes first.
+            let filled = self.shared.changed(filled);
             writing(&self.shared.windows).insert(step.window, filled);
             for id in pass.series.iter().skip(pass.next).take(step.done) {
                 if let Some(mut head) = self.head(*id) {

@@ -145,10 +145,13 @@ impl Store {
             for (window, filled) in step.windows {
                 // What was written to it, or that it went, in the same transaction is known by now.
                 if let Some(now) = windows.get_mut(&window) {
-                    *now = Filled { upto: now.upto, latest: now.latest, ..filled };
+                    let filled = Filled { upto: now.upto, latest: now.latest, ..filled };
+                    *now = self.shared.changed(filled);
                 }
             }
         }
+        // What was deleted is not to stay in memory either.
+        self.shared.recalled.forget();
         writing(&self.shared.rolled).extend(step.rolled);
         for (day, series) in step.stale {
             writing(&self.shared.stale).entry(day).or_default().insert(series);

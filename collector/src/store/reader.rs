@@ -4,6 +4,7 @@ mod chunks;
 mod columns;
 mod halves;
 mod lasts;
+pub(super) mod recalled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;

@@ -22,6 +22,7 @@ use super::deletion::Open;
 use super::describe::retire;
 use super::dictionary::Agent;
 use super::flush::Flush;
+use super::reader::recalled::Recalled;
 use super::record::read_labels;
 use super::rollup::Rolled;
 use super::shared::{Filled, Found, Shared, count, reading, writing};
@@ -52,6 +53,8 @@ pub(super) fn open(dir: &Path, options: &Options, lock: File) -> Result<Store, E
         path,
         index: std::sync::RwLock::default(),
         windows: std::sync::RwLock::default(),
+        versions: AtomicU64::new(0),
+        recalled: Recalled::default(),
         rolled: std::sync::RwLock::default(),
         stale: std::sync::RwLock::default(),
         floor: AtomicI64::new(i64::MIN),
@@ -266,7 +269,7 @@ impl Store {
             |row| {
                 let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
                 let (upto, bytes, samples) = (number(1)?, number(2)?, number(3)?);
-                let filled = Filled { upto, bytes, samples, latest: None };
+                let filled = Filled { upto, bytes, samples, ..Filled::default() };
                 windows.insert(row.get(0)?, filled);
                 Ok(Some(()))
             },

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 use super::deletion::{AllHidden, Orders};
 use super::index::Index;
 use super::intake::Damage;
+use super::reader::recalled::Recalled;
 use super::recent::Recent;
 use super::rollup::{AllRolled, Stale};
 
@@ -21,6 +22,8 @@ pub(super) struct Filled {
     /// No sample in the chunks is later; of chunks from before the start it is known of the newest
     /// window alone.
     pub(super) latest: Option<i64>,
+    /// Another one with each change, see [`Shared::changed`].
+    pub(super) version: u64,
 }
 
 #[derive(Debug)]
@@ -29,6 +32,9 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) index: RwLock<Index>,
     pub(super) windows: RwLock<BTreeMap<i64, Filled>>,
+    /// Of windows.
+    pub(super) versions: AtomicU64,
+    pub(super) recalled: Recalled,
     /// The days that are summed up.
     pub(super) rolled: RwLock<AllRolled>,
     pub(super) stale: RwLock<Stale>,
@@ -44,6 +50,15 @@ pub(super) struct Shared {
     pub(super) found: Found,
     pub(super) log_bytes: AtomicU64,
     pub(super) export_lost_rows: AtomicU64,
+}
+
+impl Shared {
+    /// A window as it is now that a change of its chunks is on disk. To be put among the others
+    /// before memory lets go of what is in the chunks, so that no reader takes what it recalls of
+    /// before for all there is.
+    pub(super) fn changed(&self, filled: Filled) -> Filled {
+        Filled { version: self.versions.fetch_add(1, Ordering::Relaxed) + 1, ..filled }
+    }
 }
 
 /// Counters of damage.

@@ -6,13 +6,14 @@
 //! a power of ten, as sensors speak, or of the bits of floats.
 
 use super::super::bytes::{Bytes, unzigzag, zigzag};
-use super::super::decimal::{decimal, from_decimal};
+use super::super::decimal::{decimal, from_decimal, from_decimals};
 use super::columns::Columns;
 use super::segments::{LINE, Place, Segment, Segments};
 
 /// Samples in it, at most; and the segments they may take.
 pub(super) const MOST: u8 = 128;
 const MOST_SEGMENTS: u8 = 10;
+const ROOM: usize = MOST as usize;
 /// Digits after the point, at most; a value that has more is kept as the bits of its float.
 const MOST_DIGITS: u8 = 6;
 const BITS: u8 = 15;
@@ -28,6 +29,12 @@ pub(super) struct Open {
     kind: u8,
     count: u8,
     segments: u8,
+}
+
+/// Samples of one kind: their times, and their values as [`Last`] has them.
+struct Back {
+    times: [u32; ROOM],
+    numbers: [u64; ROOM],
 }
 
 /// What the next sample is told by.
@@ -283,6 +290,28 @@ impl Open {
         Some(())
     }
 
+    /// From the last sample back to the first that is not after `start`, at the ends of `back`, from
+    /// the place on that this gives; `None` when not all of them can be found so.
+    fn back_to(&self, segments: &Segments, start: u32, back: &mut Back) -> Option<usize> {
+        let (mut last, mut place) = (self.last(), self.last_segment);
+        let mut bytes: &[u8] = &[];
+        let mut first = ROOM;
+        let places = back.times.iter_mut().zip(&mut back.numbers).rev();
+        for ((time, number), left) in places.zip((0..self.count).rev()) {
+            (*time, *number) = (last.time, last.value);
+            first -= 1;
+            if last.time <= start || left == 0 {
+                return Some(first);
+            }
+            if bytes.is_empty() {
+                let segment = segments.get(place)?;
+                (bytes, place) = (segment.bytes(), segment.before());
+            }
+            last.undo(&mut bytes)?;
+        }
+        None
+    }
+
     /// Appends the samples from `start` to `end`, both included; `origin` is when the window begins.
     pub(super) fn read(
         &self,
@@ -294,27 +323,25 @@ impl Open {
         if self.last_time().is_none_or(|last| last < start) {
             return;
         }
-        // Memory of about the right size at once: most of what queries for the present cost.
-        let span = end.min(self.time).saturating_sub(start);
-        let about = span.checked_div(self.step).unwrap_or(u32::MAX).saturating_add(2);
-        let about = usize::from(self.count).min(about as usize);
-        times.reserve(about);
-        values.reserve(about);
-        let had = times.len();
-        let mut take = |one: &Last| {
-            if (start..=end).contains(&one.time) {
-                times.push(origin.wrapping_add(i64::from(one.time)));
-                values.push(one.value());
+        if start > 0 {
+            let mut back = Back { times: [0; ROOM], numbers: [0; ROOM] };
+            if let Some(first) = self.back_to(segments, start, &mut back) {
+                let of = back.times.get(first..).unwrap_or_default();
+                let from = first + of.partition_point(|time| *time < start);
+                let to = first + of.partition_point(|time| *time <= end);
+                let absolute = |time: &u32| origin.wrapping_add(i64::from(*time));
+                times.extend(back.times.get(from..to).unwrap_or_default().iter().map(absolute));
+                let numbers = back.numbers.get(from..to).unwrap_or_default().iter();
+                match self.kind {
+                    BITS => values.extend(numbers.map(|bits| f64::from_bits(*bits))),
+                    digits => from_decimals(numbers.map(|one| one.cast_signed()), digits, values),
+                }
+                return;
             }
-            one.time > start
-        };
-        if start > 0 && self.each_back(segments, &mut take).is_some() {
-            times.get_mut(had..).unwrap_or_default().reverse();
-            values.get_mut(had..).unwrap_or_default().reverse();
-            return;
         }
-        times.truncate(had);
-        values.truncate(had);
+        let most = usize::from(self.count);
+        times.reserve(most);
+        values.reserve(most);
         self.each(segments, end, |one| {
             if one.time >= start {
                 times.push(origin.wrapping_add(i64::from(one.time)));

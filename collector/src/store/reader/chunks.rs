@@ -11,6 +11,7 @@ use super::super::head::{Columns, merge};
 use super::super::index::Series;
 use super::super::shared::count;
 use super::super::times::{Beside, LOOK_UP_TIMES, SCAN_TIMES};
+use super::recalled::{Chunked, Recalled};
 
 /// To look a chunk up costs as much as to pass over so many of its neighbours.
 const PASSED_OVER: usize = 4;
@@ -29,9 +30,15 @@ pub(super) struct Chunks<'a> {
     budget: Option<&'a Budget<'a>>,
     given_up: Option<GivenUp>,
     found: Vec<Columns>,
-    /// What is in one chunk.
-    part: Columns,
+    recalled: &'a Recalled,
     damaged: &'a AtomicU64,
+}
+
+/// A series that is read, and its place.
+#[derive(Clone, Copy)]
+struct Wanted {
+    id: u32,
+    at: usize,
 }
 
 impl<'a> Chunks<'a> {
@@ -39,19 +46,10 @@ impl<'a> Chunks<'a> {
         series: &'a [Series],
         span: (i64, i64),
         (heads, budget): (&'a [Columns], Option<&'a Budget<'a>>),
-        damaged: &'a AtomicU64,
+        (recalled, damaged): (&'a Recalled, &'a AtomicU64),
     ) -> Self {
         let found = vec![Columns::default(); series.len()];
-        Self {
-            series,
-            span,
-            heads,
-            budget,
-            given_up: None,
-            found,
-            part: Columns::default(),
-            damaged,
-        }
+        Self { series, span, heads, budget, given_up: None, found, recalled, damaged }
     }
 
     /// What was found, unless it was given up.
@@ -64,20 +62,57 @@ impl<'a> Chunks<'a> {
     pub(super) fn read(
         &mut self,
         connection: &Connection,
-        window: i64,
+        chunked: Chunked,
         following: usize,
     ) -> rusqlite::Result<()> {
-        let series = self.series;
-        let (Some(first), Some(last)) = (series.first(), series.last()) else { return Ok(()) };
-        if !self.goes_on(0) {
-            return Ok(());
+        let unknown = self.recall(chunked, following);
+        let (Some(first), Some(last)) = (unknown.first(), unknown.last()) else { return Ok(()) };
+        let near = Near { first: first.id, last: last.id, of: unknown.len() };
+        let had: Vec<usize> = unknown.iter().map(|one| self.found[one.at].0.len()).collect();
+        let whole = self.read_rows(connection, chunked.window, (&unknown, near), following)?;
+        if whole && self.given_up.is_none() {
+            let read = unknown.iter().zip(had).map(|(one, had)| {
+                let (times, values) = &self.found[one.at];
+                (one.id, (&times[had..], &values[had..]))
+            });
+            self.recalled.keep(chunked, self.span, read);
         }
+        Ok(())
+    }
+
+    /// Appends what is still known of the window; gives those that are to be read.
+    fn recall(&mut self, chunked: Chunked, following: usize) -> Vec<Wanted> {
+        if !self.goes_on(0) {
+            return Vec::new();
+        }
+        let series = self.series;
+        let known = self.recalled.recall(chunked, self.span, series.iter().map(|one| one.id));
+        let lengths = known.iter().flatten().map(|part| part.within(self.span).0.len());
+        if !self.goes_on(lengths.sum()) {
+            return Vec::new();
+        }
+        let mut unknown = Vec::new();
+        for ((at, series), part) in series.iter().enumerate().zip(known) {
+            match part {
+                Some(part) => self.append(at, part.within(self.span), following),
+                None => unknown.push(Wanted { id: series.id, at }),
+            }
+        }
+        unknown
+    }
+
+    /// Appends what is in the chunks of some series; whether nothing of it is damaged.
+    fn read_rows(
+        &mut self,
+        connection: &Connection,
+        window: i64,
+        (wanted, near): (&[Wanted], Near),
+        following: usize,
+    ) -> rusqlite::Result<bool> {
         // Series of one device have the same times, and come one after the other.
         let (mut common_id, mut common) = (None, (Placed { from: 0, of: 0 }, Vec::new()));
-        let spread = (last.id - first.id) as usize + 1;
-        let is_near = |passed_over| spread <= series.len().saturating_mul(passed_over);
         let mut scan = connection.prepare_cached(SCAN_TIMES)?;
-        let scan = is_near(TIMES_PASSED_OVER).then_some((&mut *scan, first.id, last.id));
+        let scan = near.within(TIMES_PASSED_OVER).then_some((&mut *scan, near.first, near.last));
         let mut look_up = connection.prepare_cached(LOOK_UP_TIMES)?;
         let mut beside = Beside::new(window, scan, &mut look_up)?;
         let span = self.span;
@@ -91,52 +126,57 @@ impl<'a> Chunks<'a> {
             times.extend_from_slice(&common.1);
             Some(common.0)
         };
-        let mut take = |id: u32, at: usize, data: &[u8]| {
-            let (times, values) = (&mut self.part.0, &mut self.part.1);
+        let (mut times, mut values, mut whole) = (Vec::new(), Vec::new(), true);
+        let mut take = |one: Wanted, data: &[u8]| {
             times.clear();
             values.clear();
-            let content = unseal(data, key(window, i64::from(id)));
-            let read = content.and_then(|data| {
-                codec::decode_between(data, span, (times, values), &mut elsewhere)
-            });
+            let content = unseal(data, key(window, i64::from(one.id)));
+            let into = (&mut times, &mut values);
+            let read =
+                content.and_then(|data| codec::decode_between(data, span, into, &mut elsewhere));
             match read {
-                Some(()) if self.goes_on(self.part.0.len()) => self.append(at, following),
+                Some(()) if self.goes_on(times.len()) => {
+                    self.append(one.at, (&times, &values), following);
+                }
                 Some(()) => return false,
-                None => count(self.damaged),
+                None => {
+                    whole = false;
+                    count(self.damaged);
+                }
             }
             true
         };
-        if is_near(PASSED_OVER) {
+        if near.within(PASSED_OVER) {
             let mut select = connection.prepare_cached(
                 "SELECT series, data FROM chunk \
                  WHERE window = ?1 AND series BETWEEN ?2 AND ?3 ORDER BY series, part",
             )?;
-            let mut rows = select.query(params![window, first.id, last.id])?;
-            let mut wanted = series.iter().map(|series| series.id).enumerate().peekable();
+            let mut rows = select.query(params![window, near.first, near.last])?;
+            let mut wanted = wanted.iter().copied().peekable();
             while let Some(row) = rows.next()? {
                 let id: u32 = row.get(0)?;
-                while wanted.next_if(|(_, next)| *next < id).is_some() {}
-                if let Some((at, next)) = wanted.peek()
-                    && *next == id
-                    && !take(id, *at, row.get_ref(1)?.as_bytes().unwrap_or_default())
+                while wanted.next_if(|next| next.id < id).is_some() {}
+                if let Some(next) = wanted.peek()
+                    && next.id == id
+                    && !take(*next, row.get_ref(1)?.as_bytes().unwrap_or_default())
                 {
                     break;
                 }
             }
-            return Ok(());
+            return Ok(whole);
         }
         let mut select = connection.prepare_cached(
             "SELECT data FROM chunk WHERE window = ?1 AND series = ?2 ORDER BY part",
         )?;
-        for (at, series) in series.iter().enumerate() {
-            let mut rows = select.query(params![window, series.id])?;
+        for one in wanted {
+            let mut rows = select.query(params![window, one.id])?;
             while let Some(row) = rows.next()? {
-                if !take(series.id, at, row.get_ref(0)?.as_bytes().unwrap_or_default()) {
-                    return Ok(());
+                if !take(*one, row.get_ref(0)?.as_bytes().unwrap_or_default()) {
+                    return Ok(whole);
                 }
             }
         }
-        Ok(())
+        Ok(whole)
     }
 
     /// Whether to go on with so many samples more.
@@ -149,22 +189,37 @@ impl<'a> Chunks<'a> {
         self.given_up.is_none()
     }
 
-    /// Appends `part` to what was found of the series at this place.
-    fn append(&mut self, at: usize, following: usize) {
+    /// Appends to what was found of the series at this place.
+    fn append(&mut self, at: usize, (more_times, more_values): (&[i64], &[f64]), following: usize) {
         let Some((times, values)) = self.found.get_mut(at) else { return };
-        let (part_times, part_values) = (&self.part.0, &self.part.1);
         // A second part, beside a damaged first, may overlap with a third.
-        if part_times.first().is_some_and(|first| times.last().is_some_and(|last| first <= last)) {
-            (*times, *values) = merge((times, values), (part_times, part_values));
+        if more_times.first().is_some_and(|first| times.last().is_some_and(|last| first <= last)) {
+            (*times, *values) = merge((times, values), (more_times, more_values));
             return;
         }
-        if times.capacity() - times.len() < part_times.len() {
+        if times.capacity() - times.len() < more_times.len() {
             let head = self.heads.get(at).map_or(0, |head| head.0.len());
-            let more = part_times.len() * (1 + following.min(WINDOWS_AHEAD)) + head;
+            let more = more_times.len() * (1 + following.min(WINDOWS_AHEAD)) + head;
             times.reserve_exact(more);
             values.reserve_exact(more);
         }
-        times.extend_from_slice(part_times);
-        values.extend_from_slice(part_values);
+        times.extend_from_slice(more_times);
+        values.extend_from_slice(more_values);
+    }
+}
+
+/// How close to each other those that are read stand in their table.
+#[derive(Clone, Copy)]
+struct Near {
+    first: u32,
+    last: u32,
+    of: usize,
+}
+
+impl Near {
+    /// Whether to go through all from the first to the last passes over so many for each.
+    fn within(self, passed_over: usize) -> bool {
+        let spread = (self.last - self.first) as usize + 1;
+        spread <= self.of.saturating_mul(passed_over)
     }
 }

@@ -13,12 +13,15 @@ use super::super::{Error, schema};
 use super::Reader;
 use super::chunks::Chunks;
 use super::halves::by_halves;
+use super::recalled::Chunked;
 
 /// How much work a series is, for [`by_halves`]: its columns, a window of them out of its head, and
 /// one out of a chunk.
 const SERIES_WORK: usize = 4;
 const HEAD_WORK: usize = 8;
 const CHUNK_WORK: usize = 16;
+/// Samples out of heads between two looks at the budget: a look takes as long as some of them.
+const AT_ONCE: usize = 2_048;
 
 impl Reader {
     /// The windows with chunks that the time touches.
@@ -32,14 +35,14 @@ impl Reader {
 
     /// Those of them that may have a sample as late as `start`: a window that is written before its
     /// end, for the length of the log, ends before the present.
-    fn chunked_windows(&self, (start, end): (i64, i64)) -> Vec<i64> {
+    fn chunked_windows(&self, (start, end): (i64, i64)) -> Vec<Chunked> {
         if start > end {
             return Vec::new();
         }
         let windows = reading(&self.shared.windows);
         let touched = windows.range(window_of(start)..=window_of(end));
         let late = touched.filter(|(_, filled)| filled.latest.is_none_or(|latest| latest >= start));
-        late.map(|(window, _)| *window).collect()
+        late.map(|(window, filled)| Chunked { window: *window, version: filled.version }).collect()
     }
 
     /// The samples of each of the series, sorted by number, from `start` to `end`, as far as the
@@ -86,7 +89,8 @@ impl Reader {
         if windows.is_empty() || series.is_empty() {
             return Ok(heads);
         }
-        let mut chunks = Chunks::new(series, span, (&heads, budget), &self.shared.found.chunks);
+        let (recalled, damaged) = (&self.shared.recalled, &self.shared.found.chunks);
+        let mut chunks = Chunks::new(series, span, (&heads, budget), (recalled, damaged));
         self.with_connection("read chunks", |connection| {
             // One snapshot for all windows.
             connection.prepare_cached("BEGIN")?.execute([])?;
@@ -104,7 +108,7 @@ impl Reader {
     fn read_windows(
         &self,
         connection: &Connection,
-        windows: &[i64],
+        windows: &[Chunked],
         chunks: &mut Chunks<'_>,
     ) -> rusqlite::Result<()> {
         for (window, following) in windows.iter().zip((0..windows.len()).rev()) {
@@ -145,19 +149,26 @@ fn heads_of(
     (start, end): (i64, i64),
     budget: Option<&Budget<'_>>,
 ) -> Result<Vec<Columns>, GivenUp> {
-    let mut all = Vec::with_capacity(series.len());
-    // Read here first, so that of each series only what is there takes memory.
-    let mut read = Columns::default();
+    let (mut all, mut unspent) = (Vec::with_capacity(series.len()), 0);
     for neighbours in series.chunk_by(|a, b| shard_of(a.id) == shard_of(b.id)) {
         let Some(first) = neighbours.first() else { continue };
         let heads = first.heads().lock();
         for one in neighbours {
-            read.0.clear();
-            read.1.clear();
+            let mut read = Columns::default();
             heads.get(one.id).read(start, end, &mut read);
-            budget.map_or(Ok(()), |budget| budget.spend(read.0.len()))?;
-            all.push(read.clone());
+            unspent += read.0.len();
+            if unspent >= AT_ONCE {
+                let spent = std::mem::take(&mut unspent);
+                budget.map_or(Ok(()), |budget| budget.spend(spent))?;
+            }
+            // How many there would be was a guess.
+            if read.0.capacity() > 2 * read.0.len() {
+                read.0.shrink_to_fit();
+                read.1.shrink_to_fit();
+            }
+            all.push(read);
         }
     }
+    budget.map_or(Ok(()), |budget| budget.spend(unspent))?;
     Ok(all)
 }

@@ -220,7 +220,9 @@ impl Samples {
         mut f: impl FnMut((usize, usize), &Window<'_>) -> Option<f64>,
     ) -> Vec<f64> {
         let mut values = Vec::with_capacity(ends.len());
-        let (mut from, mut to) = (0, 0);
+        let upto = |time: i64| self.times.partition_point(|one| *one <= time);
+        let first = ends.first().copied().unwrap_or(i64::MIN);
+        let (mut from, mut to) = (upto(first.saturating_sub(range)), upto(first));
         for (step, end) in ends.iter().copied().enumerate() {
             let start = end.saturating_sub(range);
             while self.times.get(to).is_some_and(|time| *time <= end) {

@@ -117,7 +117,12 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     };
     // Of the order nothing else counts, so nothing else is sorted. Among numbers that are above zero
     // the bits have the order of the values, and integers compare quicker.
-    if values.iter().all(|value| *value > 0.0) {
+    if values.iter().fold(true, |all, value| all & (*value > 0.0)) {
+        let above = values.len() - lower;
+        if above <= FEW {
+            let (low, high) = least_of_largest(values, above);
+            return between(low, high, weight);
+        }
         let (_, low, above) = values.select_nth_unstable_by_key(lower, |value| value.to_bits());
         let low = *low;
         let high = above.iter().copied().fold(f64::INFINITY, f64::min);
@@ -127,6 +132,27 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let low = *low;
     let high = above.iter().copied().min_by(order).unwrap_or(low);
     between(low, high, weight)
+}
+
+/// So many of the largest are found by keeping them in order: a high quantile needs no others.
+const FEW: usize = 16;
+
+/// Of the `count` largest of some numbers above zero, [`FEW`] at most, the least and the next, which
+/// is the same one where there is but one.
+fn least_of_largest(values: &[f64], count: usize) -> (f64, f64) {
+    let mut largest = [0.0; FEW];
+    let largest = &mut largest[FEW - count..];
+    for value in values {
+        if *value > largest[0] {
+            let mut at = 1;
+            while at < count && largest[at] < *value {
+                largest[at - 1] = largest[at];
+                at += 1;
+            }
+            largest[at - 1] = *value;
+        }
+    }
+    (largest[0], largest.get(1).copied().unwrap_or(largest[0]))
 }
 
 /// Sorts, NaN being the smallest.
