@@ -279,7 +279,7 @@ impl PushEngine {
 
     /// An agent of a site has sent everything up to this time.
     pub fn watermark(&mut self, tenant: &str, site: &str, agent: &str, upto: Timestamp) {
-        let shard = self.site(&Labels::from_pairs([("tenant", tenant), ("site", site)]));
+        let shard = self.shard_of(Site::named(tenant, site));
         self.note_watermark(shard, agent, upto);
     }
 
@@ -431,7 +431,10 @@ impl PushEngine {
 
     /// The shard of the site that a series is of.
     fn site(&mut self, labels: &Labels) -> usize {
-        let site = Site::of(labels);
+        self.shard_of(Site::of(labels))
+    }
+
+    fn shard_of(&mut self, site: Site) -> usize {
         if let Some(known) = self.by_site.get(&site) {
             return *known;
         }

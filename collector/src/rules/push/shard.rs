@@ -22,8 +22,12 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn of(labels: &Labels) -> Self {
-        let get = |name| labels.get(name).unwrap_or("").to_owned();
-        Self { tenant: get("tenant"), site: get("site") }
+        let get = |name| labels.get(name).unwrap_or("");
+        Self::named(get("tenant"), get("site"))
+    }
+
+    pub(super) fn named(tenant: &str, site: &str) -> Self {
+        Self { tenant: tenant.to_owned(), site: site.to_owned() }
     }
 
     pub(super) fn tenant(&self) -> &str {
