@@ -2,7 +2,7 @@
 //! same queries, one after the other, each as a process of its own.
 //!
 //! `cargo bench -p hallwatch-collector --bench side_by_side [-- SERIES HOURS SECONDS ROUNDS]`: so
-//! many series, over so many hours, a sample every so many seconds; each query so many times (5).
+//! many series, over so many hours, a sample every so many seconds; each query so many times (20).
 //! Prints the table of the README.
 
 #![expect(clippy::print_stdout, reason = "a measuring command")]
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use subject::Subject;
 
 /// How often each query is asked, unless told. The best counts; the first is told, too.
-const ROUNDS: i64 = 5;
+const ROUNDS: i64 = 20;
 
 struct Asked {
     title: &'static str,

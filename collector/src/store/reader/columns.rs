@@ -161,8 +161,8 @@ fn heads_of(
                 let spent = std::mem::take(&mut unspent);
                 budget.map_or(Ok(()), |budget| budget.spend(spent))?;
             }
-            // How many there would be was a guess.
-            if read.0.capacity() > 2 * read.0.len() {
+            // How many there would be was a guess; a sample is to take no more than the budget says.
+            if read.0.capacity() - read.0.len() > read.0.len() / 8 {
                 read.0.shrink_to_fit();
                 read.1.shrink_to_fit();
             }
