@@ -11,7 +11,7 @@ use super::super::head::{Columns, merge};
 use super::super::index::Series;
 use super::super::shared::count;
 use super::super::times::{Beside, LOOK_UP_TIMES, SCAN_TIMES};
-use super::recalled::{Chunked, Recalled};
+use super::recalled::{Recalled, Versioned};
 
 /// To look a chunk up costs as much as to pass over so many of its neighbours.
 const PASSED_OVER: usize = 4;
@@ -62,7 +62,7 @@ impl<'a> Chunks<'a> {
     pub(super) fn read(
         &mut self,
         connection: &Connection,
-        chunked: Chunked,
+        chunked: Versioned,
         following: usize,
     ) -> rusqlite::Result<()> {
         let unknown = self.recall(chunked, following);
@@ -81,7 +81,7 @@ impl<'a> Chunks<'a> {
     }
 
     /// Appends what is still known of the window; gives those that are to be read.
-    fn recall(&mut self, chunked: Chunked, following: usize) -> Vec<Wanted> {
+    fn recall(&mut self, chunked: Versioned, following: usize) -> Vec<Wanted> {
         if !self.goes_on(0) {
             return Vec::new();
         }

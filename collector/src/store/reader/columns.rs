@@ -13,7 +13,7 @@ use super::super::{Error, schema};
 use super::Reader;
 use super::chunks::Chunks;
 use super::halves::by_halves;
-use super::recalled::Chunked;
+use super::recalled::Versioned;
 
 /// How much work a series is, for [`by_halves`]: its columns, a window of them out of its head, and
 /// one out of a chunk.
@@ -35,14 +35,15 @@ impl Reader {
 
     /// Those of them that may have a sample as late as `start`: a window that is written before its
     /// end, for the length of the log, ends before the present.
-    fn chunked_windows(&self, (start, end): (i64, i64)) -> Vec<Chunked> {
+    fn chunked_windows(&self, (start, end): (i64, i64)) -> Vec<Versioned> {
         if start > end {
             return Vec::new();
         }
         let windows = reading(&self.shared.windows);
         let touched = windows.range(window_of(start)..=window_of(end));
         let late = touched.filter(|(_, filled)| filled.latest.is_none_or(|latest| latest >= start));
-        late.map(|(window, filled)| Chunked { window: *window, version: filled.version }).collect()
+        late.map(|(window, filled)| Versioned { window: *window, version: filled.version })
+            .collect()
     }
 
     /// The samples of each of the series, sorted by number, from `start` to `end`, as far as the
@@ -108,7 +109,7 @@ impl Reader {
     fn read_windows(
         &self,
         connection: &Connection,
-        windows: &[Chunked],
+        windows: &[Versioned],
         chunks: &mut Chunks<'_>,
     ) -> rusqlite::Result<()> {
         for (window, following) in windows.iter().zip((0..windows.len()).rev()) {

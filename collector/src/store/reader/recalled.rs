@@ -16,7 +16,7 @@ const SAMPLE: usize = 16;
 
 /// A window of chunks, as it was at some time: with each change it gets another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Chunked {
+pub(in super::super) struct Versioned {
     pub(in super::super) window: i64,
     pub(in super::super) version: u64,
 }
@@ -65,7 +65,7 @@ impl Recalled {
     /// not changed since.
     pub(super) fn recall(
         &self,
-        chunked: Chunked,
+        chunked: Versioned,
         span: (i64, i64),
         series: impl Iterator<Item = u32>,
     ) -> Vec<Option<Arc<Part>>> {
@@ -91,7 +91,7 @@ impl Recalled {
     /// of what there is room for.
     pub(super) fn keep<'c>(
         &self,
-        chunked: Chunked,
+        chunked: Versioned,
         span: (i64, i64),
         series: impl Iterator<Item = (u32, (&'c [i64], &'c [f64]))>,
     ) {
@@ -139,14 +139,19 @@ fn clamped(window: i64, (start, end): (i64, i64)) -> (i64, i64) {
 mod tests {
     use super::*;
 
-    const NOW: Chunked = Chunked { window: 0, version: 1 };
+    const NOW: Versioned = Versioned { window: 0, version: 1 };
 
-    fn times(recalled: &Recalled, chunked: Chunked, span: (i64, i64), id: u32) -> Option<Vec<i64>> {
+    fn times(
+        recalled: &Recalled,
+        chunked: Versioned,
+        span: (i64, i64),
+        id: u32,
+    ) -> Option<Vec<i64>> {
         let part = recalled.recall(chunked, span, std::iter::once(id)).remove(0)?;
         Some(part.within(span).0.to_vec())
     }
 
-    fn keep(recalled: &Recalled, chunked: Chunked, span: (i64, i64), id: u32, times: &[i64]) {
+    fn keep(recalled: &Recalled, chunked: Versioned, span: (i64, i64), id: u32, times: &[i64]) {
         let values = vec![0.5; times.len()];
         recalled.keep(chunked, span, std::iter::once((id, (times, &values[..]))));
     }
@@ -161,9 +166,9 @@ mod tests {
         assert_eq!(times(&recalled, NOW, (9, 50), 7), None, "more than was read");
         assert_eq!(times(&recalled, NOW, (10, 51), 7), None, "more than was read");
         assert_eq!(times(&recalled, NOW, (10, 50), 8), None, "another series");
-        let changed = Chunked { version: 2, ..NOW };
+        let changed = Versioned { version: 2, ..NOW };
         assert_eq!(times(&recalled, changed, (10, 50), 7), None, "the window has changed");
-        assert_eq!(times(&recalled, Chunked { window: 1, ..NOW }, (10, 50), 7), None);
+        assert_eq!(times(&recalled, Versioned { window: 1, ..NOW }, (10, 50), 7), None);
         keep(&recalled, changed, (10, 50), 7, &[10]);
         assert_eq!(times(&recalled, changed, (10, 50), 7), Some(vec![10]));
         // Whatever lies beyond the window is not of its chunks.
