@@ -13,13 +13,14 @@
 //! those of the series that came first.
 //!
 //! Reading order: `obstacle`, `graph` (the whole), `series` and `timers` (what comes in), `node`
-//! (rows of an operator), `compile` (from plan to operators); then the operators: `leaf`, `each`,
-//! `scalar`, `aggregate`, `matched` (groups of both sides), `sets`, `join`, `relabel`, `root`.
+//! (rows of an operator), `compile` (from plan to operators); then the operators: `leaf` and `guard`,
+//! `each`, `scalar`, `aggregate`, `matched` (groups of both sides), `sets`, `join`, `relabel`, `root`.
 
 mod aggregate;
 mod compile;
 mod each;
 mod graph;
+mod guard;
 mod join;
 mod leaf;
 mod locality;

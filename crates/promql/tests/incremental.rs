@@ -114,6 +114,34 @@ fn scalar(random: &mut Random, depth: u32) -> String {
     }
 }
 
+/// What one operator calculates only where a sample says that it may hold.
+fn compared(random: &mut Random) -> String {
+    let op = random.one(&[">", ">", ">=", "<", "<=", "==", "!="]);
+    let bound =
+        random.one(&["0", "0.05", "0.1", "0.25", "0.5", "1", "2", "3", "4.3", "-1", "(1 + 2)"]);
+    let what = match random.below(8) {
+        0 => selector(random),
+        1 => {
+            format!("quantile_over_time({}, {})", random.one(&["0.5", "0.9", "2"]), window(random))
+        }
+        _ => {
+            let f = random.one(&[
+                "rate",
+                "increase",
+                "avg_over_time",
+                "min_over_time",
+                "max_over_time",
+            ]);
+            format!("{f}({})", window(random))
+        }
+    };
+    if random.below(4) == 0 {
+        format!("({bound} {op} {what})")
+    } else {
+        format!("({what} {op} {bound})")
+    }
+}
+
 fn vector(random: &mut Random, depth: u32) -> String {
     if depth == 0 || random.below(6) == 0 {
         return format!("{}{}", selector(random), offset(random));
@@ -121,7 +149,7 @@ fn vector(random: &mut Random, depth: u32) -> String {
     let inner = depth - 1;
     let grouping =
         random.one(&["", "by (a) ", "by (a, b) ", "without (c) ", "without (a, b) ", "by () "]);
-    match random.below(26) {
+    match random.below(30) {
         0..=2 => {
             let f = random.one(&[
                 "rate",
@@ -238,6 +266,7 @@ fn vector(random: &mut Random, depth: u32) -> String {
             2 => format!("vector({})", scalar(random, inner)),
             _ => format!("absent({})", selector(random)),
         },
+        25..=28 => compared(random),
         _ => match random.below(3) {
             0 => format!(r#"label_replace({}, "c", "$1", "a", "(.*)")"#, vector(random, inner)),
             1 => format!(r#"label_join({}, "d", "-", "a", "b")"#, vector(random, inner)),

@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::raised::{begin, raise, series_of};
 use super::{Evaluation, Options};
 use crate::rules::alert::{Alert, AlertState, Cause, Reason, Seen, Timing};
-use crate::rules::evidence::Evidence;
+use crate::rules::evidence::{Evidence, Newest};
 use crate::rules::inputs::Input;
 use crate::rules::rule::{Alerting, Flapping, NoData, Purpose, Rule};
 use crate::rules::view::Health;
@@ -66,16 +66,15 @@ impl RuleRun {
     ) -> Vec<(Labels, Sample)> {
         let rule = Arc::clone(&self.rule);
         let batch = Batch { rule: &rule, now, source, options };
-        self.conclude(&batch, now, source, limit, options, evaluation)
+        self.conclude(&batch, now, Newest::Source(source), limit, options, evaluation)
     }
 
-    /// The samples that it writes when this is what its expressions say. `source` only has to have
-    /// the newest sample of each input.
+    /// The samples that it writes when this is what its expressions say.
     pub(in crate::rules) fn conclude(
         &mut self,
         expressions: &dyn Expressions,
         now: Timestamp,
-        source: &dyn Source,
+        newest: Newest<'_>,
         limit: usize,
         options: &Options,
         evaluation: &mut Evaluation,
@@ -86,7 +85,7 @@ impl RuleRun {
                 expressions.own().and_then(|vector| self.record(vector, limit, now)).map(Some)
             }
             Purpose::Alert(_) => {
-                self.alert(expressions, now, source, limit, options, evaluation).map(|()| None)
+                self.alert(expressions, now, newest, limit, options, evaluation).map(|()| None)
             }
         };
         let recorded = match outcome {
@@ -141,7 +140,7 @@ impl RuleRun {
         &mut self,
         expressions: &dyn Expressions,
         now: Timestamp,
-        source: &dyn Source,
+        newest: Newest<'_>,
         limit: usize,
         options: &Options,
         evaluation: &mut Evaluation,
@@ -158,7 +157,7 @@ impl RuleRun {
         }
         let fires = alerting.no_data == NoData::Fire;
         let quiet = raised.is_empty() && !self.rests_on_data() && !fires;
-        let gather = Gather { quiet, source, now, options };
+        let gather = Gather { quiet, newest, now, options };
         let more = alerting.clear.as_ref().map_or(&[][..], |clear| &clear.inputs);
         let evidence = gather.of(&rule.inputs, more)?;
         if fires {
@@ -313,6 +312,11 @@ impl RuleRun {
         self.alerts.values().any(|alert| alert.is_active() || alert.memory.fulfilled)
     }
 
+    /// Which inputs were fresh has been counted by others until now.
+    pub(in crate::rules) fn forget_signatures(&mut self) {
+        self.signatures.clear();
+    }
+
     /// Whether a change of `clear` could matter.
     pub(in crate::rules) fn waits_to_be_cleared(&self) -> bool {
         let ending = |alert: &Alert| {
@@ -358,15 +362,15 @@ const SAME_LABELS: &str =
 /// Where evidence is gathered, if it is needed at all.
 struct Gather<'e> {
     quiet: bool,
-    source: &'e dyn Source,
+    newest: Newest<'e>,
     now: Timestamp,
     options: &'e Options,
 }
 
-impl Gather<'_> {
-    fn of<'r>(&self, own: &'r [Input], more: &'r [Input]) -> Result<Evidence<'r>, String> {
+impl<'e> Gather<'e> {
+    fn of(&self, own: &'e [Input], more: &'e [Input]) -> Result<Evidence<'e>, String> {
         let (own, more) = if self.quiet { (&[][..], &[][..]) } else { (own, more) };
-        Evidence::gather(own, more, self.source, self.now, self.options.lookback)
+        Evidence::gather(own, more, self.newest, self.now, self.options.lookback)
             .map_err(|error| chain(&error))
     }
 }

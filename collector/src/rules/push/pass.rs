@@ -10,10 +10,11 @@ use hallwatch_promql::{InstantSample, Source};
 
 use super::PushEngine;
 use super::routes::Target;
-use super::shard::{Latest, Roots};
+use super::shard::Roots;
 use crate::rules::alert::AlertState;
 use crate::rules::engine::conditions::{self, Expressions};
 use crate::rules::engine::{Evaluation, MAX_RESOLVED, RESOLVED_SHOWN};
+use crate::rules::evidence::Newest;
 use crate::rules::overlay::Overlay;
 
 impl PushEngine {
@@ -102,9 +103,9 @@ impl PushEngine {
         let Some(run) = of.runs.get_mut(&rule) else { return Vec::new() };
         let samples = match run.roots {
             Some(roots) => {
-                let latest = Latest(&of.graph);
+                let newest = Newest::Operators(&of.graph);
                 let operators = Operators { graph: &of.graph, roots, now };
-                run.rule.conclude(&operators, now, &latest, limit, &self.options, evaluation)
+                run.rule.conclude(&operators, now, newest, limit, &self.options, evaluation)
             }
             None => {
                 let fresh = std::mem::take(&mut evaluation.samples);

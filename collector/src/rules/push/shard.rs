@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hallwatch_model::{Labels, Timestamp};
 use hallwatch_promql::incremental::{Change, Graph, RootId, WatchId};
-use hallwatch_promql::{Select, Series, Source, SourceError};
 
 use crate::rules::engine::Options;
 use crate::rules::engine::run::RuleRun;
@@ -145,6 +144,7 @@ impl Shard {
         self.of_root.clear();
         self.of_condition.clear();
         self.of_watch.clear();
+        self.runs.values_mut().for_each(|run| run.rule.forget_signatures());
     }
 
     /// The rules that something has changed for.
@@ -230,21 +230,5 @@ impl Shard {
     pub(super) fn is_time_to_look(&mut self) -> bool {
         self.ticks = self.ticks.wrapping_add(1);
         self.ticks.is_multiple_of(256)
-    }
-}
-
-/// The newest sample of each series: all that evidence asks for.
-pub(super) struct Latest<'g>(pub(super) &'g Graph);
-
-impl Source for Latest<'_> {
-    fn select(&self, request: &Select<'_>) -> Result<Vec<Series>, SourceError> {
-        let latest = self.0.latest(request.matchers).into_iter();
-        let within = latest.filter(|(_, time, _)| (request.start..=request.end).contains(time));
-        let series = within.map(|(labels, time, value)| Series {
-            labels,
-            times: vec![time.as_millis()],
-            values: vec![value],
-        });
-        Ok(series.collect())
     }
 }

@@ -88,6 +88,18 @@ impl Operator {
         !self.is_comparison() && !self.is_set()
     }
 
+    /// The comparison that says the same of its operands in the other order.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        match self {
+            Self::Greater => Self::Less,
+            Self::Less => Self::Greater,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            other => other,
+        }
+    }
+
     /// Calculates. Of a comparison 1 or 0; a set operator has no value.
     #[must_use]
     #[inline]

@@ -7,6 +7,7 @@ use regex::Regex;
 use super::aggregate::{self, Aggregate};
 use super::each::{self, Each};
 use super::graph::Graph;
+use super::guard::{self, Guard};
 use super::join::{self, Join};
 use super::leaf::{self, Leaf, Over};
 use super::matched::Key;
@@ -18,6 +19,7 @@ use super::sets::Sets;
 use crate::eval::labels::{absent_labels, text};
 use crate::functions::aggregate::Aggregation;
 use crate::functions::binary::Operator;
+use crate::functions::summary::Summable;
 use crate::pattern::from_go;
 use crate::plan::{Cardinality, Function, Grouping, Kind, Matching, Node, Select};
 use hallwatch_model::Labels;
@@ -96,7 +98,7 @@ impl Graph {
     /// Only dispatches: this recurses, and the stack is finite.
     pub(super) fn vector(&mut self, node: &Node) -> Compiled {
         match &node.kind {
-            Kind::Select(select) => self.leaf(select, leaf::Kind::Value, false, &[]),
+            Kind::Select(select) => self.leaf(select, leaf::Kind::Value, false, &[], None),
             Kind::Window { .. } | Kind::Text(_) | Kind::Number(_) => Err(Obstacle::Type),
             Kind::Subquery { .. } => Err(Obstacle::Subquery),
             Kind::Negate(inner) => {
@@ -119,6 +121,7 @@ impl Graph {
         kind: leaf::Kind,
         drops_name: bool,
         scalars: &[NodeId],
+        guard: Option<Guard>,
     ) -> Compiled {
         if select.shift.at.is_some() {
             return Err(Obstacle::FixedTime);
@@ -127,10 +130,18 @@ impl Graph {
             return Err(Obstacle::Future);
         }
         let offset = select.shift.offset;
-        let key = format!("leaf {} {offset} {drops_name} {kind:?} {scalars:?}", select.matchers);
+        let mut key =
+            format!("leaf {} {offset} {drops_name} {kind:?} {scalars:?}", select.matchers);
+        if let Some(guard) = &guard {
+            write!(key, " {guard:?}").map_err(|_| Obstacle::Type)?;
+        }
         let timed = matches!(&kind, leaf::Kind::Window { over, .. } if over.is_timed());
         let fallible = matches!(&kind, leaf::Kind::Window { over: Over::Smooth(..), .. });
         let leaf = Leaf::new(select.matchers.clone(), offset, kind, drops_name);
+        let leaf = match guard {
+            Some(guard) => leaf.guarded(guard),
+            None => leaf,
+        };
         let ports: Vec<(NodeId, u8)> =
             scalars.iter().zip(1..).map(|(id, port)| (*id, port)).collect();
         let known = self.len();
@@ -150,11 +161,60 @@ impl Graph {
     fn window(&mut self, node: &Node, drops: bool, over: Over, scalars: &[NodeId]) -> Compiled {
         match &node.kind {
             Kind::Window { select, range } => {
-                self.leaf(select, leaf::Kind::Window { range: *range, over }, drops, scalars)
+                self.leaf(select, leaf::Kind::Window { range: *range, over }, drops, scalars, None)
             }
             Kind::Subquery { .. } => Err(Obstacle::Subquery),
             _ => Err(Obstacle::Type),
         }
+    }
+
+    /// A vector that is compared with a number, as one operator that calculates only what may pass.
+    /// `None` when that takes two.
+    fn guarded(&mut self, vector: &Node, op: Operator, bound: f64) -> Option<Compiled> {
+        let (function, args) = match &vector.kind {
+            Kind::Select(select) if select.shift.offset == 0 => {
+                let guard = Guard::of_values(op, bound);
+                return Some(self.leaf(select, leaf::Kind::Value, false, &[], Some(guard)));
+            }
+            Kind::Call { function, args } => (*function, &args[..]),
+            _ => return None,
+        };
+        let (of, over, window) = match (function, args) {
+            (Function::Counter { per_second }, [window]) => {
+                (guard::Function::Counter { per_second }, Over::Counter { per_second }, window)
+            }
+            (Function::MinOverTime, [window]) => (
+                guard::Function::Extreme { largest: false },
+                Over::Extreme { largest: false },
+                window,
+            ),
+            (Function::MaxOverTime, [window]) => (
+                guard::Function::Extreme { largest: true },
+                Over::Extreme { largest: true },
+                window,
+            ),
+            (Function::Summable(Summable::Average, f), [window]) => {
+                (guard::Function::Between, Over::Plain(f), window)
+            }
+            (Function::QuantileOverTime, [q, window])
+                if constant(q).is_some_and(|q| (0.0..=1.0).contains(&q)) =>
+            {
+                let q = self.scalar(q).ok()?;
+                (guard::Function::Between, Over::Quantile(q), window)
+            }
+            _ => return None,
+        };
+        let Kind::Window { select, range } = &window.kind else { return None };
+        if select.shift.offset != 0 {
+            return None;
+        }
+        let guard = Guard::of_window(of, *range, op, bound)?;
+        let scalars = match over {
+            Over::Quantile(q) => vec![q],
+            _ => Vec::new(),
+        };
+        let kind = leaf::Kind::Window { range: *range, over };
+        Some(self.leaf(select, kind, true, &scalars, Some(guard)))
     }
 
     /// A window whose result loses the metric name.
@@ -226,7 +286,7 @@ impl Graph {
                 Ok(self.vector_of(scalar))
             }
             Function::Timestamp => match &first.kind {
-                Kind::Select(select) => self.leaf(select, leaf::Kind::Stamp, true, &[]),
+                Kind::Select(select) => self.leaf(select, leaf::Kind::Stamp, true, &[], None),
                 _ => {
                     let vector = self.vector(first)?;
                     self.each(vector, each::What::Timestamp, &[])
@@ -405,6 +465,15 @@ impl Graph {
             (true, false) => (right, left, true),
             (true, true) => return Err(Obstacle::Type),
         };
+        if op.is_comparison()
+            && !bool_result
+            && let Some(bound) = constant(other)
+        {
+            let op = if swapped { op.mirrored() } else { op };
+            if let Some(leaf) = self.guarded(vector, op, bound) {
+                return leaf;
+            }
+        }
         let vector = self.vector(vector)?;
         let scalar = self.scalar(other)?;
         self.each(vector, each::What::With { op, bool_result, swapped, scalar }, &[scalar])
@@ -455,6 +524,18 @@ impl Graph {
 
 fn ports(children: &[NodeId]) -> Vec<(NodeId, u8)> {
     children.iter().zip(0..).map(|(child, port)| (*child, port)).collect()
+}
+
+/// A scalar that is the same everywhere and always.
+fn constant(node: &Node) -> Option<f64> {
+    match &node.kind {
+        Kind::Number(number) => Some(*number),
+        Kind::Negate(inner) => constant(inner).map(|number| -number),
+        Kind::Binary { op, sides, .. } if !op.is_set() => {
+            Some(op.apply(constant(&sides[0])?, constant(&sides[1])?))
+        }
+        _ => None,
+    }
 }
 
 /// A label name from a literal.

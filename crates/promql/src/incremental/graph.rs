@@ -248,8 +248,11 @@ impl Graph {
     fn take(&mut self, series: SeriesId, time: i64, value: f64) {
         let track = &mut self.series[at(series.0)];
         let stays = track.has_value(self.now, self.lookback) && !is_missing(value);
+        let before = track.last();
         let taken = track.take(time, value, self.now);
-        let arrived = Arrived { time, value, taken, now: self.now, lookback: self.lookback };
+        let (now, lookback) = (self.now, self.lookback);
+        let arrived = Arrived { time, value, before, taken, now, lookback };
+        let mut is_asked = false;
         // There is a value before and after: for those who observe, nothing happens.
         let observers = if stays { &[][..] } else { &track.observers };
         for (leaf, slot) in track.readers().chain(observers) {
@@ -258,11 +261,17 @@ impl Graph {
             match of.notice(*slot, &arrived, &mut node.out) {
                 Noticed::Nothing => continue,
                 Noticed::Value => {}
-                Noticed::Row => node.inbox.push((0, *slot)),
+                Noticed::Row => {
+                    is_asked = true;
+                    node.inbox.push((0, *slot));
+                }
             }
             if !std::mem::replace(&mut node.queued, true) {
                 self.queue.push(Reverse(*leaf));
             }
+        }
+        if is_asked {
+            self.series[at(series.0)].trim(now);
         }
     }
 
@@ -384,9 +393,11 @@ impl Graph {
         if !flipped.is_empty()
             && self.nodes[at(id)].is_watched
             && let Some(watch) = self.watched.get(&id)
-            && !std::mem::replace(&mut self.watches[at(watch.0)], true)
         {
-            self.changed.push(Change::Watch(*watch));
+            self.nodes[at(id)].flips += 1;
+            if !std::mem::replace(&mut self.watches[at(watch.0)], true) {
+                self.changed.push(Change::Watch(*watch));
+            }
         }
         changed.clear();
         flipped.clear();

@@ -3,7 +3,8 @@
 use hallwatch_model::Timestamp;
 use hallwatch_model::sample::is_missing;
 
-use super::node::{ABSENT, Node, NodeId, Out, Slot, at};
+use super::guard::Guard;
+use super::node::{ABSENT, Node, NodeId, Out, Slot, at, is_absent};
 use super::scalar::scalar;
 use super::series::{Taken, Track};
 use super::timers::Timers;
@@ -20,6 +21,8 @@ pub(super) struct Leaf {
     /// Milliseconds into the past, not negative.
     pub(super) offset: i64,
     pub(super) kind: Kind,
+    /// What of the values is let through. Of a window, or of the newest sample, without offset.
+    guard: Option<Guard>,
     pub(super) rows: Vec<Row>,
     moving: Moving,
     drops_name: bool,
@@ -72,6 +75,35 @@ pub(super) struct Row {
     pub(super) armed: i64,
     /// When it was looked at last.
     looked: i64,
+    /// The newest sample without which the guard lets nothing through, or one after it.
+    witness: i64,
+    /// The guard let a value through.
+    passed: bool,
+}
+
+impl Row {
+    /// Whether no witness is in the window.
+    #[inline]
+    fn is_quiet(&self, now: i64, range: i64) -> bool {
+        self.witness <= now.saturating_sub(range)
+    }
+
+    /// Takes note of a sample that may be a witness.
+    #[inline]
+    fn testify(&mut self, guard: &Guard, sample: &Arrived) {
+        if is_missing(sample.value) && sample.taken == Taken::Newest {
+            return;
+        }
+        let at = match sample.taken {
+            Taken::Newest if guard.is_witness(sample.before, sample.time, sample.value) => {
+                sample.time
+            }
+            Taken::Newest => return,
+            // What was before it, or comes after it, may have become one.
+            Taken::Replaced | Taken::Older => sample.before.map_or(sample.time, |(time, _)| time),
+        };
+        self.witness = self.witness.max(at);
+    }
 }
 
 /// What the rows of costly windows know of the window before, side by side.
@@ -124,6 +156,8 @@ pub(super) struct Moment<'a> {
 pub(super) struct Arrived {
     pub(super) time: i64,
     pub(super) value: f64,
+    /// The newest one before it came.
+    pub(super) before: Option<(i64, f64)>,
     pub(super) taken: Taken,
     pub(super) now: i64,
     pub(super) lookback: i64,
@@ -140,8 +174,13 @@ pub(super) enum Noticed {
 
 impl Leaf {
     pub(super) fn new(matchers: Matchers, offset: i64, kind: Kind, drops_name: bool) -> Self {
-        let moving = Moving::of(&kind);
-        Self { matchers, offset, kind, rows: Vec::new(), moving, drops_name }
+        let (moving, guard) = (Moving::of(&kind), None);
+        Self { matchers, offset, kind, guard, rows: Vec::new(), moving, drops_name }
+    }
+
+    /// Lets through only what compares like this. For leaves without offset.
+    pub(super) fn guarded(self, guard: Guard) -> Self {
+        Self { guard: Some(guard), ..self }
     }
 
     /// How far back it reads values of windows, and samples of selectors, in milliseconds.
@@ -172,32 +211,58 @@ impl Leaf {
             reset: false,
             armed: i64::MIN,
             looked: i64::MIN,
+            // Of what came before nobody has looked for witnesses.
+            witness: track.last().map_or(i64::MIN, |(time, _)| time),
+            passed: false,
         });
         out.row(track.labels.clone(), self.drops_name)
     }
 
     /// Whether a row is the newest sample of its series, as long as that is not too old.
     pub(super) fn is_newest(&self) -> bool {
-        matches!(self.kind, Kind::Value) && self.offset == 0
+        matches!(self.kind, Kind::Value) && self.offset == 0 && self.guard.is_none()
     }
 
     /// Takes note of a sample of a row's series.
     #[inline]
     pub(super) fn notice(&mut self, slot: Slot, sample: &Arrived, out: &mut Out) -> Noticed {
         let row = &mut self.rows[at(slot)];
-        if matches!(self.kind, Kind::Value) && self.offset == 0 {
-            if sample.taken == Taken::Older {
-                return Noticed::Nothing;
+        match &self.kind {
+            Kind::Value if self.offset == 0 => {
+                if sample.taken == Taken::Older {
+                    return Noticed::Nothing;
+                }
+                let is_value = !is_missing(sample.value);
+                if let Some(guard) = &self.guard {
+                    let passes = is_value && guard.holds(sample.value);
+                    if !passes && !row.passed && !row.queued {
+                        return Noticed::Nothing;
+                    }
+                    row.passed = passes;
+                    if !passes {
+                        out.set(slot, ABSENT);
+                        return Noticed::Value;
+                    }
+                }
+                let expires = sample.time.saturating_add(sample.lookback);
+                // A timer that runs out before this value is too old will look again.
+                let is_timed = row.armed > sample.now && row.armed <= expires;
+                if is_timed && is_value {
+                    out.set(slot, sample.value);
+                    return Noticed::Value;
+                }
             }
-            let expires = sample.time.saturating_add(sample.lookback);
-            // A timer that runs out before this value is too old will look again.
-            let is_timed = row.armed > sample.now && row.armed <= expires;
-            if is_timed && !is_missing(sample.value) {
-                out.set(slot, sample.value);
-                return Noticed::Value;
+            Kind::Window { range, .. } => {
+                row.reset |= sample.taken != Taken::Newest;
+                if let Some(guard) = &self.guard {
+                    row.testify(guard, sample);
+                    if row.is_quiet(sample.now, *range) && !row.passed {
+                        return Noticed::Nothing;
+                    }
+                }
             }
+            _ => {}
         }
-        row.reset |= sample.taken != Taken::Newest;
         if std::mem::replace(&mut row.queued, true) { Noticed::Nothing } else { Noticed::Row }
     }
 
@@ -212,8 +277,15 @@ impl Leaf {
         let factor = self.factor(below, moment.now);
         let all = inbox.iter().any(|(port, _)| *port > 0);
         if all || refresh {
-            // A tick changes nothing that was calculated at the same event time.
-            let is_due = |row: &Row| row.queued || !self.is_window() || row.looked != moment.now;
+            // A tick changes nothing that was calculated at the same event time, and nothing where
+            // there is no witness.
+            let is_due = |row: &Row| match &self.kind {
+                Kind::Window { range, .. } => {
+                    let quiet = self.guard.is_some() && row.is_quiet(moment.now, *range);
+                    row.queued || (row.looked != moment.now && (row.passed || !quiet))
+                }
+                _ => true,
+            };
             let due = (0..).zip(&self.rows).filter(|(_, row)| all || is_due(row));
             let due: Vec<Slot> = due.map(|(slot, _)| slot).collect();
             for part in due.chunks(FORESEEN) {
@@ -279,6 +351,9 @@ impl Leaf {
         let track = &moment.series[at(row.series)];
         let time = moment.now.saturating_sub(self.offset);
         let (value, next) = match &self.kind {
+            Kind::Window { range, .. } if self.guard.is_some() && row.is_quiet(time, *range) => {
+                (ABSENT, None)
+            }
             Kind::Window { range, over } => {
                 let factor = (factor, moment.now);
                 if std::mem::take(&mut row.reset) {
@@ -313,9 +388,14 @@ impl Leaf {
                 (value, next.map(|next| next.saturating_add(self.offset)))
             }
         };
-        out.set(slot, value);
+        let passes = !is_absent(value) && self.guard.is_none_or(|guard| guard.holds(value));
+        row.passed = passes;
+        out.set(slot, if passes { value } else { ABSENT });
+        // A value that is held back need not run out.
+        let waits = passes || self.guard.is_none() || matches!(self.kind, Kind::Window { .. });
         // A timer that runs out earlier will look again.
         if let Some(next) = next
+            && waits
             && !(row.armed > moment.now && row.armed <= next)
         {
             row.armed = next;

@@ -50,6 +50,8 @@ pub(super) struct Node {
     pub(super) refresh: bool,
     /// Somebody wants to know which rows have a value.
     pub(super) is_watched: bool,
+    /// How often rows came to have a value or lost it, while that was watched.
+    pub(super) flips: u64,
     pub(super) is_fallible: bool,
 }
 
@@ -172,6 +174,7 @@ impl Node {
             queued: false,
             refresh: true,
             is_watched: false,
+            flips: 0,
             is_fallible: false,
         }
     }

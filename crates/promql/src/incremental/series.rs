@@ -32,8 +32,13 @@ impl Buffer {
         self.removed + self.head
     }
 
-    /// Adds a sample that is newer than all others.
-    fn push(&mut self, time: i64, value: f64) {
+    /// Adds a sample that is newer than all others. Those up to `until` may go when there is no
+    /// room: to look at the first one each time would be one more place in memory to wait for.
+    #[inline]
+    fn push(&mut self, time: i64, value: f64, until: i64) {
+        if self.times.len() == self.times.capacity() {
+            self.trim(until);
+        }
         self.times.push(time);
         self.values.push(value);
     }
@@ -69,11 +74,10 @@ impl Buffer {
         }
     }
 
-    /// Loads its beginning, which [`Buffer::trim`] looks at, and its end, where samples are added.
+    /// Loads its end, where samples are added.
     #[inline]
     fn foresee(&self) {
-        let (first, last) = (self.times.get(self.head).copied(), self.times.last().copied());
-        black_box((first, last, self.values.last().copied()));
+        black_box((self.times.last().copied(), self.values.last().copied()));
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -193,9 +197,8 @@ impl Track {
         // What is newer than the newest is not compared with what the buffers end with: that would
         // be one more place in memory to wait for.
         if self.reach > 0 {
-            self.samples.trim(now.saturating_sub(self.reach));
             match (is_missing(value), newest) {
-                (false, true) => self.samples.push(time, value),
+                (false, true) => self.samples.push(time, value, now.saturating_sub(self.reach)),
                 (false, false) => self.samples.insert(time, value),
                 (true, true) => {}
                 (true, false) => self.samples.remove(time),
@@ -205,7 +208,7 @@ impl Track {
             // The last one before is the value until the next one.
             self.history.trim(now.saturating_sub(self.history_reach));
             if newest {
-                self.history.push(time, value);
+                self.history.push(time, value, i64::MIN);
             } else {
                 self.history.insert(time, value);
             }
@@ -214,6 +217,13 @@ impl Track {
             (true, _) => Taken::Older,
             (_, true) => Taken::Newest,
             _ => Taken::Replaced,
+        }
+    }
+
+    /// Lets go of samples that no window asks for any more.
+    pub(super) fn trim(&mut self, now: i64) {
+        if self.reach > 0 {
+            self.samples.trim(now.saturating_sub(self.reach));
         }
     }
 

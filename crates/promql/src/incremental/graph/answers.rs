@@ -7,6 +7,7 @@ use hallwatch_model::{Labels, Timestamp};
 
 use super::{Change, Graph, RootId, SeriesId, newest};
 use crate::error::{Error, millis};
+use crate::incremental::leaf::Leaf;
 use crate::incremental::memory::Memory;
 use crate::incremental::node::{Names, Node, Op, at};
 use crate::incremental::scalar::scalar;
@@ -61,20 +62,41 @@ impl Graph {
         }
     }
 
-    /// The newest sample of each series that matches and is read by anything.
-    pub fn latest(&self, matchers: &Matchers) -> Vec<(Labels, Timestamp, f64)> {
-        let found = |id: u32| {
+    /// Hands over the newest sample of each series that matches and is read by anything.
+    pub fn latest(&self, matchers: &Matchers, mut f: impl FnMut(&Labels, Timestamp, f64)) {
+        let mut found = |id: u32| {
             let track = &self.series[at(id)];
-            let (time, value) = track.last()?;
-            Some((track.labels.clone(), Timestamp::from_millis(time), value))
+            if let Some((time, value)) = track.last() {
+                f(&track.labels, Timestamp::from_millis(time), value);
+            }
         };
         // What is watched has a row for each series that matches: none has to be searched for.
-        if let Some(leaf) = self.known.get(&newest(matchers))
-            && let Op::Leaf(leaf) = &self.nodes[at(*leaf)].op
-        {
-            return leaf.rows.iter().filter_map(|row| found(row.series)).collect();
+        match self.watched_leaf(matchers) {
+            Some((_, leaf)) => leaf.rows.iter().for_each(|row| found(row.series)),
+            None => self.matching(matchers).into_iter().for_each(found),
         }
-        self.matching(matchers).into_iter().filter_map(found).collect()
+    }
+
+    /// The newest sample of the series with these labels, if it is read by anything.
+    #[must_use]
+    pub fn newest(&self, labels: &Labels) -> Option<(Timestamp, f64)> {
+        let (time, value) = self.series[at(self.by_labels.get(labels)?.0)].last()?;
+        Some((Timestamp::from_millis(time), value))
+    }
+
+    /// A number that becomes another one when other series that match have a value, as of the last
+    /// [`Graph::settle`]; `None` when these are not watched.
+    #[must_use]
+    pub fn version(&self, matchers: &Matchers) -> Option<u64> {
+        self.watched_leaf(matchers).map(|(node, _)| node.flips)
+    }
+
+    fn watched_leaf(&self, matchers: &Matchers) -> Option<(&Node, &Leaf)> {
+        let node = &self.nodes[at(*self.known.get(&newest(matchers))?)];
+        match &node.op {
+            Op::Leaf(leaf) if node.is_watched => Some((node, leaf)),
+            _ => None,
+        }
     }
 
     /// How far back the operators read: what has to be pushed again into a new graph.
