@@ -7,7 +7,7 @@ use hallwatch_collector::rules::{AlertState, Handle, Options, PushEngine, Pushed
 use hallwatch_model::{Labels, Sample, Timestamp};
 use hallwatch_promql::MemorySource;
 
-use super::facility::{labels, probe, rule_file, value};
+use super::facility::{Bounds, labels, probe, rule_file, value};
 use super::process::{Measured, own_cpu, resident};
 
 const START: i64 = 1_795_276_800_000;
@@ -25,8 +25,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(series: u32, rules: u32, unrelated: u32) -> Self {
-        let set = load(&[("bench.yaml", &rule_file(rules, unrelated))]).unwrap();
+    fn new(series: u32, rules: u32, unrelated: u32, bounds: Bounds) -> Self {
+        let set = load(&[("bench.yaml", &rule_file(rules, unrelated, bounds))]).unwrap();
         // The probe changes all the time on purpose.
         let options = Options { flapping: None, ..Options::default() };
         let mut engine = PushEngine::new(set, Vec::new(), options, Timing::default());
@@ -75,7 +75,7 @@ impl Run {
 /// So many series and rules, and what they take.
 pub(crate) fn alone(series: u32, rules: u32, seconds: u32) {
     let before = resident();
-    let mut run = Run::new(series, rules, 0);
+    let mut run = Run::new(series, rules, 0, Bounds::Far);
     for second in 0..WARM {
         run.second(second);
     }
@@ -114,11 +114,22 @@ pub(crate) fn alone(series: u32, rules: u32, seconds: u32) {
     );
 }
 
+/// What a sample costs where no comparison can be decided by looking at it alone.
+pub(crate) fn close(series: u32, rules: u32, seconds: u32) {
+    let mut run = Run::new(series, rules, 0, Bounds::Close);
+    for second in 0..WARM {
+        run.second(second);
+    }
+    let all: Duration = (WARM..WARM + seconds).map(|second| run.second(second).1).sum();
+    let nanos = all.as_secs_f64() * 1e9 / f64::from(series) / f64::from(seconds);
+    println!("  a sample where values stay just below their bounds: {nanos:.0} ns with ticks");
+}
+
 /// What a sample costs beside more and more rules that have nothing to do with it. A second of
 /// each in turn, in changing order.
 pub(crate) fn growth(series: u32, seconds: u32) {
     let unrelated = [100, 1_000, 10_000];
-    let mut runs = unrelated.map(|count| (count, Run::new(series, 100, count)));
+    let mut runs = unrelated.map(|count| (count, Run::new(series, 100, count, Bounds::Far)));
     let mut times = unrelated.map(|_| (Duration::ZERO, Duration::ZERO));
     for second in 0..WARM + seconds {
         for turn in 0..runs.len() {

@@ -35,17 +35,30 @@ pub(crate) fn value(number: u32, second: u32) -> f64 {
     if number % 10 < 3 { f64::from(second) * 3.0 + f64::from(number % 7) } else { noise / 10.0 }
 }
 
-pub(crate) fn rule_file(rules: u32, unrelated: u32) -> String {
+/// How far the values stay below what the rules compare them with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bounds {
+    /// As bounds mostly are: no sample comes near them.
+    Far,
+    /// So close that each window has to be calculated to know that it stays below.
+    Close,
+}
+
+pub(crate) fn rule_file(rules: u32, unrelated: u32, bounds: Bounds) -> String {
+    let (rate, increase, average) = match bounds {
+        Bounds::Far => ("100", "100000", "1000"),
+        Bounds::Close => ("3.000001", "180.0001", "75"),
+    };
     let mut file = String::from("groups:\n- name: bench\n  interval: 1s\n  rules:\n");
     for rule in 0..rules {
         let r = format!("room=\"h{}\"", (rule / 10) % 100);
         let expr = match rule % 10 {
-            0 => format!("rate(bench_0_total{{{r}}}[1m]) > 100"),
-            1 => format!("increase(bench_1_total{{{r}}}[1m]) > 100000"),
+            0 => format!("rate(bench_0_total{{{r}}}[1m]) > {rate}"),
+            1 => format!("increase(bench_1_total{{{r}}}[1m]) > {increase}"),
             2 => format!("absent(bench_2_total{{{r}}})"),
             3 => format!("bench_3_value{{{r}}} > 1000"),
             4 => format!("bench_4_value{{{r}}} > 1000"),
-            5 => format!("avg_over_time(bench_5_value{{{r}}}[1m]) > 1000"),
+            5 => format!("avg_over_time(bench_5_value{{{r}}}[1m]) > {average}"),
             6 => format!("sum by (tenant, site, rack) (bench_6_value{{{r}}}) > 100000"),
             7 => format!(
                 "bench_7_value{{{r}}} > 1000 and on (tenant, site, device) bench_8_value{{{r}}} > 2"

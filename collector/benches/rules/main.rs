@@ -38,6 +38,7 @@ fn main() {
     let (seconds, rounds) = (number(2, 30), number(3, 2));
     println!("{series} series once a second, {rules} rules; {}", process::load());
     engine::alone(series, rules, seconds.max(60));
+    engine::close(series, rules, seconds);
     if numbers.is_empty() {
         engine::growth(series, 200);
     }

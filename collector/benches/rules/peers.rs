@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::facility::{labels, rule_file, value};
+use super::facility::{Bounds, labels, rule_file, value};
 use super::process::{Measured, cpu_seconds};
 
 /// How often the alert is raised whose latency is measured.
@@ -104,7 +104,7 @@ pub(crate) fn prometheus(series: u32, rules: u32, seconds: u32) -> Measured {
     let files = if rules > 0 { "rule_files: [rules.yaml]\n" } else { "" };
     let config = format!("global:\n  evaluation_interval: 1s\n{files}{}", scrape(port));
     std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
-    std::fs::write(dir.path().join("rules.yaml"), rule_file(rules, 0)).unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), rule_file(rules, 0, Bounds::Far)).unwrap();
     let port = free_port();
     let args = [
         // Debian's would read the one of the system.
@@ -127,7 +127,7 @@ pub(crate) fn victoria(series: u32, rules: u32, seconds: u32) -> Measured {
     let raised = Arc::new(AtomicBool::new(false));
     let port = exposition(series, &raised);
     std::fs::write(dir.path().join("scrape.yml"), scrape(port)).unwrap();
-    std::fs::write(dir.path().join("rules.yaml"), rule_file(rules, 0)).unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), rule_file(rules, 0, Bounds::Far)).unwrap();
     let (store, alert) = (free_port(), free_port());
     let store_args = [
         format!("-httpListenAddr=127.0.0.1:{store}"),

@@ -15,7 +15,7 @@ use hallwatch_model::{
     AgentPath, Batch, Describe, Id, Labels, Reading, Readings, SeriesId, Timestamp,
 };
 
-use super::facility::{SITES, labels, probe, rule_file, site, value};
+use super::facility::{Bounds, SITES, labels, probe, rule_file, site, value};
 use super::process::{Measured, cpu_seconds, own_cpu};
 
 /// Says to the child what it has to do.
@@ -173,7 +173,7 @@ fn evaluate(
     reader: &Reader,
     told: &mpsc::Receiver<Told>,
 ) -> ([Duration; 2], Vec<(Duration, Duration)>) {
-    let set = rules::load(&[("bench.yaml", &rule_file(rules, 0))]).unwrap();
+    let set = rules::load(&[("bench.yaml", &rule_file(rules, 0, Bounds::Far))]).unwrap();
     // The probe changes all the time on purpose.
     let options = rules::Options { flapping: None, ..rules::Options::default() };
     let mut engine = PushEngine::new(set, Vec::new(), options, Timing::default());

@@ -116,12 +116,12 @@ pub(super) struct Track {
     pub(super) reach: i64,
     /// The same of `history`.
     pub(super) history_reach: i64,
-    /// A row that reads it: most series have one.
-    reader: Reader,
-    /// The others.
-    more_readers: Vec<Reader>,
+    /// The first rows that read it, without gaps.
+    readers: [Reader; 4],
     /// Samples that are values, for windows.
     pub(super) samples: Buffer,
+    /// The other rows that read it.
+    more_readers: Vec<Reader>,
     /// The rows that only ask whether its newest sample is a value, and not too old.
     pub(super) observers: Vec<Reader>,
     /// All samples, for selectors with an offset.
@@ -139,7 +139,7 @@ impl Track {
             history: Buffer::default(),
             reach: 0,
             history_reach: 0,
-            reader: NOBODY,
+            readers: [NOBODY; 4],
             more_readers: Vec::new(),
             observers: Vec::new(),
         }
@@ -154,17 +154,14 @@ impl Track {
     /// The rows that read it.
     #[inline]
     pub(super) fn readers(&self) -> impl Iterator<Item = &Reader> {
-        std::slice::from_ref(&self.reader)
-            .iter()
-            .filter(|reader| **reader != NOBODY)
-            .chain(&self.more_readers)
+        let first = self.readers.iter().take_while(|reader| **reader != NOBODY);
+        first.chain(&self.more_readers)
     }
 
     pub(super) fn add_reader(&mut self, reader: Reader) {
-        if self.reader == NOBODY {
-            self.reader = reader;
-        } else {
-            self.more_readers.push(reader);
+        match self.readers.iter_mut().find(|place| **place == NOBODY) {
+            Some(place) => *place = reader,
+            None => self.more_readers.push(reader),
         }
     }
 
