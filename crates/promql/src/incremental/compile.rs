@@ -7,7 +7,7 @@ use regex::Regex;
 use super::aggregate::{self, Aggregate};
 use super::each::{self, Each};
 use super::graph::Graph;
-use super::guard::{self, Guard};
+use super::guard::Guard;
 use super::join::{self, Join};
 use super::leaf::{self, Leaf, Over};
 use super::matched::Key;
@@ -25,6 +25,13 @@ use crate::plan::{Cardinality, Function, Grouping, Kind, Matching, Node, Select}
 use hallwatch_model::Labels;
 
 type Compiled = Result<NodeId, Obstacle>;
+
+/// A function of a window, and what it takes.
+struct Windowed<'n> {
+    over: Over,
+    window: &'n Node,
+    scalars: Vec<NodeId>,
+}
 
 /// Whether a node is a scalar.
 pub(super) fn is_scalar(node: &Node) -> bool {
@@ -170,56 +177,66 @@ impl Graph {
 
     /// A vector that is compared with a number, as one operator that calculates only what may pass.
     /// `None` when that takes two.
-    fn guarded(&mut self, vector: &Node, op: Operator, bound: f64) -> Option<Compiled> {
-        let (function, args) = match &vector.kind {
-            Kind::Select(select) if select.shift.offset == 0 => {
-                let guard = Guard::of_values(op, bound);
-                return Some(self.leaf(select, leaf::Kind::Value, false, &[], Some(guard)));
+    fn guarded(
+        &mut self,
+        vector: &Node,
+        op: Operator,
+        bound: f64,
+    ) -> Result<Option<NodeId>, Obstacle> {
+        let (select, kind, scalars, guard) = match &vector.kind {
+            Kind::Select(select) => {
+                (select, leaf::Kind::Value, Vec::new(), Some(Guard::of_values(op, bound)))
             }
-            Kind::Call { function, args } => (*function, &args[..]),
-            _ => return None,
+            Kind::Call { function, args } => {
+                let Some(Windowed { over, window, scalars }) = self.over(*function, args)? else {
+                    return Ok(None);
+                };
+                let Kind::Window { select, range } = &window.kind else { return Ok(None) };
+                let is_between = |q: &Node| constant(q).is_some_and(|q| (0.0..=1.0).contains(&q));
+                let lies_between = !matches!(over, Over::Quantile(_)) || is_between(&args[0]);
+                let guard = Guard::of_window(over, *range, op, bound).filter(|_| lies_between);
+                (select, leaf::Kind::Window { range: *range, over }, scalars, guard)
+            }
+            _ => return Ok(None),
         };
-        let (of, over, window) = match (function, args) {
-            (Function::Counter { per_second }, [window]) => {
-                (guard::Function::Counter { per_second }, Over::Counter { per_second }, window)
-            }
-            (Function::MinOverTime, [window]) => (
-                guard::Function::Extreme { largest: false },
-                Over::Extreme { largest: false },
-                window,
-            ),
-            (Function::MaxOverTime, [window]) => (
-                guard::Function::Extreme { largest: true },
-                Over::Extreme { largest: true },
-                window,
-            ),
-            (Function::Summable(Summable::Average, f), [window]) => {
-                (guard::Function::Between, Over::Plain(f), window)
-            }
-            (Function::QuantileOverTime, [q, window])
-                if constant(q).is_some_and(|q| (0.0..=1.0).contains(&q)) =>
-            {
-                let q = self.scalar(q).ok()?;
-                (guard::Function::Between, Over::Quantile(q), window)
-            }
-            _ => return None,
-        };
-        let Kind::Window { select, range } = &window.kind else { return None };
-        if select.shift.offset != 0 {
-            return None;
+        if guard.is_none() || select.shift.offset != 0 {
+            return Ok(None);
         }
-        let guard = Guard::of_window(of, *range, op, bound)?;
-        let scalars = match over {
-            Over::Quantile(q) => vec![q],
-            _ => Vec::new(),
-        };
-        let kind = leaf::Kind::Window { range: *range, over };
-        Some(self.leaf(select, kind, true, &scalars, Some(guard)))
+        let drops_name = matches!(kind, leaf::Kind::Window { .. });
+        self.leaf(select, kind, drops_name, &scalars, guard).map(Some)
     }
 
-    /// A window whose result loses the metric name.
-    fn over(&mut self, node: &Node, over: Over, scalars: &[NodeId]) -> Compiled {
-        self.window(node, true, over, scalars)
+    /// What a function does with a window so that its result loses the metric name, the window, and
+    /// the scalars that it takes. `None` of other functions.
+    fn over<'n>(
+        &mut self,
+        function: Function,
+        args: &'n [Node],
+    ) -> Result<Option<Windowed<'n>>, Obstacle> {
+        let [first, ..] = args else { return Ok(None) };
+        let (over, window, scalars) = match function {
+            Function::Summable(Summable::Average, f) => (Over::Between(f), first, vec![]),
+            Function::Window(f) | Function::Summable(_, f) => (Over::Plain(f), first, vec![]),
+            Function::Delta(f) => (Over::Extrapolated(f), first, vec![]),
+            Function::Counter { per_second } => (Over::Counter { per_second }, first, vec![]),
+            Function::MinOverTime => (Over::Extreme { largest: false }, first, vec![]),
+            Function::MaxOverTime => (Over::Extreme { largest: true }, first, vec![]),
+            Function::QuantileOverTime => {
+                let window = args.get(1).ok_or(Obstacle::Type)?;
+                let q = self.untimed(first)?;
+                (Over::Quantile(q), window, vec![q])
+            }
+            Function::PredictLinear => {
+                let ahead = self.scalar(args.get(1).ok_or(Obstacle::Type)?)?;
+                (Over::Predict(ahead), first, vec![ahead])
+            }
+            Function::Smoothing => {
+                let [_, smoothing, trend] = args else { return Err(Obstacle::Type) };
+                (Over::Smooth(factor(smoothing)?, factor(trend)?), first, vec![])
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Windowed { over, window, scalars }))
     }
 
     fn each(&mut self, vector: NodeId, what: each::What, scalars: &[NodeId]) -> Compiled {
@@ -253,30 +270,15 @@ impl Graph {
                 _ => Err(Obstacle::Type),
             };
         };
+        if let Some(Windowed { over, window, scalars }) = self.over(function, args)? {
+            return self.window(window, true, over, &scalars);
+        }
         match function {
             Function::Map(f) | Function::Date(f) => {
                 let vector = self.vector(first)?;
                 self.each(vector, each::What::Map(f), &[])
             }
-            Function::Window(f) | Function::Summable(_, f) => self.over(first, Over::Plain(f), &[]),
-            Function::Delta(f) => self.over(first, Over::Extrapolated(f), &[]),
             Function::NamedWindow(_, f) => self.window(first, false, Over::Plain(f), &[]),
-            Function::Counter { per_second } => self.over(first, Over::Counter { per_second }, &[]),
-            Function::MinOverTime => self.over(first, Over::Extreme { largest: false }, &[]),
-            Function::MaxOverTime => self.over(first, Over::Extreme { largest: true }, &[]),
-            Function::QuantileOverTime => {
-                let window = args.get(1).ok_or(Obstacle::Type)?;
-                let q = self.untimed(first)?;
-                self.over(window, Over::Quantile(q), &[q])
-            }
-            Function::PredictLinear => {
-                let ahead = self.scalar(args.get(1).ok_or(Obstacle::Type)?)?;
-                self.over(first, Over::Predict(ahead), &[ahead])
-            }
-            Function::Smoothing => {
-                let [_, smoothing, trend] = args else { return Err(Obstacle::Type) };
-                self.over(first, Over::Smooth(factor(smoothing)?, factor(trend)?), &[])
-            }
             Function::Absent | Function::AbsentOverTime => self.absent(function, first),
             Function::Clamp | Function::ClampMin | Function::ClampMax | Function::Round => {
                 self.bounded(function, first, &args[1..])
@@ -305,15 +307,7 @@ impl Graph {
             Function::HistogramQuantiles
             | Function::HistogramFraction
             | Function::NativeHistogram => Err(Obstacle::Histogram),
-            Function::Scalar
-            | Function::Time
-            | Function::Pi
-            | Function::QueryStart
-            | Function::QueryEnd
-            | Function::QueryStep
-            | Function::QueryRange
-            | Function::MaxOf
-            | Function::MinOf => Err(Obstacle::Type),
+            _ => Err(Obstacle::Type),
         }
     }
 
@@ -470,8 +464,8 @@ impl Graph {
             && let Some(bound) = constant(other)
         {
             let op = if swapped { op.mirrored() } else { op };
-            if let Some(leaf) = self.guarded(vector, op, bound) {
-                return leaf;
+            if let Some(leaf) = self.guarded(vector, op, bound)? {
+                return Ok(leaf);
             }
         }
         let vector = self.vector(vector)?;

@@ -5,6 +5,7 @@
 //! needs one above 30, `rate(x[5m]) > 2` one that rose by more than 2 a second since the one before.
 //! As long as none is in the window the result is empty, whatever the function would give.
 
+use super::leaf::Over;
 use crate::functions::binary::Operator;
 
 /// So much of a bound is left to rounding: what a function calculates may lie on the other side of
@@ -30,17 +31,6 @@ enum Witness {
     Rise(f64),
 }
 
-/// What is known of a function whose result is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
-    /// The largest, or the smallest.
-    Extreme { largest: bool },
-    /// It lies between the smallest and the largest.
-    Between,
-    /// `rate`, `increase`.
-    Counter { per_second: bool },
-}
-
 impl Guard {
     /// Of the values themselves.
     pub(super) fn of_values(op: Operator, bound: f64) -> Self {
@@ -49,12 +39,7 @@ impl Guard {
 
     /// Of a function of a window of so many milliseconds. `None` when there is no sign that each
     /// sample bears.
-    pub(super) fn of_window(
-        function: Function,
-        range: i64,
-        op: Operator,
-        bound: f64,
-    ) -> Option<Self> {
+    pub(super) fn of_window(over: Over, range: i64, op: Operator, bound: f64) -> Option<Self> {
         let from_above = match op {
             Operator::Greater | Operator::GreaterOrEqual => true,
             Operator::Less | Operator::LessOrEqual => false,
@@ -64,14 +49,14 @@ impl Guard {
         let is_strict = matches!(op, Operator::Greater | Operator::Less);
         let is_clear = bound.is_finite() && (bound.abs() > SMALLEST || (bound == 0.0 && is_strict));
         let margin = bound.abs() * ROUNDING;
-        let witness = match function {
-            Function::Extreme { largest } if largest == from_above => Witness::Value(op, bound),
-            Function::Between if is_clear => {
+        let witness = match over {
+            Over::Extreme { largest } if largest == from_above => Witness::Value(op, bound),
+            Over::Between(_) | Over::Quantile(_) if is_clear => {
                 Witness::Value(op, if from_above { bound - margin } else { bound + margin })
             }
             // No rate is higher than the steepest rise between two samples: what is extrapolated
             // beyond them is never more than the rest of the window.
-            Function::Counter { per_second } if from_above && is_clear && bound >= 0.0 => {
+            Over::Counter { per_second } if from_above && is_clear && bound >= 0.0 => {
                 #[expect(clippy::cast_precision_loss, reason = "2^53 ms is the year 287396")]
                 let millis = if per_second { 1000.0 } else { range as f64 };
                 Witness::Rise((bound - margin) / millis)
@@ -110,6 +95,10 @@ mod tests {
 
     use super::*;
     use crate::functions::window::{self, Window, quantile_over_time};
+
+    fn average() -> Over {
+        Over::Between(window::named("avg_over_time").unwrap())
+    }
 
     fn value() -> impl Strategy<Value = f64> {
         let number = prop_oneof![Just(0.1), Just(0.3), Just(1e15), Just(1e300), Just(5e-324)];
@@ -157,13 +146,13 @@ mod tests {
                 gaps.scan(0, |at, gap| { *at += gap; Some(*at) }).take(values.len()).collect();
             let (start, end) = (times[0] - 1 - before, times[times.len() - 1] + after);
             let window = Window { times: &times, values: &values, start, end };
-            let (function, name) = [
-                (Function::Between, "avg_over_time"),
-                (Function::Between, "quantile_over_time"),
-                (Function::Extreme { largest: true }, "max_over_time"),
-                (Function::Extreme { largest: false }, "min_over_time"),
-                (Function::Counter { per_second: true }, "rate"),
-                (Function::Counter { per_second: false }, "increase"),
+            let (over, name) = [
+                (average(), "avg_over_time"),
+                (Over::Quantile(0), "quantile_over_time"),
+                (Over::Extreme { largest: true }, "max_over_time"),
+                (Over::Extreme { largest: false }, "min_over_time"),
+                (Over::Counter { per_second: true }, "rate"),
+                (Over::Counter { per_second: false }, "increase"),
             ][which];
             let result = match window::named(name) {
                 Some(function) => function(&window),
@@ -171,7 +160,7 @@ mod tests {
             };
             let Some(result) = result else { return Ok(()) };
             for bound in [result + result.abs() * beside, beside, values[0]] {
-                let Some(guard) = Guard::of_window(function, end - start, op, bound) else { continue };
+                let Some(guard) = Guard::of_window(over, end - start, op, bound) else { continue };
                 let mut last = None;
                 let mut witnesses = 0;
                 for (time, value) in times.iter().zip(&values) {
@@ -189,19 +178,19 @@ mod tests {
     #[test]
     fn only_what_each_sample_shows_has_witnesses() {
         use Operator::{Equal, Greater, GreaterOrEqual, Less};
-        let rate = Function::Counter { per_second: true };
-        let has = |function, op, bound| Guard::of_window(function, 60_000, op, bound).is_some();
+        let rate = Over::Counter { per_second: true };
+        let has = |over, op, bound| Guard::of_window(over, 60_000, op, bound).is_some();
         assert!(has(rate, Greater, 0.0) && has(rate, GreaterOrEqual, 1.0));
         assert!(!has(rate, Less, 1.0) && !has(rate, Greater, -1.0) && !has(rate, Equal, 1.0));
         assert!(!has(rate, GreaterOrEqual, 0.0) && !has(rate, Greater, f64::NAN));
-        assert!(has(Function::Extreme { largest: true }, Greater, f64::INFINITY));
-        assert!(!has(Function::Extreme { largest: true }, Less, 1.0));
-        assert!(has(Function::Between, Less, -3.0) && !has(Function::Between, Less, 1e-300));
+        assert!(has(Over::Extreme { largest: true }, Greater, f64::INFINITY));
+        assert!(!has(Over::Extreme { largest: true }, Less, 1.0));
+        assert!(has(average(), Less, -3.0) && !has(average(), Less, 1e-300));
     }
 
     #[test]
     fn a_counter_is_watched_by_its_steepest_rise() {
-        let rate = Function::Counter { per_second: true };
+        let rate = Over::Counter { per_second: true };
         let guard = Guard::of_window(rate, 60_000, Operator::Greater, 2.0).unwrap();
         let is_witness = |before: f64, value: f64| guard.is_witness(Some((0, before)), 1000, value);
         assert!(!guard.is_witness(None, 1000, 5.0));

@@ -42,6 +42,8 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Over {
     Plain(window::Function),
+    /// One whose value lies between the least and the greatest.
+    Between(window::Function),
     Counter {
         per_second: bool,
     },
@@ -435,7 +437,7 @@ fn windowed(
     // The sample without which the value would be another one.
     let mut decisive = 0;
     let value = match over {
-        Over::Plain(f) | Over::Extrapolated(f) => f(&window),
+        Over::Plain(f) | Over::Between(f) | Over::Extrapolated(f) => f(&window),
         Over::Counter { .. } => match moving {
             Moving::Counters(rows) => rows[slot].value(number, &window),
             _ => None,
