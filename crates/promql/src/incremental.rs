@@ -12,11 +12,13 @@
 //! Sorting has no meaning here: results have no order. Of equal values, `topk` and `bottomk` keep
 //! those of the series that came first.
 //!
-//! Reading order: `obstacle`, `graph` (the whole), `series` and `timers` (what comes in), `node`
+//! Reading order: `obstacle`, `graph` (the whole), `series`, `buffer`, `tape`
+//! and `timers` (what comes in), `node`
 //! (rows of an operator), `compile` (from plan to operators); then the operators: `leaf` and `guard`,
 //! `each`, `scalar`, `aggregate`, `matched` (groups of both sides), `sets`, `join`, `relabel`, `root`.
 
 mod aggregate;
+mod buffer;
 mod compile;
 mod each;
 mod graph;
@@ -33,6 +35,7 @@ mod root;
 mod scalar;
 mod series;
 mod sets;
+mod tape;
 mod timers;
 
 pub use graph::{Change, Graph, RootId, SeriesId, WatchId};

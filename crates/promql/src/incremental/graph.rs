@@ -21,6 +21,7 @@ use super::relabel::Index;
 use super::root::Root;
 use super::scalar::scalar;
 use super::series::Track;
+use super::tape::Tapes;
 use super::timers::Timers;
 use crate::error::millis;
 use crate::matchers::Matchers;
@@ -60,6 +61,7 @@ pub struct Graph {
     leaves: HashMap<String, Vec<NodeId>>,
     nameless: Vec<NodeId>,
     series: Vec<Track>,
+    tapes: Tapes,
     by_labels: HashMap<Labels, SeriesId>,
     by_name: HashMap<String, Vec<u32>>,
     /// Samples of times that have not come.
@@ -93,6 +95,7 @@ impl Graph {
             leaves: HashMap::new(),
             nameless: Vec::new(),
             series: Vec::new(),
+            tapes: Tapes::default(),
             by_labels: HashMap::new(),
             by_name: HashMap::new(),
             future: BTreeMap::new(),
@@ -249,10 +252,9 @@ impl Graph {
         let track = &mut self.series[at(series.0)];
         let stays = track.has_value(self.now, self.lookback) && !is_missing(value);
         let before = track.last();
-        let taken = track.take(time, value, self.now);
+        let taken = track.take(time, value, self.now, &mut self.tapes);
         let (now, lookback) = (self.now, self.lookback);
         let arrived = Arrived { time, value, before, taken, now, lookback };
-        let mut is_asked = false;
         // There is a value before and after: for those who observe, nothing happens.
         let observers = if stays { &[][..] } else { &track.observers };
         for (leaf, slot) in track.readers().chain(observers) {
@@ -261,17 +263,11 @@ impl Graph {
             match of.notice(*slot, &arrived, &mut node.out) {
                 Noticed::Nothing => continue,
                 Noticed::Value => {}
-                Noticed::Row => {
-                    is_asked = true;
-                    node.inbox.push((0, *slot));
-                }
+                Noticed::Row => node.inbox.push((0, *slot)),
             }
             if !std::mem::replace(&mut node.queued, true) {
                 self.queue.push(Reverse(*leaf));
             }
-        }
-        if is_asked {
-            self.series[at(series.0)].trim(now);
         }
     }
 
@@ -350,9 +346,9 @@ impl Graph {
         let mut tells = false;
         match &mut node.op {
             Op::Leaf(leaf) => {
-                let (lookback, series) = (self.lookback, &self.series[..]);
-                let moment = Moment { now, lookback, series, node: id };
-                leaf.process(below, &inbox, refresh, &moment, (out, &mut self.timers));
+                let (series, tapes) = (&mut self.series[..], &self.tapes);
+                let mut moment = Moment { now, lookback: self.lookback, series, tapes, node: id };
+                leaf.process(below, &inbox, refresh, &mut moment, (out, &mut self.timers));
             }
             Op::Each(each) => each.process(below, &inbox, refresh, now, out),
             Op::Scalar(_) => tells = true,

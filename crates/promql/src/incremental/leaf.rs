@@ -3,10 +3,12 @@
 use hallwatch_model::Timestamp;
 use hallwatch_model::sample::is_missing;
 
+use super::buffer::Buffer;
 use super::guard::Guard;
 use super::node::{ABSENT, Node, NodeId, Out, Slot, at, is_absent};
 use super::scalar::scalar;
 use super::series::{Taken, Track};
+use super::tape::Tapes;
 use super::timers::Timers;
 use crate::functions::moving::{Counter, Extreme};
 use crate::functions::window::{self, Window};
@@ -150,7 +152,8 @@ fn put<T>(rows: &mut Vec<T>, slot: usize, new: T) {
 pub(super) struct Moment<'a> {
     pub(super) now: i64,
     pub(super) lookback: i64,
-    pub(super) series: &'a [Track],
+    pub(super) series: &'a mut [Track],
+    pub(super) tapes: &'a Tapes,
     pub(super) node: NodeId,
 }
 
@@ -273,7 +276,7 @@ impl Leaf {
         below: &[Node],
         inbox: &[(u8, Slot)],
         refresh: bool,
-        moment: &Moment<'_>,
+        moment: &mut Moment<'_>,
         (out, timers): (&mut Out, &mut Timers),
     ) {
         let factor = self.factor(below, moment.now);
@@ -308,10 +311,10 @@ impl Leaf {
         &mut self,
         slots: &[Slot],
         factor: f64,
-        moment: &Moment<'_>,
+        moment: &mut Moment<'_>,
         (out, timers): (&mut Out, &mut Timers),
     ) {
-        self.foresee(slots, moment.series);
+        self.foresee(slots, &*moment.series);
         for slot in slots {
             self.row(*slot, factor, moment, (out, timers));
         }
@@ -344,13 +347,13 @@ impl Leaf {
         &mut self,
         slot: Slot,
         factor: f64,
-        moment: &Moment<'_>,
+        moment: &mut Moment<'_>,
         (out, timers): (&mut Out, &mut Timers),
     ) {
         let row = &mut self.rows[at(slot)];
         row.queued = false;
         row.looked = moment.now;
-        let track = &moment.series[at(row.series)];
+        let track = &mut moment.series[at(row.series)];
         let time = moment.now.saturating_sub(self.offset);
         let (value, next) = match &self.kind {
             Kind::Window { range, .. } if self.guard.is_some() && row.is_quiet(time, *range) => {
@@ -361,18 +364,19 @@ impl Leaf {
                 if std::mem::take(&mut row.reset) {
                     self.moving.begin(at(slot), *over);
                 }
-                let row = (&mut self.moving, at(slot));
-                let (value, next) = windowed(row, track, (time, *range), *over, factor);
+                let (row, samples) =
+                    ((&mut self.moving, at(slot)), track.look(moment.now, moment.tapes));
+                let (value, next) = windowed(row, samples, (time, *range), *over, factor);
                 (value, next.map(|next| next.saturating_add(self.offset)))
             }
             kind => {
                 let (sample, entering) = if self.offset == 0 {
                     (track.last(), None)
                 } else {
-                    let times = track.history.times();
+                    let times = track.history().times();
                     let until = times.partition_point(|at| *at <= time);
                     let sample =
-                        until.checked_sub(1).map(|at| (times[at], track.history.values()[at]));
+                        until.checked_sub(1).map(|at| (times[at], track.history().values()[at]));
                     (sample, times.get(until).copied())
                 };
                 let fresh = sample.filter(|(at, value)| {
@@ -409,13 +413,13 @@ impl Leaf {
 /// The value of a window that ends at `end`, and when a sample next leaves or enters it.
 fn windowed(
     (moving, slot): (&mut Moving, usize),
-    track: &Track,
+    samples: &Buffer,
     (end, range): (i64, i64),
     over: Over,
     (factor, now): (f64, i64),
 ) -> (f64, Option<i64>) {
     let start = end.saturating_sub(range);
-    let all = track.samples.times();
+    let all = samples.times();
     let from = if all.first().is_none_or(|first| *first > start) {
         0
     } else {
@@ -427,12 +431,12 @@ fn windowed(
         all.partition_point(|time| *time <= end)
     };
     let to = to.max(from);
-    let (times, values) = (&all[from..to], &track.samples.values()[from..to]);
+    let (times, values) = (&all[from..to], &samples.values()[from..to]);
     let entering = all.get(to).copied();
     if times.is_empty() {
         return (ABSENT, entering);
     }
-    let number = track.samples.first() + from;
+    let number = samples.first() + from;
     let window = Window { times, values, start, end };
     // The sample without which the value would be another one.
     let mut decisive = 0;

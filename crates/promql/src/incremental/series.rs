@@ -5,85 +5,9 @@ use std::hint::black_box;
 use hallwatch_model::Labels;
 use hallwatch_model::sample::is_missing;
 
+use super::buffer::Buffer;
 use super::node::{NodeId, Slot};
-
-/// Samples in the order of time, each with a number that it keeps.
-#[derive(Debug, Default)]
-pub(super) struct Buffer {
-    times: Vec<i64>,
-    values: Vec<f64>,
-    /// Samples at the front that are no longer asked for.
-    head: usize,
-    /// Samples that were removed from the front.
-    removed: usize,
-}
-
-impl Buffer {
-    pub(super) fn times(&self) -> &[i64] {
-        &self.times[self.head..]
-    }
-
-    pub(super) fn values(&self) -> &[f64] {
-        &self.values[self.head..]
-    }
-
-    /// The number of the first sample.
-    pub(super) fn first(&self) -> usize {
-        self.removed + self.head
-    }
-
-    /// Adds a sample that is newer than all others. Those up to `until` may go when there is no
-    /// room: to look at the first one each time would be one more place in memory to wait for.
-    #[inline]
-    fn push(&mut self, time: i64, value: f64, until: i64) {
-        if self.times.len() == self.times.capacity() {
-            self.trim(until);
-        }
-        self.times.push(time);
-        self.values.push(value);
-    }
-
-    /// Adds a sample, or replaces the one of its time.
-    fn insert(&mut self, time: i64, value: f64) {
-        match self.times[self.head..].binary_search(&time) {
-            Ok(at) => self.values[self.head + at] = value,
-            Err(at) => {
-                self.times.insert(self.head + at, time);
-                self.values.insert(self.head + at, value);
-            }
-        }
-    }
-
-    fn remove(&mut self, time: i64) {
-        if let Ok(at) = self.times[self.head..].binary_search(&time) {
-            self.times.remove(self.head + at);
-            self.values.remove(self.head + at);
-        }
-    }
-
-    /// Lets go of samples up to `until`.
-    fn trim(&mut self, until: i64) {
-        while self.times.get(self.head).is_some_and(|time| *time <= until) {
-            self.head += 1;
-        }
-        if self.head >= 16 && self.head * 2 >= self.times.len() {
-            self.times.drain(..self.head);
-            self.values.drain(..self.head);
-            self.removed += self.head;
-            self.head = 0;
-        }
-    }
-
-    /// Loads its end, where samples are added.
-    #[inline]
-    fn foresee(&self) {
-        black_box((self.times.last().copied(), self.values.last().copied()));
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        (self.times.capacity() + self.values.capacity()) * 8
-    }
-}
+use super::tape::{Tail, Tapes};
 
 /// How a series took a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +26,16 @@ pub(super) type Reader = (NodeId, Slot);
 /// In the place of a reader when there is none.
 const NOBODY: Reader = (NodeId::MAX, Slot::MAX);
 
+/// Where the samples for windows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nobody asks for any.
+    Nowhere,
+    /// On a tape, since nobody has looked at a window for as long as the longest one is.
+    Tape(u8),
+    Buffer,
+}
+
 /// A series that some operator reads. What every sample asks for stands together, at the front, in
 /// one line of the processor's cache: with more series than that holds, each line takes longer to
 /// come than all that is calculated.
@@ -112,22 +46,31 @@ pub(super) struct Track {
     newest: i64,
     /// Its value, a missing one too.
     value: f64,
-    /// How far back `samples` has to reach, in milliseconds; zero when nobody asks.
-    pub(super) reach: i64,
-    /// The same of `history`.
-    pub(super) history_reach: i64,
+    /// Its samples that are on a tape.
+    tail: Tail,
+    place: Place,
+    /// Whether anybody asks for `history`.
+    has_history: bool,
     /// The first rows that read it, without gaps.
     readers: [Reader; 4],
+    /// How far back samples for windows have to reach, in milliseconds; zero when nobody asks.
+    reach: i64,
+    /// When somebody last looked at a window.
+    looked: i64,
     /// Samples that are values, for windows.
-    pub(super) samples: Buffer,
+    samples: Buffer,
     /// The other rows that read it.
     more_readers: Vec<Reader>,
     /// The rows that only ask whether its newest sample is a value, and not too old.
     pub(super) observers: Vec<Reader>,
     /// All samples, for selectors with an offset.
-    pub(super) history: Buffer,
+    history: Buffer,
+    /// How far back these have to reach.
+    history_reach: i64,
     pub(super) labels: Labels,
 }
+
+const _: () = assert!(std::mem::offset_of!(Track, reach) == 64, "what every sample asks for");
 
 impl Track {
     pub(super) fn new(labels: Labels) -> Self {
@@ -135,9 +78,13 @@ impl Track {
             labels,
             newest: i64::MIN,
             value: 0.0,
+            tail: Tail::NONE,
+            place: Place::Nowhere,
+            has_history: false,
+            reach: 0,
+            looked: i64::MIN,
             samples: Buffer::default(),
             history: Buffer::default(),
-            reach: 0,
             history_reach: 0,
             readers: [NOBODY; 4],
             more_readers: Vec::new(),
@@ -171,57 +118,149 @@ impl Track {
             .is_some_and(|(time, value)| time.saturating_add(lookback) > now && !is_missing(value))
     }
 
-    /// Loads its own lines, which say where its samples are.
+    /// Loads what [`Track::take`] will look at first.
     #[inline]
     pub(super) fn foresee(&self) {
-        black_box((self.newest, self.samples.head));
+        black_box(self.newest);
+        if self.place == Place::Buffer {
+            black_box(self.looked);
+        }
     }
 
     /// Loads what [`Track::take`] will look at of the samples.
     #[inline]
     pub(super) fn foresee_samples(&self) {
-        if self.reach > 0 {
+        if self.place == Place::Buffer {
             self.samples.foresee();
         }
     }
 
-    pub(super) fn take(&mut self, time: i64, value: f64, now: i64) -> Taken {
-        let newest = self.last().is_none_or(|(last, _)| last < time);
-        let older = self.last().is_some_and(|(last, _)| last > time);
-        if !older {
-            (self.newest, self.value) = (time, value);
-        }
-        // What is newer than the newest is not compared with what the buffers end with: that would
-        // be one more place in memory to wait for.
-        if self.reach > 0 {
-            match (is_missing(value), newest) {
-                (false, true) => self.samples.push(time, value, now.saturating_sub(self.reach)),
-                (false, false) => self.samples.insert(time, value),
-                (true, true) => {}
-                (true, false) => self.samples.remove(time),
+    /// Somebody asks for samples so many milliseconds back: for windows, and all of them. What is
+    /// kept so far is all there is to begin with.
+    pub(super) fn ask(&mut self, (reach, history_reach): (i64, i64), now: i64, tapes: &mut Tapes) {
+        let (last, begins) = (self.last(), self.reach == 0);
+        if reach > self.reach {
+            // They may belong on another tape from now on.
+            self.look(now, tapes);
+            self.reach = reach;
+            self.place = Place::Buffer;
+            if begins
+                && let Some((time, value)) = last
+                && !is_missing(value)
+            {
+                self.samples.insert(time, value);
+            }
+            if self.samples.times().is_empty() {
+                self.put_away(now, tapes);
             }
         }
-        if self.history_reach > 0 {
+        if history_reach > 0 {
+            self.history_reach = self.history_reach.max(history_reach);
+            if !std::mem::replace(&mut self.has_history, true)
+                && let Some((time, value)) = last
+            {
+                self.history.insert(time, value);
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, time: i64, value: f64, now: i64, tapes: &mut Tapes) -> Taken {
+        let taken = match self.last() {
+            Some((last, _)) if last > time => Taken::Older,
+            Some((last, _)) if last == time => Taken::Replaced,
+            _ => Taken::Newest,
+        };
+        if taken != Taken::Older {
+            (self.newest, self.value) = (time, value);
+        }
+        self.keep((time, value), taken, now, tapes);
+        if self.has_history {
             // The last one before is the value until the next one.
             self.history.trim(now.saturating_sub(self.history_reach));
-            if newest {
+            if taken == Taken::Newest {
                 self.history.push(time, value, i64::MIN);
             } else {
                 self.history.insert(time, value);
             }
         }
-        match (older, newest) {
-            (true, _) => Taken::Older,
-            (_, true) => Taken::Newest,
-            _ => Taken::Replaced,
+        taken
+    }
+
+    /// Keeps a sample for windows. What is newer than the newest is not compared with what the
+    /// others end with: that would be one more place in memory to wait for.
+    #[inline]
+    fn keep(&mut self, (time, value): (i64, f64), taken: Taken, now: i64, tapes: &mut Tapes) {
+        match (self.place, taken) {
+            (Place::Nowhere, _) => {}
+            (_, Taken::Newest) if is_missing(value) => {}
+            (Place::Tape(tape), Taken::Newest) => {
+                self.tail = tapes.append(tape, self.tail, (time, value), now);
+            }
+            (Place::Buffer, Taken::Newest) => {
+                self.samples.push(time, value, now.saturating_sub(self.reach));
+                if now.saturating_sub(self.looked) > self.reach {
+                    self.put_away(now, tapes);
+                }
+            }
+            (_, Taken::Replaced | Taken::Older) => {
+                self.look(now, tapes);
+                if is_missing(value) {
+                    self.samples.remove(time);
+                } else {
+                    self.samples.insert(time, value);
+                }
+            }
         }
     }
 
-    /// Lets go of samples that no window asks for any more.
-    pub(super) fn trim(&mut self, now: i64) {
-        if self.reach > 0 {
-            self.samples.trim(now.saturating_sub(self.reach));
+    /// The samples that windows can have, when somebody looks at one.
+    pub(super) fn look(&mut self, now: i64, tapes: &Tapes) -> &Buffer {
+        self.looked = now;
+        let until = now.saturating_sub(self.reach);
+        if let Place::Tape(tape) = self.place {
+            self.place = Place::Buffer;
+            let tail = std::mem::replace(&mut self.tail, Tail::NONE);
+            let newer = tapes.back_from(tape, tail).take_while(|(time, _)| *time > until);
+            let mut samples: Vec<(i64, f64)> = newer.collect();
+            samples.reverse();
+            for (time, value) in samples {
+                self.samples.push(time, value, i64::MIN);
+            }
+        } else {
+            self.samples.trim(until);
         }
+        &self.samples
+    }
+
+    /// Puts its samples on a tape, unless windows are too long for that.
+    #[cold]
+    fn put_away(&mut self, now: i64, tapes: &mut Tapes) {
+        let Some(tape) = tapes.of_reach(self.reach) else { return };
+        self.samples.trim(now.saturating_sub(self.reach));
+        for sample in self.samples.iter() {
+            self.tail = tapes.append(tape, self.tail, sample, now);
+        }
+        self.samples.clear();
+        self.place = Place::Tape(tape);
+    }
+
+    /// All samples that are kept beside the newest one, in no order, some twice.
+    pub(super) fn kept(&self, tapes: &Tapes) -> impl Iterator<Item = (i64, f64)> {
+        let taped = match self.place {
+            Place::Tape(tape) => Some(tapes.back_from(tape, self.tail)),
+            Place::Nowhere | Place::Buffer => None,
+        };
+        taped.into_iter().flatten().chain(self.samples.iter()).chain(self.history.iter())
+    }
+
+    /// The samples for selectors with an offset.
+    pub(super) fn history(&self) -> &Buffer {
+        &self.history
+    }
+
+    /// How many samples it keeps itself.
+    pub(super) fn len(&self) -> usize {
+        self.samples.times().len() + self.history.times().len()
     }
 
     pub(super) fn bytes(&self) -> usize {

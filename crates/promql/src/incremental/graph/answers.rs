@@ -142,9 +142,7 @@ impl Graph {
         });
         alive.map(move |(track, id)| {
             let mut samples: BTreeMap<i64, f64> = BTreeMap::new();
-            for buffer in [&track.samples, &track.history] {
-                samples.extend(buffer.times().iter().copied().zip(buffer.values().iter().copied()));
-            }
+            samples.extend(track.kept(&self.tapes));
             samples.extend(track.last());
             let kept =
                 samples.into_iter().map(|(time, value)| (Timestamp::from_millis(time), value));
@@ -198,12 +196,12 @@ impl Graph {
                 + names
                 + own
         };
-        let samples = |track: &Track| track.samples.times().len() + track.history.times().len();
         let future: usize = self.future.values().map(Vec::len).sum();
         Memory {
             series: self.series.len(),
-            samples: self.series.iter().map(samples).sum::<usize>() + future,
+            samples: self.series.iter().map(Track::len).sum::<usize>() + self.tapes.len() + future,
             series_bytes: self.series.iter().map(Track::bytes).sum::<usize>()
+                + self.tapes.bytes()
                 + self.by_labels.capacity() * (size_of::<(Labels, SeriesId)>() + 1)
                 + future * 16,
             operators: self.nodes.len(),

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 
 use hallwatch_model::Labels;
-use hallwatch_model::sample::is_missing;
 
 use super::Graph;
 use crate::incremental::node::{Names, Node, NodeId, Op, at, number};
@@ -149,21 +148,7 @@ impl Graph {
         let node = &mut self.nodes[at(leaf)];
         let Op::Leaf(of) = &mut node.op else { return };
         let track = &mut self.series[at(series)];
-        let (reach, history_reach) = of.reach(self.lookback);
-        // What was kept so far is all there is to begin with.
-        let first = |reach: &mut i64, wanted: i64| {
-            let begins = *reach == 0 && wanted > 0;
-            *reach = (*reach).max(wanted);
-            begins
-        };
-        let (windows, history) =
-            (first(&mut track.reach, reach), first(&mut track.history_reach, history_reach));
-        if (windows || history)
-            && let Some((time, value)) = track.last()
-            && !(windows && is_missing(value) && !history)
-        {
-            track.take(time, value, self.now);
-        }
+        track.ask(of.reach(self.lookback), self.now, &mut self.tapes);
         let slot = of.add(series, track, &mut node.out);
         let observes = of.is_newest() && node.parents.is_empty();
         if observes {
