@@ -318,17 +318,19 @@ impl PushEngine {
     }
 
     fn push_value(&mut self, handle: Handle, time: Timestamp, value: f64) {
-        for Target { shard, series } in self.targets(handle).into_iter().flatten() {
-            self.shards[shard as usize].graph.push(series, time, value);
+        self.find_targets(handle);
+        let targets = self.routes.get(handle).and_then(|route| route.targets.as_ref());
+        for Target { shard, series } in targets.into_iter().flatten().flatten() {
+            self.shards[*shard as usize].graph.push(*series, time, value);
         }
     }
 
     /// Loads what pushing these samples will look at.
     #[inline]
     fn foresee(&self, part: &[Pushed]) {
-        let routes = part.iter().filter_map(|one| self.routes.get(one.handle)?.targets);
+        let routes = part.iter().filter_map(|one| self.routes.get(one.handle)?.targets.as_ref());
         let graphs = routes.flatten().flatten().filter_map(|Target { shard, series }| {
-            Some((&self.shards.get(shard as usize)?.graph, series))
+            Some((&self.shards.get(*shard as usize)?.graph, *series))
         });
         graphs.clone().for_each(|(graph, series)| graph.foresee(series));
         graphs.for_each(|(graph, series)| graph.foresee_samples(series));
@@ -364,7 +366,7 @@ impl PushEngine {
     /// The series with these labels.
     pub fn resolve(&mut self, labels: &Labels) -> Handle {
         let handle = self.routes.meet(labels);
-        self.targets(handle);
+        self.find_targets(handle);
         handle
     }
 
@@ -379,18 +381,16 @@ impl PushEngine {
         self.routes.is_valid(handle)
     }
 
-    /// Where the samples of a series go; nowhere when the handle is void.
+    /// Finds out where the samples of a series go, unless that is known.
     #[inline]
-    fn targets(&mut self, handle: Handle) -> [Option<Target>; 2] {
-        match self.routes.get(handle) {
-            Some(Route { targets: Some(targets), .. }) => targets,
-            Some(route) => self.find_targets(handle, route),
-            None => [None; 2],
+    fn find_targets(&mut self, handle: Handle) {
+        if self.routes.get(handle).is_some_and(|route| route.targets.is_none()) {
+            self.look_for_targets(handle);
         }
     }
 
-    fn find_targets(&mut self, handle: Handle, route: Route) -> [Option<Target>; 2] {
-        let Some(labels) = self.routes.labels(handle).cloned() else { return [None; 2] };
+    fn look_for_targets(&mut self, handle: Handle) {
+        let Some(labels) = self.routes.labels(handle).cloned() else { return };
         let name = labels.name().unwrap_or("");
         let named = self.interest.get(name).into_iter().flatten();
         let matches = |index: &&usize| {
@@ -407,17 +407,17 @@ impl PushEngine {
             let series = self.shards[shard].graph.series(&labels)?;
             Some(Target { shard: short(shard), series })
         });
-        let site = site.map(short).or(route.site);
-        self.routes.set(handle, Route { site, targets: Some(targets) });
-        targets
+        let known = self.routes.get(handle).and_then(|route| route.site);
+        let route = Route { site: site.map(short).or(known), targets: Some(targets) };
+        self.routes.set(handle, route);
     }
 
     /// The shard of the site that a series is of; that of everything when the handle is void.
     #[inline]
     fn site_of(&mut self, handle: Handle) -> usize {
         match self.routes.get(handle) {
-            Some(Route { site: Some(site), .. }) => site as usize,
-            Some(route) => self.find_site(handle, route),
+            Some(Route { site: Some(site), .. }) => *site as usize,
+            Some(route) => self.find_site(handle, *route),
             None => 0,
         }
     }

@@ -65,7 +65,9 @@ impl PushEngine {
             for (labels, sample) in written {
                 let handle = self.meet(&labels);
                 let value = to_float(sample.value);
-                for Target { shard: to, series } in self.targets(handle).into_iter().flatten() {
+                self.find_targets(handle);
+                let targets = self.routes.get(handle).and_then(|route| route.targets);
+                for Target { shard: to, series } in targets.into_iter().flatten().flatten() {
                     let to = to as usize;
                     let of = &mut self.shards[to];
                     of.graph.push(series, sample.time, value);

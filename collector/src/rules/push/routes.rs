@@ -102,9 +102,9 @@ impl Routes {
     }
 
     /// `None` when the handle is void.
-    pub(super) fn get(&self, handle: Handle) -> Option<Route> {
+    pub(super) fn get(&self, handle: Handle) -> Option<&Route> {
         let valid = self.is_valid(handle);
-        valid.then(|| self.routes.get(handle.index as usize).copied()).flatten()
+        valid.then(|| self.routes.get(handle.index as usize)).flatten()
     }
 
     /// `None` when the handle is void.

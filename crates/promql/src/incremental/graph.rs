@@ -256,12 +256,20 @@ impl Graph {
         let (now, lookback) = (self.now, self.lookback);
         let arrived = Arrived { time, value, before, taken, now, lookback };
         // There is a value before and after: for those who observe, nothing happens.
-        let observers = if stays { &[][..] } else { &track.observers };
-        for (leaf, slot) in track.readers().chain(observers) {
+        let mut at_rest = track.at_rest();
+        for ((leaf, slot), bit) in track.readers(!stays) {
             let node = &mut self.nodes[at(*leaf)];
             let Op::Leaf(of) = &mut node.op else { continue };
+            if at_rest & bit != 0 && !of.is_woken_by(&arrived) {
+                continue;
+            }
+            at_rest &= !bit;
             match of.notice(*slot, &arrived, &mut node.out) {
                 Noticed::Nothing => continue,
+                Noticed::Rest => {
+                    at_rest |= bit;
+                    continue;
+                }
                 Noticed::Value => {}
                 Noticed::Row => node.inbox.push((0, *slot)),
             }
@@ -269,6 +277,7 @@ impl Graph {
                 self.queue.push(Reverse(*leaf));
             }
         }
+        self.series[at(series.0)].set_at_rest(at_rest);
     }
 
     /// Lets time pass; it never goes back. Call [`Graph::settle`] afterwards.

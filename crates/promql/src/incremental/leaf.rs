@@ -171,6 +171,8 @@ pub(super) struct Arrived {
 /// What a sample does to a row.
 pub(super) enum Noticed {
     Nothing,
+    /// Nothing, and it is at rest from now on.
+    Rest,
     /// It is the row's value now.
     Value,
     /// The row has to be looked at.
@@ -228,6 +230,22 @@ impl Leaf {
         matches!(self.kind, Kind::Value) && self.offset == 0 && self.guard.is_none()
     }
 
+    /// Whether a sample has to be noticed by a row at rest. Such a row has a guard that nothing
+    /// passes, and only a witness can change that: with more rows than the caches hold, most of the
+    /// time for a sample would be spent on waiting for a row that says so.
+    #[inline]
+    pub(super) fn is_woken_by(&self, sample: &Arrived) -> bool {
+        let Some(guard) = &self.guard else { return true };
+        sample.taken != Taken::Newest
+            || (!is_missing(sample.value)
+                && match self.kind {
+                    Kind::Window { .. } => {
+                        guard.is_witness(sample.before, sample.time, sample.value)
+                    }
+                    _ => guard.holds(sample.value),
+                })
+    }
+
     /// Takes note of a sample of a row's series.
     #[inline]
     pub(super) fn notice(&mut self, slot: Slot, sample: &Arrived, out: &mut Out) -> Noticed {
@@ -241,7 +259,7 @@ impl Leaf {
                 if let Some(guard) = &self.guard {
                     let passes = is_value && guard.holds(sample.value);
                     if !passes && !row.passed && !row.queued {
-                        return Noticed::Nothing;
+                        return Noticed::Rest;
                     }
                     row.passed = passes;
                     if !passes {
@@ -262,7 +280,7 @@ impl Leaf {
                 if let Some(guard) = &self.guard {
                     row.testify(guard, sample);
                     if row.is_quiet(sample.now, *range) && !row.passed {
-                        return Noticed::Nothing;
+                        return Noticed::Rest;
                     }
                 }
             }

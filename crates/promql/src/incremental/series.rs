@@ -51,6 +51,10 @@ pub(super) struct Track {
     place: Place,
     /// Whether anybody asks for `history`.
     has_history: bool,
+    /// Of the first rows that read it, a bit each: it is [at rest](super::leaf::Leaf::is_woken_by).
+    at_rest: u8,
+    /// Whether there are `more_readers`.
+    has_more: bool,
     /// The first rows that read it, without gaps.
     readers: [Reader; 4],
     /// How far back samples for windows have to reach, in milliseconds; zero when nobody asks.
@@ -62,7 +66,7 @@ pub(super) struct Track {
     /// The other rows that read it.
     more_readers: Vec<Reader>,
     /// The rows that only ask whether its newest sample is a value, and not too old.
-    pub(super) observers: Vec<Reader>,
+    observers: Vec<Reader>,
     /// All samples, for selectors with an offset.
     history: Buffer,
     /// How far back these have to reach.
@@ -81,6 +85,8 @@ impl Track {
             tail: Tail::NONE,
             place: Place::Nowhere,
             has_history: false,
+            at_rest: 0,
+            has_more: false,
             reach: 0,
             looked: i64::MIN,
             samples: Buffer::default(),
@@ -98,18 +104,57 @@ impl Track {
         (self.newest != i64::MIN).then_some((self.newest, self.value))
     }
 
-    /// The rows that read it.
+    /// The rows that read it, if need be with those that observe it, and of each its bit in
+    /// [`Track::at_rest`].
     #[inline]
-    pub(super) fn readers(&self) -> impl Iterator<Item = &Reader> {
+    pub(super) fn readers(&self, and_observers: bool) -> impl Iterator<Item = (&Reader, u8)> {
         let first = self.readers.iter().take_while(|reader| **reader != NOBODY);
-        first.chain(&self.more_readers)
+        let more = if self.has_more { self.more_readers() } else { &[] };
+        let observers = if and_observers { self.observers() } else { &[] };
+        let first = first.zip(0..).map(|(reader, place)| (reader, 1 << place));
+        first.chain(more.iter().chain(observers).map(|reader| (reader, 0)))
+    }
+
+    // Not inlined, or both would be loaded to be thrown away: they are far from what is needed.
+    #[cold]
+    fn more_readers(&self) -> &[Reader] {
+        &self.more_readers
+    }
+
+    #[cold]
+    fn observers(&self) -> &[Reader] {
+        &self.observers
+    }
+
+    /// Which of its rows are at rest.
+    #[inline]
+    pub(super) fn at_rest(&self) -> u8 {
+        self.at_rest
+    }
+
+    #[inline]
+    pub(super) fn set_at_rest(&mut self, rows: u8) {
+        self.at_rest = rows;
     }
 
     pub(super) fn add_reader(&mut self, reader: Reader) {
         match self.readers.iter_mut().find(|place| **place == NOBODY) {
             Some(place) => *place = reader,
-            None => self.more_readers.push(reader),
+            None => {
+                self.has_more = true;
+                self.more_readers.push(reader);
+            }
         }
+    }
+
+    pub(super) fn add_observer(&mut self, observer: Reader) {
+        self.observers.push(observer);
+    }
+
+    /// One that observed it reads it from now on.
+    pub(super) fn make_reader(&mut self, observer: Reader) {
+        self.observers.retain(|known| *known != observer);
+        self.add_reader(observer);
     }
 
     /// Whether its newest sample is a value that is not too old.

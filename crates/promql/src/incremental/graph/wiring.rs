@@ -54,9 +54,7 @@ impl Graph {
             && leaf.is_newest()
         {
             for (row, slot) in leaf.rows.iter().zip(0..) {
-                let track = &mut self.series[at(row.series)];
-                track.observers.retain(|observer| *observer != (id, slot));
-                track.add_reader((id, slot));
+                self.series[at(row.series)].make_reader((id, slot));
             }
         }
         self.enqueue(id);
@@ -152,7 +150,7 @@ impl Graph {
         let slot = of.add(series, track, &mut node.out);
         let observes = of.is_newest() && node.parents.is_empty();
         if observes {
-            track.observers.push((leaf, slot));
+            track.add_observer((leaf, slot));
         } else {
             track.add_reader((leaf, slot));
         }
