@@ -256,7 +256,7 @@ impl Graph {
         let (now, lookback) = (self.now, self.lookback);
         let arrived = Arrived { time, value, before, taken, now, lookback };
         // There is a value before and after: for those who observe, nothing happens.
-        let mut at_rest = track.at_rest();
+        let mut at_rest = track.at_rest;
         for ((leaf, slot), bit) in track.readers(!stays) {
             let node = &mut self.nodes[at(*leaf)];
             let Op::Leaf(of) = &mut node.op else { continue };
@@ -277,7 +277,7 @@ impl Graph {
                 self.queue.push(Reverse(*leaf));
             }
         }
-        self.series[at(series.0)].set_at_rest(at_rest);
+        self.series[at(series.0)].at_rest = at_rest;
     }
 
     /// Lets time pass; it never goes back. Call [`Graph::settle`] afterwards.

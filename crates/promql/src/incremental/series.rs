@@ -52,7 +52,7 @@ pub(super) struct Track {
     /// Whether anybody asks for `history`.
     has_history: bool,
     /// Of the first rows that read it, a bit each: it is [at rest](super::leaf::Leaf::is_woken_by).
-    at_rest: u8,
+    pub(super) at_rest: u8,
     /// Whether there are `more_readers`.
     has_more: bool,
     /// The first rows that read it, without gaps.
@@ -105,7 +105,7 @@ impl Track {
     }
 
     /// The rows that read it, if need be with those that observe it, and of each its bit in
-    /// [`Track::at_rest`].
+    /// `at_rest`.
     #[inline]
     pub(super) fn readers(&self, and_observers: bool) -> impl Iterator<Item = (&Reader, u8)> {
         let first = self.readers.iter().take_while(|reader| **reader != NOBODY);
@@ -124,17 +124,6 @@ impl Track {
     #[cold]
     fn observers(&self) -> &[Reader] {
         &self.observers
-    }
-
-    /// Which of its rows are at rest.
-    #[inline]
-    pub(super) fn at_rest(&self) -> u8 {
-        self.at_rest
-    }
-
-    #[inline]
-    pub(super) fn set_at_rest(&mut self, rows: u8) {
-        self.at_rest = rows;
     }
 
     pub(super) fn add_reader(&mut self, reader: Reader) {
