@@ -509,3 +509,54 @@ fn what_came_and_went_is_forgotten() {
     let alerts = view.groups[0].rules[0].alerting.as_ref().unwrap().alerts.len();
     assert_eq!(alerts, 2400, "they are held");
 }
+
+const SUM: &str = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum by (tenant, site) (load) > 1\n  - alert: B\n    expr: junk > 100\n";
+
+fn of_device(metric: &str, device: &str, second: i64, value: f64) -> (Labels, Sample) {
+    let labels = Labels::metric(metric, [("tenant", "t"), ("site", "a"), ("device", device)]);
+    (labels, Sample { time: at(second), value: Ok(value) })
+}
+
+/// The devices that the only alert rests on.
+fn rests_on(engine: &PushEngine) -> Vec<String> {
+    let view = engine.view();
+    let [alert] = &view.groups[0].rules[0].alerting.as_ref().unwrap().alerts[..] else {
+        panic!("not one alert")
+    };
+    alert.inputs.iter().map(|labels| labels.get("device").unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_alert_rests_on_what_came_later_too() {
+    let mut engine = engine(SUM);
+    receive(&mut engine, &[of_device("load", "d1", 1, 2.0)], 1);
+    assert_eq!(rests_on(&engine), ["d1"]);
+    receive(&mut engine, &[of_device("load", "d2", 2, 0.5)], 2);
+    assert_eq!(rests_on(&engine), ["d1", "d2"]);
+    let mut gone = of_device("load", "d2", 3, 0.0);
+    gone.1.value = Err(Missing::Timeout);
+    receive(&mut engine, &[gone], 3);
+    assert_eq!(rests_on(&engine), ["d1"]);
+}
+
+#[test]
+fn an_alert_rests_on_what_comes_as_its_operators_are_made_anew() {
+    let mut engine = engine(SUM);
+    let junk = (0..1500).map(|number| of_device("junk", &format!("j{number}"), 0, 1.0));
+    let all: Vec<_> = [of_device("load", "d1", 0, 2.0)].into_iter().chain(junk).collect();
+    receive(&mut engine, &all, 0);
+    let read = |engine: &PushEngine| engine.usage().memory.series;
+    assert_eq!((rests_on(&engine), read(&engine)), (vec!["d1".to_owned()], 1501));
+    // All but one series end, and some time later nothing is kept of them.
+    let anew = (1..10_000).find(|second| {
+        receive(&mut engine, &[of_device("load", "d1", *second, 2.0)], *second);
+        read(&engine) == 1 || {
+            tick(&mut engine, *second);
+            read(&engine) == 1
+        }
+    });
+    let second = anew.unwrap() + 1;
+    let both = [of_device("load", "d1", second, 2.0), of_device("load", "d2", second, 0.5)];
+    receive(&mut engine, &both, second);
+    assert_eq!(rests_on(&engine), ["d1", "d2"]);
+}
