@@ -255,8 +255,8 @@ impl Graph {
         let taken = track.take(time, value, self.now, &mut self.tapes);
         let (now, lookback) = (self.now, self.lookback);
         let arrived = Arrived { time, value, before, taken, now, lookback };
-        // There is a value before and after: for those who observe, nothing happens.
         let mut at_rest = track.at_rest;
+        // With a value before and after, nothing happens for those who observe.
         for ((leaf, slot), bit) in track.readers(!stays) {
             let node = &mut self.nodes[at(*leaf)];
             let Op::Leaf(of) = &mut node.op else { continue };
