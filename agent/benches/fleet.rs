@@ -88,7 +88,7 @@ fn main() {
         ["plain"] => (minute, &[][..]),
         ["short"] => (short, ENVIRONMENT),
         ["short", "plain"] => (short, &[][..]),
-        _ => panic!("nothing but `short` and `plain` can be said"),
+        _ => panic!("{words:?}: nothing but `short` and `plain` can be said"),
     };
     let run = measure(times, environment);
     tokio::runtime::Runtime::new().unwrap().block_on(run);

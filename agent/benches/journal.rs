@@ -64,7 +64,7 @@ fn main() {
         ["drain", at, entries] => drain(Path::new(at), number(entries)),
         [] => table(&FULL),
         ["short"] => table(&SHORT),
-        _ => panic!("nothing but `short` can be said"),
+        _ => panic!("{words:?}: nothing but `short` can be said"),
     }
 }
 

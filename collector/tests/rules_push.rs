@@ -520,9 +520,8 @@ fn of_device(metric: &str, device: &str, second: i64, value: f64) -> (Labels, Sa
 /// The devices that the only alert rests on.
 fn rests_on(engine: &PushEngine) -> Vec<String> {
     let view = engine.view();
-    let [alert] = &view.groups[0].rules[0].alerting.as_ref().unwrap().alerts[..] else {
-        panic!("not one alert")
-    };
+    let alerts = &view.groups[0].rules[0].alerting.as_ref().unwrap().alerts;
+    let [alert] = &alerts[..] else { panic!("one alert, not {alerts:?}") };
     alert.inputs.iter().map(|labels| labels.get("device").unwrap().to_owned()).collect()
 }
 
